@@ -1,0 +1,246 @@
+package wire
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// membersMax bounds the members of a cluster.
+	membersMax = 10_000
+	// replicasMax bounds the replicas of a partition.
+	replicasMax = 256
+)
+
+// PlainRequest is the params of status, topology and ping: [] or [options]. Options: Timeout, Clock.
+type PlainRequest struct {
+	Options
+}
+
+// Encode writes the params.
+func (q *PlainRequest) Encode(w *Writer) { q.Options.encode(w, w.openArray()) }
+
+// Decode reads the params. Error: *DecodeError.
+func (q *PlainRequest) Decode(r *Reader) error {
+	*q = PlainRequest{}
+	if r.params(0) {
+		q.Options.decode(r, optionsOfAll)
+	}
+	return r.Done()
+}
+
+// PingResult is the answer to a ping.
+type PingResult struct {
+	Clock uint64
+}
+
+// Encode writes the result.
+func (p *PingResult) Encode(w *Writer) { encodeClock(w, w.openMap(), p.Clock) }
+
+// Decode reads the result. Error: *DecodeError.
+func (p *PingResult) Decode(r *Reader) error {
+	*p = PingResult{}
+	return r.fields(func(name []byte) bool {
+		if string(name) != "clock" {
+			return false
+		}
+		p.Clock = r.Uint64()
+		return true
+	})
+}
+
+// fields reads a map to the end of the message: field reads the value of a name that it knows, others are skipped.
+func (r *Reader) fields(field func(name []byte) bool) error {
+	r.pairs(field)
+	return r.Done()
+}
+
+func (r *Reader) pairs(field func(name []byte) bool) {
+	for range r.MapLen(resultFieldsMax) {
+		name := r.Bytes()
+		if r.err != nil {
+			return
+		}
+		if !field(name) {
+			r.Skip()
+		}
+	}
+}
+
+// Encode writes the status as a map with the JSON names. StartedAt is in milliseconds since the Unix epoch.
+func (s *Status) Encode(w *Writer) {
+	m := w.openMap()
+	w.strField(m, "node", s.Node)
+	w.strField(m, "state", s.State)
+	w.strField(m, "version", s.Version)
+	w.intField(m, "started_at", s.StartedAt.UnixMilli())
+	w.field(m, "incarnation")
+	w.Uint(s.Incarnation)
+	w.strField(m, "actor", s.Actor)
+	w.field(m, "clock_offset_ms")
+	w.Float(s.ClockOffsetMillis)
+	w.field(m, "members")
+	w.ArrayLen(len(s.Members))
+	for i := range s.Members {
+		s.Members[i].encode(w)
+	}
+	w.field(m, "storage")
+	s.Storage.encode(w)
+	w.field(m, "requests")
+	s.Requests.encode(w)
+}
+
+// Decode reads a status. Error: *DecodeError.
+func (s *Status) Decode(r *Reader) error {
+	*s = Status{}
+	return r.fields(func(name []byte) bool {
+		switch string(name) {
+		case "node":
+			s.Node = r.Str()
+		case "state":
+			s.State = r.Str()
+		case "version":
+			s.Version = r.Str()
+		case "started_at":
+			s.StartedAt = time.UnixMilli(r.Int64()).UTC()
+		case "incarnation":
+			s.Incarnation = r.Uint64()
+		case "actor":
+			s.Actor = r.Str()
+		case "clock_offset_ms":
+			s.ClockOffsetMillis = r.Float()
+		case "members":
+			s.Members = make([]MemberStatus, r.ArrayLen(membersMax))
+			for i := range s.Members {
+				s.Members[i].decode(r)
+			}
+		case "storage":
+			s.Storage.decode(r)
+		case "requests":
+			s.Requests.decode(r)
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+func (s *MemberStatus) encode(w *Writer) {
+	m := w.openMap()
+	w.strField(m, "id", s.ID)
+	w.someStrField(m, "zone", s.Zone)
+	w.field(m, "reachable")
+	w.Bool(s.Reachable)
+	w.someStrField(m, "reason", s.Reason)
+	w.intField(m, "rtt_us", s.RTTMicros)
+	w.field(m, "clock_offset_ms")
+	w.Float(s.ClockOffsetMillis)
+	w.intField(m, "primaries", int64(s.Primaries))
+	w.intField(m, "replicas", int64(s.Replicas))
+}
+
+func (s *MemberStatus) decode(r *Reader) {
+	r.pairs(func(name []byte) bool {
+		switch string(name) {
+		case "id":
+			s.ID = r.Str()
+		case "zone":
+			s.Zone = r.Str()
+		case "reachable":
+			s.Reachable = r.Bool()
+		case "reason":
+			s.Reason = r.Str()
+		case "rtt_us":
+			s.RTTMicros = r.Int64()
+		case "clock_offset_ms":
+			s.ClockOffsetMillis = r.Float()
+		case "primaries":
+			s.Primaries = int(r.Int(0, math.MaxInt32))
+		case "replicas":
+			s.Replicas = int(r.Int(0, math.MaxInt32))
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+func (s *StorageStatus) encode(w *Writer) {
+	m := w.openMap()
+	w.intField(m, "keys", s.Keys)
+	w.intField(m, "segments", s.Segments)
+	w.intField(m, "disk_bytes", s.DiskBytes)
+	w.intField(m, "live_bytes", s.LiveBytes)
+	w.intField(m, "dead_bytes", s.DeadBytes)
+	w.someStrField(m, "read_only", s.ReadOnly)
+	w.intField(m, "damage", s.Damage)
+}
+
+func (s *StorageStatus) decode(r *Reader) {
+	r.pairs(func(name []byte) bool {
+		switch string(name) {
+		case "keys":
+			s.Keys = r.Int64()
+		case "segments":
+			s.Segments = r.Int64()
+		case "disk_bytes":
+			s.DiskBytes = r.Int64()
+		case "live_bytes":
+			s.LiveBytes = r.Int64()
+		case "dead_bytes":
+			s.DeadBytes = r.Int64()
+		case "read_only":
+			s.ReadOnly = r.Str()
+		case "damage":
+			s.Damage = r.Int64()
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+func (s *RequestStatus) encode(w *Writer) {
+	m := w.openMap()
+	w.intField(m, "in_flight", s.InFlight)
+	w.intField(m, "in_flight_bytes", s.InFlightBytes)
+	w.intField(m, "total", s.Total)
+	w.intField(m, "refused", s.Refused)
+}
+
+func (s *RequestStatus) decode(r *Reader) {
+	r.pairs(func(name []byte) bool {
+		switch string(name) {
+		case "in_flight":
+			s.InFlight = r.Int64()
+		case "in_flight_bytes":
+			s.InFlightBytes = r.Int64()
+		case "total":
+			s.Total = r.Int64()
+		case "refused":
+			s.Refused = r.Int64()
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+// strField adds a string to the map at m.
+func (w *Writer) strField(m int, name, v string) {
+	w.field(m, name)
+	w.Str(v)
+}
+
+// someStrField adds a string to the map at m, unless it is empty.
+func (w *Writer) someStrField(m int, name, v string) {
+	if v != "" {
+		w.strField(m, name, v)
+	}
+}
+
+// intField adds an integer to the map at m.
+func (w *Writer) intField(m int, name string, v int64) {
+	w.field(m, name)
+	w.Int(v)
+}
