@@ -2,7 +2,6 @@ package ring
 
 import (
 	"cmp"
-	"math"
 	"slices"
 )
 
@@ -35,9 +34,9 @@ func newPlacement(cfg Config, members []Member, primaries []int32) *placement {
 	for m, member := range members {
 		zone := pl.zones.of[m]
 		pl.hash[m] = nodeHash(member.ID)
-		pl.fair[m] = low[zone]
+		pl.fair[m] = low[zone] - low[zone]/16
 		pl.caps[m] = min(max(mean, high[zone]), cfg.Partitions)
-		pl.soft[m] = min(pl.caps[m], int(math.Ceil(float64(high[zone])*cfg.Load)))
+		pl.soft[m] = min(pl.caps[m], high[zone]+(high[zone]+31)/32)
 	}
 	for p, m := range primaries {
 		pl.sets[p] = append(make([]int32, 0, cfg.Replicas), m)
@@ -173,25 +172,31 @@ func (pl *placement) giveable(from, to int32) (PartitionID, bool) {
 }
 
 // order puts the replicas of each partition in their final order. If a primary is lost, the next in the row is asked first: it is
-// chosen so that each node has the partitions of every other to inherit in nearly equal numbers.
+// chosen so that each node has the partitions of every other to inherit in nearly equal numbers. The second round mends what the
+// first decided before it knew the rest.
 func (pl *placement) order() {
-	n := len(pl.load)
-	heirs := make(map[int]int)
+	if pl.replicas == 1 {
+		return
+	}
+	heirs := make(map[[2]int32]int)
 	for i, set := range pl.sets {
-		p, rest := PartitionID(i), set[1:]
-		slices.SortFunc(rest, func(a, b int32) int {
+		p := PartitionID(i)
+		slices.SortFunc(set[1:], func(a, b int32) int {
 			return cmp.Or(cmp.Compare(pl.score(b, p), pl.score(a, p)), cmp.Compare(a, b))
 		})
-		if len(rest) == 0 {
-			continue
-		}
-		first, row := 0, int(set[0])*n
-		for j, m := range rest {
-			if heirs[row+int(m)] < heirs[row+int(rest[first])] {
-				first = j
+		heirs[[2]int32{set[0], set[1]}]++
+	}
+	for range 2 {
+		for _, set := range pl.sets {
+			heirs[[2]int32{set[0], set[1]}]--
+			first := 1
+			for j := 2; j < len(set); j++ {
+				if heirs[[2]int32{set[0], set[j]}] < heirs[[2]int32{set[0], set[first]}] {
+					first = j
+				}
 			}
+			set[1], set[first] = set[first], set[1]
+			heirs[[2]int32{set[0], set[1]}]++
 		}
-		heirs[row+int(rest[first])]++
-		rest[0], rest[first] = rest[first], rest[0]
 	}
 }
