@@ -1,0 +1,290 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringcask/ringcask/coordinator"
+	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/wire"
+	"github.com/ringcask/ringcask/ring"
+)
+
+var errNotConnected = errors.New("not connected")
+
+// remote is another member: the coordinator's view of it, and what is known of it.
+type remote struct {
+	p      *Peers
+	id     ring.NodeID
+	member Member
+	// links are the dialled ones that are open.
+	links [classCount]atomic.Pointer[conn]
+	// doubtful says that the peer may be hung: it has not answered in time, nor a ping since.
+	doubtful atomic.Bool
+	actor    atomic.Uint64
+
+	mu        sync.Mutex
+	conns     map[*conn]struct{} // all that are open
+	announced *hello             // the last that was let in
+	filter    offsetFilter
+	lastPong  time.Duration
+	// doubtedAt is when doubtful was set; why is the reason that the peer is not reachable, also before it ever was.
+	doubtedAt time.Duration
+	why       error
+}
+
+func newRemote(p *Peers, m Member) *remote {
+	return &remote{p: p, id: m.ID, member: m, conns: make(map[*conn]struct{}), why: errNotConnected}
+}
+
+// Store implements coordinator.Replica.
+func (r *remote) Store(deadline time.Time, items []coordinator.Item, done func(coordinator.StoreAck, error)) {
+	t, err := r.begin(foreground, deadline)
+	if err != nil {
+		done(coordinator.StoreAck{}, err)
+		return
+	}
+	t.waiting.store = done
+	for i := range items {
+		t.waiting.bytes += len(items[i].Key) + causal.ObjectLen(items[i].Object)
+	}
+	t.conn.call(t.waiting, func(w *wire.Writer, id uint32) {
+		t.encode(w, id, methodStore, 1)
+		encodeItems(w, items)
+	})
+}
+
+// Read implements coordinator.Replica.
+func (r *remote) Read(deadline time.Time, keys [][]byte, want coordinator.ReadWant, done func([]coordinator.ReadItem, error)) {
+	t, err := r.begin(foreground, deadline)
+	if err != nil {
+		done(nil, err)
+		return
+	}
+	t.waiting.read = done
+	for _, k := range keys {
+		t.waiting.bytes += len(k)
+	}
+	t.conn.call(t.waiting, func(w *wire.Writer, id uint32) {
+		t.encode(w, id, methodRead, 2)
+		w.Uint(uint64(want))
+		encodeKeys(w, keys)
+	})
+}
+
+// Scan implements coordinator.Replica.
+func (r *remote) Scan(deadline time.Time, req coordinator.ScanRequest, done func(*coordinator.ScanPage, error)) {
+	t, err := r.begin(bulk, deadline)
+	if err != nil {
+		done(nil, err)
+		return
+	}
+	t.waiting.scan = done
+	t.waiting.bytes += len(req.Start) + len(req.End) + 4*len(req.Partitions)
+	t.conn.call(t.waiting, func(w *wire.Writer, id uint32) {
+		t.encode(w, id, methodScan, scanFields)
+		encodeScan(w, &req)
+	})
+}
+
+// Coordinate implements coordinator.Peer.
+func (r *remote) Coordinate(deadline time.Time, req *coordinator.WriteRequest, done func([]coordinator.Outcome, error)) {
+	t, err := r.begin(foreground, deadline)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = &coordinator.WriteError{Effect: wire.EffectNone, Err: err}
+		}
+		done(nil, err)
+		return
+	}
+	t.waiting.coordinate = done
+	for i := range req.Ops {
+		t.waiting.bytes += len(req.Ops[i].Key) + len(req.Ops[i].Value) + 16*len(req.Ops[i].Context)
+	}
+	t.conn.call(t.waiting, func(w *wire.Writer, id uint32) {
+		t.encode(w, id, methodCoordinate, writeFields)
+		encodeWrite(w, req)
+	})
+}
+
+// Reachable implements coordinator.Peer.
+func (r *remote) Reachable() bool { return r.links[foreground].Load() != nil && !r.doubtful.Load() }
+
+// Actor implements coordinator.Peer.
+func (r *remote) Actor() causal.Actor { return causal.Actor(r.actor.Load()) }
+
+// request is one that is about to be sent.
+type request struct {
+	conn    *conn
+	waiting call
+	clock   causal.Timestamp
+	// deadline is in nanoseconds since the Unix epoch, by this node's wall clock.
+	deadline int64
+}
+
+// messageBytes is what a request has besides its keys and values, near enough for a bound.
+const messageBytes = 64
+
+// begin finds the link for a request. Errors: *coordinator.UnreachableError, context.DeadlineExceeded; neither has an effect.
+func (r *remote) begin(cls class, deadline time.Time) (request, error) {
+	now := r.p.opt.Now()
+	left := deadline.Sub(now)
+	if left <= 0 {
+		return request{}, context.DeadlineExceeded
+	}
+	c := r.links[cls].Load()
+	if c == nil {
+		return request{}, &coordinator.UnreachableError{Node: r.id, Err: r.reason()}
+	}
+	sent := now.Sub(r.p.epoch)
+	left = min(left, timeoutMax)
+	return request{
+		conn: c, waiting: call{deadline: sent + left, sent: sent, bytes: messageBytes},
+		clock: r.p.opt.Clock.Last(), deadline: now.UnixNano() + int64(left),
+	}, nil
+}
+
+// timeoutMax is the longest that a request may take.
+const timeoutMax = time.Hour
+
+// encode begins the message: clock, deadline, and so many parameters of the method's own.
+func (t *request) encode(w *wire.Writer, id uint32, method string, params int) {
+	encodeRequest(w, id, method, 2+params)
+	w.Uint(uint64(t.clock))
+	w.Int(t.deadline)
+}
+
+// add enters an open link, of either direction.
+func (r *remote) add(c *conn) {
+	r.actor.Store(uint64(c.theirs.identity.actor))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for old := range r.conns {
+		// A dialler has one link of each class: an older one that it has given up is of no further use to it.
+		if old.dialled == c.dialled && old.class == c.class {
+			old.stop(errReplaced)
+			delete(r.conns, old)
+		}
+	}
+	r.conns[c] = struct{}{}
+	r.announced = c.theirs
+	if !c.dialled {
+		return
+	}
+	r.links[c.class].Store(c)
+	if c.class == foreground {
+		r.why = nil
+		r.doubtful.Store(false)
+	}
+}
+
+// drop takes a link out, if it is in.
+func (r *remote) drop(c *conn) {
+	r.links[c.class].CompareAndSwap(c, nil)
+	r.mu.Lock()
+	delete(r.conns, c)
+	r.mu.Unlock()
+}
+
+// otherBoot is an open link to another boot of the node; nil if there is none.
+func (r *remote) otherBoot(boot uint64) *conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.conns {
+		if c.theirs.identity.boot != boot {
+			return c
+		}
+	}
+	return nil
+}
+
+// sendPing asks the other end of a dialled link for a sign of life. The link's tender calls it.
+func (r *remote) sendPing(c *conn) {
+	if c.class == foreground && c.pinged > time.Duration(c.answered.Load()) {
+		r.doubt(fmt.Sprintf("no answer to a ping for %v", (r.p.elapsed() - c.pinged).Round(time.Millisecond)))
+	}
+	sent := r.p.opt.Now()
+	pinged := sent.Sub(r.p.epoch)
+	c.pinged = pinged
+	c.ping(call{deadline: never, sent: pinged, ping: func(answer pong, err error) {
+		if err == nil {
+			c.answered.Store(int64(pinged))
+			r.onPong(c, sent, pinged, answer)
+		}
+	}})
+}
+
+// onPong takes a pong into account.
+func (r *remote) onPong(c *conn, sent time.Time, pinged time.Duration, answer pong) {
+	r.changeActor(answer.actor)
+	if c.class != foreground {
+		return
+	}
+	s := measure(sent, answer.arrived, answer.answered, answer.back)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.filter.add(s)
+	r.lastPong = r.p.elapsed()
+	// Only a ping that was sent after the doubt arose can settle it.
+	if r.doubtful.Load() && pinged >= r.doubtedAt {
+		r.doubtful.Store(false)
+		r.why = nil
+	}
+}
+
+// doubt marks the peer unreachable until it answers a ping that is sent from now on. It says whether the doubt is new.
+func (r *remote) doubt(why string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.why = errors.New(why)
+	if r.doubtful.Load() {
+		return false
+	}
+	r.doubtedAt = r.p.elapsed()
+	r.doubtful.Store(true)
+	return true
+}
+
+// offset is the peer's physical clock less ours, if it was ever measured.
+func (r *remote) offset() (offset time.Duration, measured bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return clampOffset(r.filter.best.offset), r.filter.count > 0
+}
+
+// changeActor takes note of the actor that a ping or pong names.
+func (r *remote) changeActor(actor causal.Actor) {
+	if r.actor.Swap(uint64(actor)) == uint64(actor) {
+		return
+	}
+	select {
+	case r.p.actorChanged <- struct{}{}:
+	default: // Run is told already
+	}
+}
+
+// present is the boot and actor of the node that was last let in; false if none was.
+func (r *remote) present() (boot uint64, actor causal.Actor, met bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.announced == nil {
+		return 0, 0, false
+	}
+	return r.announced.identity.boot, r.Actor(), true
+}
+
+func (r *remote) setWhy(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.why = err
+}
+
+func (r *remote) reason() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.why
+}
