@@ -139,6 +139,23 @@ func (e *RangeError) Error() string {
 	return fmt.Sprintf("coordinator: range needs %d replicas of each partition, got %d of %v%s", e.Need, e.Got, shown, rest)
 }
 
+// gotOf and causesOf are what the error of a key says of the replicas.
+func gotOf(err error) int {
+	var q *QuorumError
+	if errors.As(err, &q) {
+		return q.Got
+	}
+	return 0
+}
+
+func causesOf(err error) []Cause {
+	var q *QuorumError
+	if errors.As(err, &q) {
+		return q.Causes
+	}
+	return nil
+}
+
 // EffectOf is what a write that failed with err may have done, wherever in its chain err says so. The effect of nil
 // is EffectApplied; of an error that is not known here EffectUnknown.
 func EffectOf(err error) wire.Effect {
@@ -177,8 +194,13 @@ func elsewhere(err error) bool {
 	var (
 		never *UnreachableError
 		fault *wire.Fault
+		write *WriteError
 	)
 	switch {
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return false
+	case errors.As(err, &write): // the log of that replica takes nothing: it is full, or read-only
+		return true
 	case errors.As(err, &never), errors.Is(err, ErrUnknownKey), errors.Is(err, ErrNotServing), errors.Is(err, ErrNotReplica):
 		return true
 	case errors.As(err, &fault):
@@ -186,3 +208,14 @@ func elsewhere(err error) bool {
 	}
 	return false
 }
+
+var (
+	// errNotMember: a table names a node that the peers do not know.
+	errNotMember = errors.New("node is not a member")
+	// errAnswerLength: a replica broke its contract.
+	errAnswerLength = errors.New("coordinator: replica answered another number of keys than it was asked for")
+	// errScanPage: a replica broke its contract.
+	errScanPage = errors.New("coordinator: replica answered a scan with a page that gets nowhere")
+	// errNeverDecided: the local replica broke its contract.
+	errNeverDecided = errors.New("coordinator: local replica called durable without decided")
+)
