@@ -45,9 +45,7 @@ func (in *inbox) fill() error {
 	if err := in.makeRoom(); err != nil {
 		return err
 	}
-	if err := in.setDeadline(); err != nil {
-		return err
-	}
+	in.setDeadline()
 	n, err := in.nc.Read(in.chunk[in.end:])
 	in.end += n
 	if in.end == len(in.chunk) {
@@ -69,11 +67,11 @@ func (in *inbox) fill() error {
 // makeRoom provides space to read into.
 func (in *inbox) makeRoom() error {
 	have := in.end - in.start
-	free := len(in.chunk) - in.end
-	if have == 0 && free >= len(in.chunk)/4 && free > 0 {
-		return nil
+	enough := min(len(in.chunk), in.opts.ChunkBytesMax) / 4
+	if have > 0 {
+		enough = min(enough, in.lacking())
 	}
-	if have > 0 && free >= min(in.lacking(), len(in.chunk)/4) && free > 0 {
+	if free := len(in.chunk) - in.end; free > 0 && free >= enough {
 		return nil
 	}
 	// A message that is longer than a chunk gets room as its bytes arrive, not as its header promises. What it lacks is a lower
@@ -119,29 +117,29 @@ func (in *inbox) lacking() int {
 }
 
 // setDeadline gives a message that has begun MessageTimeout from its first byte, and an idle connection IdleTimeout.
-func (in *inbox) setDeadline() error {
+func (in *inbox) setDeadline() {
 	if in.partial {
-		return nil
+		return
 	}
 	now := time.Now()
-	if in.end > in.start || in.preamble {
+	deadline := in.deadline
+	switch idle := in.opts.IdleTimeout; {
+	case in.end > in.start || in.preamble:
 		in.partial = true
-		in.deadline = now.Add(in.opts.MessageTimeout)
-		return in.nc.SetReadDeadline(in.deadline)
-	}
-	if in.opts.IdleTimeout <= 0 {
-		if in.deadline.IsZero() {
-			return nil
+		deadline = now.Add(in.opts.MessageTimeout)
+	case idle <= 0:
+		deadline = time.Time{}
+	default:
+		// Moving the deadline costs more than parsing a message: once a sixteenth of it has passed is often enough.
+		if left := deadline.Sub(now); left > idle || left < idle-idle/16 {
+			deadline = now.Add(idle)
 		}
-		in.deadline = time.Time{}
-		return in.nc.SetReadDeadline(in.deadline)
 	}
-	// Moving the deadline costs more than parsing a message: once a sixteenth of it has passed is often enough.
-	if left := in.deadline.Sub(now); left > in.opts.IdleTimeout || left < in.opts.IdleTimeout-in.opts.IdleTimeout/16 {
-		in.deadline = now.Add(in.opts.IdleTimeout)
-		return in.nc.SetReadDeadline(in.deadline)
+	if deadline != in.deadline {
+		in.deadline = deadline
+		// Where this fails the connection is gone, which the next read tells better.
+		_ = in.nc.SetReadDeadline(deadline)
 	}
-	return nil
 }
 
 // handOut gives every whole message to onMessage and says how many there were.
