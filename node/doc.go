@@ -1,18 +1,18 @@
 // Package node is the composition root: it opens, wires, starts and stops the rooms of one node, and decides nothing
 // else.
 //
-//	              clients                               peers
-//	                 │                                    │
-//	   gateway/http ─┴─ gateway/rpc                   peer.Serve
-//	                 │                                    │
-//	                 ▼            forwarded writes        │
-//	            coordinator ◄─────────────────────────────┤
-//	             │       │                                │ store, read, scan
-//	             ▼       ▼                                │
-//	     peer.Peer    replica.Replica ◄───────────────────┘
-//	  (other nodes)      │
-//	                     ▼
-//	              storage.Engine
+//	            clients                               peers
+//	               │                                    │
+//	 gateway/http ─┴─ gateway/rpc                   peer.Serve
+//	               │                                    │
+//	               ▼            forwarded writes        │
+//	          coordinator ◄─────────────────────────────┤
+//	           │       │                                │ store, read, scan
+//	           ▼       ▼                                │
+//	   peer.Peer    replica.Replica ◄───────────────────┘
+//	(other nodes)      │
+//	                   ▼
+//	            storage.Engine
 //
 // Starting goes from the bottom up: the data directory is opened and recovered first, the listeners are bound last, so
 // that a node that answers can serve. Stopping goes from the top down: the faces stop accepting and finish what is under way

@@ -1,0 +1,236 @@
+package node
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/ringcask/ringcask/coordinator"
+	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/gateway"
+	httpgw "github.com/ringcask/ringcask/internal/gateway/http"
+	"github.com/ringcask/ringcask/internal/gateway/rpc"
+	"github.com/ringcask/ringcask/internal/peer"
+	"github.com/ringcask/ringcask/internal/replica"
+	"github.com/ringcask/ringcask/ring"
+	"github.com/ringcask/ringcask/storage"
+	"github.com/ringcask/ringcask/storage/vfs"
+)
+
+// Version is what status says of the program.
+const Version = "0.1.0"
+
+// Options are a node's collaborators.
+type Options struct {
+	// Logger takes what the node has to say; nil discards it.
+	Logger *slog.Logger
+}
+
+// Node is one member of a cluster, with its data directory open and its ports bound.
+type Node struct {
+	cfg       Config
+	log       *slog.Logger
+	now       func() time.Time
+	startedAt time.Time
+
+	table       *ring.Table
+	replica     *replica.Replica
+	peers       *peer.Peers
+	coordinator *coordinator.Coordinator
+	metrics     *coordinator.Metrics
+	admission   *gateway.Admission
+	http        *httpgw.Gateway
+	rpc         *rpc.Server
+	ports       ports
+
+	// offset is the last measured offset of this node's clock, in nanoseconds.
+	offset atomic.Int64
+	phase  atomic.Int32
+	// refused gets the verdict of a peer that this node must not run.
+	refused chan error
+}
+
+// Open validates the configuration, opens and recovers the data directory, and binds the ports. It starts nothing but the engine.
+//
+// Errors: what is wrong with the configuration; *replica.MismatchError for the data directory of another node or cluster; those of
+// replica.Open; a port that is taken. After an error nothing is left open.
+func Open(cfg Config, o Options) (*Node, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{cfg: cfg, log: o.Logger, now: time.Now, refused: make(chan error, 1), metrics: new(coordinator.Metrics)}
+	if cfg.TestClockOffset != 0 {
+		n.now = func() time.Time { return time.Now().Add(cfg.TestClockOffset) }
+	}
+	n.startedAt = n.now()
+	if err := n.openReplica(); err != nil {
+		return nil, err
+	}
+	if err := n.assemble(); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), cfg.DrainTimeout)
+		defer cancel()
+		return nil, errors.Join(err, n.ports.close(), n.replica.Close(ctx))
+	}
+	return n, nil
+}
+
+// openReplica plans the table, which is the same on every member, and opens the data directory.
+func (n *Node) openReplica() error {
+	members := make([]ring.Member, len(n.cfg.Members))
+	for i, m := range n.cfg.Members {
+		members[i] = ring.Member{ID: ring.NodeID(m.ID), Zone: m.Zone}
+	}
+	var err error
+	n.table, err = ring.Plan(nil, members, ring.Config{Partitions: n.cfg.Partitions, Replicas: n.cfg.Replicas})
+	if err != nil {
+		return err
+	}
+	sync, err := parseSync(n.cfg.Sync)
+	if err != nil {
+		return err
+	}
+	n.replica, err = replica.Open(n.cfg.Dir, replica.Options{
+		Node:          ring.NodeID(n.cfg.ID),
+		Table:         n.table,
+		SiblingsMax:   n.cfg.SiblingsMax,
+		ValueBytesMax: n.cfg.ValueBytesMax,
+		Storage: storage.Options{
+			Sync: sync, SyncInterval: n.cfg.SyncInterval, SegmentBytesMax: n.cfg.SegmentBytesMax, KeyBytesMax: n.cfg.KeyBytesMax,
+		},
+		Now:    n.now,
+		Clock:  causal.ClockOptions{ClientAheadMax: n.cfg.ClockOffsetMax},
+		Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.replica.SetServing(n.clockInBounds)
+	return nil
+}
+
+// assemble makes the rooms above the replica and binds the ports.
+func (n *Node) assemble() error {
+	var err error
+	if n.ports, err = listen(n.cfg); err != nil {
+		return err
+	}
+	if n.peers, err = peer.New(n.peerOptions()); err != nil {
+		return err
+	}
+	r, err := parseLevel(n.cfg.R, n.cfg.Replicas)
+	if err != nil {
+		return err
+	}
+	w, err := parseLevel(n.cfg.W, n.cfg.Replicas)
+	if err != nil {
+		return err
+	}
+	n.coordinator, err = coordinator.New(coordinator.Options{
+		Self:  ring.NodeID(n.cfg.ID),
+		Local: n.replica,
+		Peers: n.peers.Peer,
+		Table: func() coordinator.Topology { return n.table },
+		Now:   n.now, Logger: n.log, Metrics: n.metrics,
+		R: r, W: w, Ordered: n.cfg.Ordered,
+		Timeout: n.cfg.Timeout, TimeoutMax: n.cfg.TimeoutMax, HedgeDelay: n.cfg.HedgeDelay,
+		KeyBytesMax: n.cfg.KeyBytesMax, ValueBytesMax: n.cfg.ValueBytesMax,
+	})
+	if err != nil {
+		return err
+	}
+	return n.openFaces()
+}
+
+func (n *Node) openFaces() error {
+	registry := prometheus.NewRegistry()
+	if err := n.registerMetrics(registry); err != nil {
+		return err
+	}
+	n.admission = gateway.NewAdmission(n.cfg.InFlightMax, n.cfg.InFlightBytesMax, retryAfter)
+	var err error
+	n.http, err = httpgw.New(httpgw.Options{
+		Store: n.coordinator, Clock: n.replica.Clock(), Inspector: n, Admission: n.admission, Registry: registry,
+		Logger: n.log, Now: n.now, Timeout: n.cfg.Timeout, TimeoutMax: n.cfg.TimeoutMax,
+		KeyBytesMax: n.cfg.KeyBytesMax, ValueBytesMax: n.cfg.ValueBytesMax, ConnectionsMax: n.cfg.ConnectionsMax,
+		IdleTimeout: n.cfg.IdleTimeout, MessageTimeout: n.cfg.MessageTimeout, DrainTimeout: n.cfg.DrainTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	n.rpc, err = rpc.New(rpc.Options{
+		Store: n.coordinator, Clock: n.replica.Clock(), Inspector: n, Admission: n.admission,
+		Logger: n.log, Now: n.now, Timeout: n.cfg.Timeout, TimeoutMax: n.cfg.TimeoutMax,
+		KeyBytesMax: n.cfg.KeyBytesMax, ValueBytesMax: n.cfg.ValueBytesMax, ConnectionsMax: n.cfg.ConnectionsMax,
+		IdleTimeout: n.cfg.IdleTimeout, MessageTimeout: n.cfg.MessageTimeout, DrainTimeout: n.cfg.DrainTimeout,
+	})
+	return err
+}
+
+// retryAfter is what callers are told that the node has no room for.
+const retryAfter = 50 * time.Millisecond
+
+func (n *Node) peerOptions() peer.Options {
+	members := make([]peer.Member, len(n.cfg.Members))
+	for i, m := range n.cfg.Members {
+		members[i] = peer.Member{ID: ring.NodeID(m.ID), Addr: m.Peer, Zone: m.Zone}
+	}
+	boot := n.replica.BootID()
+	return peer.Options{
+		Self: peer.Self{
+			ID:       ring.NodeID(n.cfg.ID),
+			PeerAddr: n.member(n.cfg.ID).Peer, RPCAddr: n.announced(n.ports.rpc), HTTPAddr: n.announced(n.ports.http),
+			Incarnation: n.replica.Incarnation(),
+			Boot:        binary.BigEndian.Uint64(boot[:]) | 1,
+		},
+		Members: members,
+		Table: peer.Table{
+			Fingerprint: uint64(n.table.Fingerprint()), Replicas: n.table.N(), Partitions: n.table.PartitionCount(),
+		},
+		Clock: n.replica.Clock(),
+		Local: n.replica,
+		Coordinate: func(deadline time.Time, req *coordinator.WriteRequest, done func([]coordinator.Outcome, error)) {
+			n.coordinator.CoordinateForPeer(deadline, req, done)
+		},
+		FS: vfs.OS{}, Dir: n.cfg.Dir,
+		Refused: func(err *peer.HandshakeError) { n.refused <- fmt.Errorf("a peer refused this node: %w", err) },
+		Logger:  n.log, Now: n.now,
+		Seed: binary.BigEndian.Uint64(boot[:]),
+	}
+}
+
+func (n *Node) member(id string) Member {
+	for _, m := range n.cfg.Members {
+		if m.ID == id {
+			return m
+		}
+	}
+	return Member{}
+}
+
+// announced is the address that others are told to use. Where a port is bound on all interfaces, it is the host of the peer address.
+func (n *Node) announced(ln net.Listener) string {
+	host, port, err := net.SplitHostPort(ln.Addr().String())
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return ln.Addr().String()
+	}
+	if host, _, err = net.SplitHostPort(n.member(n.cfg.ID).Peer); err != nil {
+		return ln.Addr().String()
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// Addrs are the addresses that the node listens on, host:port.
+func (n *Node) Addrs() (http, rpc, peer string) {
+	return n.ports.http.Addr().String(), n.ports.rpc.Addr().String(), n.ports.peer.Addr().String()
+}
