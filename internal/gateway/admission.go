@@ -59,7 +59,18 @@ func (a *Admission) Acquire(bytes int64) *wire.Fault {
 	return a.overloaded
 }
 
-// Release ends a request that was admitted with these bytes.
+// Grow adds bytes to a request that was admitted and turns out to hold more, or says why not. Who got nil owes the
+// Release of them, too; who got a fault owes what was owed before.
+func (a *Admission) Grow(bytes int64) *wire.Fault {
+	if a.bytes.Add(bytes) <= a.bytesMax {
+		return nil
+	}
+	a.bytes.Add(-bytes)
+	a.refused.Add(1)
+	return a.overloaded
+}
+
+// Release ends a request that holds these bytes, those it grew by among them.
 func (a *Admission) Release(bytes int64) {
 	a.bytes.Add(-bytes)
 	a.inFlight.Add(-1)

@@ -45,6 +45,23 @@ func TestAdmissionRefusesPastItsBytes(t *testing.T) {
 	}
 }
 
+func TestARequestThatGrowsCountsAgainstTheBytes(t *testing.T) {
+	a := NewAdmission(10, 100, 0)
+	if f := a.Acquire(10); f != nil {
+		t.Fatal(f)
+	}
+	if f := a.Grow(90); f != nil {
+		t.Fatalf("refused at the bound: %v", f)
+	}
+	if f := a.Grow(1); f == nil || f.Code != wire.CodeOverloaded {
+		t.Fatalf("grew beyond the bound: %v", f)
+	}
+	a.Release(100)
+	if s := a.Status(); s.InFlight != 0 || s.InFlightBytes != 0 {
+		t.Fatalf("after the release: %+v", s)
+	}
+}
+
 func TestAdmissionNeverAdmitsBeyondABoundFromManyGoroutines(t *testing.T) {
 	const bound, workers = 8, 16
 	a := NewAdmission(bound, 1<<20, 0)
