@@ -56,7 +56,9 @@ type calls struct {
 	mu      sync.Mutex
 	waiting map[uint32]call
 	last    uint32
-	bytes   int64
+	// count and bytes are of the requests in waiting: pings are not bounded.
+	count int
+	bytes int64
 	// earliest is no later than any deadline in waiting.
 	earliest time.Duration
 	closed   error
@@ -77,16 +79,18 @@ func (t *calls) add(c call) (uint32, error) {
 	if t.closed != nil {
 		return 0, t.closed
 	}
-	// A ping is let through always: it must find out whether a peer with a full table lives.
-	if c.ping == nil && (len(t.waiting) >= t.countMax || t.bytes > 0 && t.bytes+int64(c.bytes) > t.bytesMax) {
-		return 0, errBusy
+	if c.ping == nil {
+		if t.count >= t.countMax || t.count > 0 && t.bytes+int64(c.bytes) > t.bytesMax {
+			return 0, errBusy
+		}
+		t.count++
+		t.bytes += int64(c.bytes)
 	}
 	t.last++
 	for _, taken := t.waiting[t.last]; taken; _, taken = t.waiting[t.last] {
 		t.last++
 	}
 	t.waiting[t.last] = c
-	t.bytes += int64(c.bytes)
 	if c.deadline < t.earliest {
 		t.earliest = c.deadline
 		select {
@@ -103,10 +107,17 @@ func (t *calls) take(id uint32) (call, bool) {
 	defer t.mu.Unlock()
 	c, ok := t.waiting[id]
 	if ok {
-		delete(t.waiting, id)
-		t.bytes -= int64(c.bytes)
+		t.removeLocked(id, &c)
 	}
 	return c, ok
+}
+
+func (t *calls) removeLocked(id uint32, c *call) {
+	delete(t.waiting, id)
+	if c.ping == nil {
+		t.count--
+		t.bytes -= int64(c.bytes)
+	}
 }
 
 // next is a moment before which nothing expires.
@@ -137,8 +148,7 @@ func (t *calls) takeExpired(now time.Duration) (ended []call) {
 			t.earliest = min(t.earliest, c.deadline)
 			continue
 		}
-		delete(t.waiting, id)
-		t.bytes -= int64(c.bytes)
+		t.removeLocked(id, &c)
 		ended = append(ended, c)
 	}
 	return ended
@@ -148,7 +158,7 @@ func (t *calls) takeExpired(now time.Duration) (ended []call) {
 func (t *calls) close(err, refusal error) {
 	t.mu.Lock()
 	waiting := t.waiting
-	t.waiting, t.bytes = nil, 0
+	t.waiting, t.count, t.bytes = nil, 0, 0
 	if t.closed == nil {
 		t.closed = refusal
 	}
@@ -158,9 +168,9 @@ func (t *calls) close(err, refusal error) {
 	}
 }
 
-// load is how many calls wait, and their bytes.
+// load is how many requests wait, and their bytes.
 func (t *calls) load() (count int, bytes int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.waiting), t.bytes
+	return t.count, t.bytes
 }

@@ -45,6 +45,8 @@ type conn struct {
 	// stop ends the link and says why. It does not wait.
 	stop context.CancelCauseFunc
 
+	// r decodes the present message, on the reader's goroutine: one Reader for all of them costs no allocation.
+	r     wire.Reader
 	phase atomic.Int32
 	// opened is closed when the phase becomes open.
 	opened chan struct{}
@@ -106,7 +108,8 @@ func (c *conn) protocolError(format string, args ...any) error {
 
 // onMessage takes one message of the link, on its reader's goroutine.
 func (c *conn) onMessage(msg []byte) error {
-	r := wire.NewReader(msg)
+	c.r = wire.NewReader(msg)
+	r := &c.r
 	n := r.ArrayLen(4)
 	kind := r.Uint(kindNotice)
 	id := uint32(0)
@@ -125,19 +128,19 @@ func (c *conn) onMessage(msg []byte) error {
 	}
 	switch {
 	case kind == kindNotice:
-		return c.onNotice(&r)
+		return c.onNotice(r)
 	case c.in(open):
 		if kind == kindRequest {
-			return c.onRequest(id, len(msg), &r)
+			return c.onRequest(id, len(msg), r)
 		}
-		return c.onAnswer(id, &r)
+		return c.onAnswer(id, r)
 	case c.in(judging) && c.dialled && kind == kindRequest:
 		// The acceptor is through with us and may ask already whether we are alive.
-		return c.onRequest(id, len(msg), &r)
+		return c.onRequest(id, len(msg), r)
 	case c.in(greeting) && c.dialled && kind == kindAnswer:
-		return c.onHelloAnswer(&r)
+		return c.onHelloAnswer(r)
 	case c.in(greeting) && !c.dialled && kind == kindRequest:
-		return c.onHello(id, &r)
+		return c.onHello(id, r)
 	}
 	return c.protocolError("a message before the handshake is complete")
 }

@@ -68,7 +68,10 @@ func (c *conn) judgeDialler(id uint32) {
 	verdict := refusal(ours, c.theirs)
 	if verdict == nil {
 		c.remote = c.p.remotes[c.theirs.identity.id]
-		verdict = c.p.admission.admit(c, func() { c.answerHello(id, ours, nil) })
+		verdict = c.p.admission.admit(c, func() {
+			c.p.leaveGreeting(c)
+			c.answerHello(id, ours, nil)
+		})
 	}
 	if verdict != nil {
 		c.answerHello(id, ours, verdict)

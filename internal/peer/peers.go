@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -233,29 +234,20 @@ func (p *Peers) serveConn(ctx context.Context, nc net.Conn) {
 func (p *Peers) enterGreeting(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	kept := p.greetings[:0]
-	for _, other := range p.greetings {
-		if !other.in(open) {
-			kept = append(kept, other)
-		}
-	}
-	clear(p.greetings[len(kept):])
-	p.greetings = append(kept, c)
+	p.greetings = append(p.greetings, c)
 	if len(p.greetings) > p.opt.GreetingsMax {
 		p.greetings[0].stop(errTooManyGreetings)
-		p.greetings = p.greetings[1:]
+		p.greetings = slices.Delete(p.greetings, 0, 1)
 	}
 }
 
 var errTooManyGreetings = errors.New("too many connections that have not said who they are")
 
+// leaveGreeting is for a connection that was let in, or has ended.
 func (p *Peers) leaveGreeting(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i, other := range p.greetings {
-		if other == c {
-			p.greetings = append(p.greetings[:i], p.greetings[i+1:]...)
-			return
-		}
+	if i := slices.Index(p.greetings, c); i >= 0 {
+		p.greetings = slices.Delete(p.greetings, i, i+1)
 	}
 }

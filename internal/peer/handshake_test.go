@@ -1,0 +1,319 @@
+package peer
+
+import (
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ringcask/ringcask/coordinator"
+	"github.com/ringcask/ringcask/internal/wire"
+	"github.com/ringcask/ringcask/ring"
+	"github.com/ringcask/ringcask/storage/vfs/vfstest"
+)
+
+func pureHello(id, to ring.NodeID) *hello {
+	return &hello{
+		protocolMin: 1, protocolMax: 3, to: to,
+		identity: identity{id: id, incarnation: 4, boot: uint64(id[1]), actor: 0},
+		table:    Table{Fingerprint: 0xabc, Replicas: 3, Partitions: 64},
+		members:  []place{{"n1", "a"}, {"n2", "b"}, {"n3", ""}},
+	}
+}
+
+func TestRefusalNamesWhatDiffersFromBothEnds(t *testing.T) {
+	cases := map[string]struct {
+		change func(ours, theirs *hello)
+		reason Reason
+		// detail is in our words, reverse in theirs.
+		detail, reverse string
+	}{
+		"nothing": {func(_, _ *hello) {}, 0, "", ""},
+		"versions": {func(_, h *hello) { h.protocolMin, h.protocolMax = 4, 5 }, ReasonProtocol,
+			"ours 1 to 3, theirs 4 to 5", "ours 4 to 5, theirs 1 to 3"},
+		"versions that overlap": {func(_, h *hello) { h.protocolMin, h.protocolMax = 3, 5 }, 0, "", ""},
+		"partitions": {func(_, h *hello) { h.table.Partitions = 128 }, ReasonPartitions,
+			"ours 64, theirs 128", "ours 128, theirs 64"},
+		"replicas": {func(_, h *hello) { h.table.Replicas = 2 }, ReasonReplicas, "ours 3, theirs 2", "ours 2, theirs 3"},
+		"fingerprint": {func(_, h *hello) { h.table.Fingerprint = 0xdef }, ReasonTable,
+			"ours 0000000000000abc, theirs 0000000000000def; the members and their zones are equal",
+			"ours 0000000000000def, theirs 0000000000000abc"},
+		"members": {func(_, h *hello) {
+			h.table.Fingerprint = 1
+			h.members = []place{{"n1", "a"}, {"n2", "x"}, {"n4", ""}}
+		}, ReasonTable,
+			`members only in ours: n3; members only in theirs: n4; zones that differ: n2 (ours "b", theirs "x")`,
+			`members only in ours: n4; members only in theirs: n3; zones that differ: n2 (ours "x", theirs "b")`},
+		"they are no member of ours": {func(ours, _ *hello) { ours.members = []place{{"n1", "a"}, {"n3", ""}} }, ReasonNotMember,
+			"n2 is not among our members; members only in theirs: n2", "n2 is not among their members"},
+		"another node answers": {func(ours, _ *hello) { ours.to = "n3" }, ReasonWrongNode,
+			"member n3 was expected there, node n2 answers", "they expected member n3 here, this is n2"},
+		"our own address": {func(ours, h *hello) { h.identity = ours.identity }, ReasonWrongNode, "this node, n1, itself", "itself"},
+		"our own id":      {func(ours, h *hello) { h.identity.id = "n1" }, ReasonConflict, "node id n1 is ours", "node id n1 is ours"},
+		"our own actor": {func(ours, h *hello) { ours.identity.actor, h.identity.actor = 9, 9 }, ReasonConflict,
+			"actor 000000000009 is ours (n1) and theirs (n2)", "actor 000000000009 is ours (n2) and theirs (n1)"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			ours, theirs := pureHello("n1", "n2"), pureHello("n2", "n1")
+			c.change(ours, theirs)
+			for _, side := range []struct {
+				got    *HandshakeError
+				detail string
+			}{{refusal(ours, theirs), c.detail}, {refusal(theirs, ours), c.reverse}} {
+				switch {
+				case c.reason == 0:
+					if side.got != nil {
+						t.Errorf("refused: %v", side.got)
+					}
+				case side.got == nil || side.got.Reason != c.reason || !strings.Contains(side.got.Detail, side.detail):
+					t.Errorf("got %v, want %s: %q", side.got, c.reason, side.detail)
+				}
+			}
+		})
+	}
+}
+
+func TestLongMemberListsAreCutInDetails(t *testing.T) {
+	var many []place
+	for i := range MembersMax {
+		many = append(many, place{id: ring.NodeID(strings.Repeat("x", 50) + string(rune('a'+i%26)) + string(rune('a'+i/26)))})
+	}
+	if d := membersDiff(many, nil); len(d) > 1000 || !strings.Contains(d, "and 1016 more") {
+		t.Fatalf("%d bytes: %s", len(d), d)
+	}
+}
+
+func TestJudgeByWhatIsRemembered(t *testing.T) {
+	known := map[ring.NodeID]identity{
+		"n2": {id: "n2", incarnation: 5, boot: 50, actor: 500},
+		"n3": {id: "n3", incarnation: 7, boot: 70, actor: 700},
+	}
+	cases := map[string]struct {
+		newcomer identity
+		reason   Reason
+	}{
+		"never met":                          {identity{"n4", 1, 10, 100}, 0},
+		"the same boot":                      {identity{"n2", 5, 50, 500}, 0},
+		"the same boot with another actor":   {identity{"n2", 5, 50, 501}, 0},
+		"a later incarnation":                {identity{"n2", 6, 60, 500}, 0},
+		"an older incarnation":               {identity{"n2", 4, 40, 500}, ReasonOldIncarnation},
+		"an older incarnation, same boot":    {identity{"n2", 4, 50, 500}, ReasonOldIncarnation},
+		"the same incarnation, another boot": {identity{"n2", 5, 51, 500}, ReasonDuplicateNode},
+		"another node's actor":               {identity{"n4", 1, 10, 700}, ReasonDuplicateActor},
+		"another node's actor, later":        {identity{"n2", 9, 90, 700}, ReasonDuplicateActor},
+		"no actor":                           {identity{"n4", 1, 10, 0}, 0},
+	}
+	for name, c := range cases {
+		got := judge(known, c.newcomer)
+		if c.reason == 0 && got != nil || c.reason != 0 && (got == nil || got.Reason != c.reason || !got.Fatal()) {
+			t.Errorf("%s: got %v, want %v", name, got, c.reason)
+		}
+	}
+}
+
+func TestNodesWithDifferentTablesRefuseEachOtherAndSayWhy(t *testing.T) {
+	members, listeners := listen(t, 2)
+	o1, o2 := testOptions(t, members, 0), testOptions(t, members, 1)
+	o2.Table.Fingerprint = 8
+	o2.Members = append(o2.Members[:2:2], Member{ID: "n3", Addr: "127.0.0.1:1"})
+	a, b := start(t, o1, listeners[0]), start(t, o2, listeners[1])
+	for n, want := range map[*testNode][]string{
+		a: {"0000000000000007", "0000000000000008", "members only in", "n3"},
+		b: {"0000000000000007", "0000000000000008", "members only in", "n3"},
+	} {
+		eventually(t, "the status names the difference", func() bool {
+			s := n.Status()[0]
+			for _, w := range want {
+				if s.Reachable || !strings.Contains(s.Reason, w) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	if len(a.refused)+len(b.refused) > 0 {
+		t.Fatal("a difference of settings was reported as a lost identity")
+	}
+	if a.lastKnown("n2") != (identity{}) {
+		t.Fatal("a refused node was remembered")
+	}
+}
+
+func TestCopyOfARunningNodeIsRefusedAndLearnsIt(t *testing.T) {
+	nodes := startCluster(t, 3, nil)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	o := testOptions(t, nodes[0].opt.Members, 2)
+	o.Self.Incarnation, o.Self.Boot = 2, 9999 // the copy was opened once more
+	double := start(t, o, ln)
+	refused := wait(t, double.refused)
+	if refused.Reason != ReasonDuplicateNode || !refused.ByPeer || !strings.Contains(refused.Detail, "alive") ||
+		!strings.Contains(refused.Detail, "boot 000000000000270f") || !strings.Contains(refused.Detail, "boot 00000000000003ea") {
+		t.Fatalf("the copy was told %v", refused)
+	}
+	double.stop()
+	for _, n := range nodes[:2] {
+		if _, err := store(t, n.Peer("n3"), second, item("k", "v")); err != nil {
+			t.Errorf("the original is served no more: %v", err)
+		}
+		if n.lastKnown("n3").boot != 1002 {
+			t.Errorf("the copy was remembered: %v", n.lastKnown("n3"))
+		}
+	}
+	if len(nodes[2].refused) > 0 {
+		t.Error("the original was refused")
+	}
+}
+
+func TestNodeWithAnotherNodesActorIsRefusedAndLearnsIt(t *testing.T) {
+	members, listeners := listen(t, 3)
+	a := start(t, testOptions(t, members, 0), listeners[0])
+	start(t, testOptions(t, members, 1), listeners[1])
+	awaitReachable(t, a, "n2")
+	o := testOptions(t, members, 2)
+	o.Local = newFakeLocal(101) // n2's
+	c := start(t, o, listeners[2])
+	if refused := wait(t, c.refused); refused.Reason != ReasonDuplicateActor || !strings.Contains(refused.Detail, "node n2") {
+		t.Fatalf("told %v", refused)
+	}
+}
+
+func TestRolledBackNodeIsRefusedAlsoAfterARestartOfWhoRemembers(t *testing.T) {
+	members, listeners := listen(t, 2)
+	o1, o2 := testOptions(t, members, 0), testOptions(t, members, 1)
+	o2.Self.Incarnation, o2.Self.Boot = 8, 88
+	a, b := start(t, o1, listeners[0]), start(t, o2, listeners[1])
+	awaitReachable(t, a, "n2")
+	a.stop()
+	b.stop()
+
+	o1.FS = o1.FS.(*vfstest.FS).Crash(vfstest.Nothing()) // what was synced is left
+	o1.Self.Incarnation, o1.Self.Boot = 2, 11
+	o2.Self.Incarnation, o2.Self.Boot = 7, 77
+	for i, o := range []Options{o1, o2} {
+		ln, err := net.Listen("tcp", members[i].Addr)
+		must(t, err)
+		listeners[i] = ln
+		if i == 0 {
+			a = start(t, o, ln)
+		} else {
+			b = start(t, o, ln)
+		}
+	}
+	refused := wait(t, b.refused)
+	if refused.Reason != ReasonOldIncarnation || !refused.ByPeer || !strings.Contains(refused.Detail, "incarnation 8") ||
+		!strings.Contains(refused.Detail, "incarnation 7") {
+		t.Fatalf("told %v", refused)
+	}
+	if a.Peer("n2").Reachable() {
+		t.Fatal("a rolled back node is reachable")
+	}
+}
+
+func TestLaterBootReplacesOneThatAnswersNoMore(t *testing.T) {
+	n := lonely(t, 2, func(o *Options) { o.HandshakeTimeout = 200 * time.Millisecond })
+	silent := dialPuppet(t, n.addr)
+	if _, verdict := silent.greet(helloOf(n, 1, 1, 10)); verdict != nil {
+		t.Fatal(verdict)
+	}
+	later := dialPuppet(t, n.addr)
+	if _, verdict := later.greet(helloOf(n, 1, 2, 20)); verdict != nil {
+		t.Fatalf("refused for a holder that does not answer: %v", verdict)
+	}
+	wait(t, silent.ended)
+	// What was replaced is older now.
+	back := dialPuppet(t, n.addr)
+	if _, verdict := back.greet(helloOf(n, 1, 1, 10)); verdict == nil || verdict.Reason != ReasonOldIncarnation {
+		t.Fatalf("got %v", verdict)
+	}
+}
+
+func TestLaterBootIsRefusedWhileTheEarlierAnswers(t *testing.T) {
+	n := lonely(t, 2, nil)
+	holder := dialPuppet(t, n.addr)
+	if _, verdict := holder.greet(helloOf(n, 1, 1, 10)); verdict != nil {
+		t.Fatal(verdict)
+	}
+	holder.answerPings()
+	later := dialPuppet(t, n.addr)
+	if _, verdict := later.greet(helloOf(n, 1, 2, 20)); verdict == nil || verdict.Reason != ReasonDuplicateNode {
+		t.Fatalf("got %v", verdict)
+	}
+	wait(t, later.ended)
+	if n.lastKnown("n2").incarnation != 1 {
+		t.Fatalf("remembered %v", n.lastKnown("n2"))
+	}
+}
+
+func TestOnlyOneOfManySimultaneousBootsGetsIn(t *testing.T) {
+	n := lonely(t, 2, nil)
+	const boots = 8
+	var newcomers []*puppet
+	for i := range boots {
+		p := dialPuppet(t, n.addr)
+		p.hello(helloOf(n, 1, 3, uint64(100+i)))
+		newcomers = append(newcomers, p)
+	}
+	in := 0
+	for _, p := range newcomers {
+		if _, v := p.verdict(); v == nil {
+			in++
+		} else if v.Reason != ReasonDuplicateNode {
+			t.Errorf("got %v", v)
+		}
+	}
+	if in != 1 {
+		t.Fatalf("%d boots of one incarnation were let in", in)
+	}
+}
+
+func TestNobodyIsLetInWhoCannotBeRemembered(t *testing.T) {
+	n := lonely(t, 2, nil)
+	disk := n.opt.FS.(*vfstest.FS)
+	repair := disk.Inject(vfstest.Fault{Ops: vfstest.OpSync, Err: errors.New("sync failed")})
+	p := dialPuppet(t, n.addr)
+	if _, verdict := p.greet(helloOf(n, 1, 1, 10)); verdict == nil || verdict.Reason != ReasonInternal || verdict.Fatal() {
+		t.Fatalf("got %v", verdict)
+	}
+	repair()
+	p = dialPuppet(t, n.addr)
+	if _, verdict := p.greet(helloOf(n, 1, 1, 10)); verdict != nil {
+		t.Fatalf("got %v", verdict)
+	}
+	if n.lastKnown("n2").boot != 10 {
+		t.Fatalf("remembered %v", n.lastKnown("n2"))
+	}
+}
+
+func TestNewActorOfARunningPeerIsHeardAndRemembered(t *testing.T) {
+	nodes := startCluster(t, 2, nil)
+	nodes[1].local.actor.Store(4711)
+	eventually(t, "n1 hears of the new actor", func() bool { return nodes[0].Peer("n2").Actor() == 4711 })
+	eventually(t, "n1 remembers the new actor", func() bool { return nodes[0].lastKnown("n2").actor == 4711 })
+}
+
+func TestAnnouncementsReachTheStatus(t *testing.T) {
+	nodes := startCluster(t, 2, nil)
+	s := nodes[0].Status()
+	if len(s) != 1 || s[0].ID != "n2" || s[0].RPCAddr != "rpc-1" || s[0].HTTPAddr != "http-1" || s[0].Zone != "z1" ||
+		s[0].Incarnation != 1 || s[0].Actor != 101 || !s[0].Reachable || s[0].Reason != "" || s[0].PeerAddr != nodes[1].addr {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestRequestsBeforeTheHandshakeEndTheConnection(t *testing.T) {
+	n := lonely(t, 2, nil)
+	p := dialPuppet(t, n.addr)
+	p.send(func(w *wire.Writer) {
+		encodeRequest(w, 1, methodStore, 3)
+		w.Uint(1)
+		w.Int(time.Now().Add(second).UnixNano())
+		encodeItems(w, []coordinator.Item{item("k", "v")})
+	})
+	wait(t, p.ended)
+	if n.local.stores != 0 {
+		t.Fatal("a stranger's store was done")
+	}
+}
