@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -65,16 +64,4 @@ func boundsChecksum(start, end, prefix []byte) uint32 {
 		sum = crc32.Update(sum, castagnoli, part)
 	}
 	return sum
-}
-
-// EncodeCursor is the cursor as text, for faces that carry no bytes.
-func EncodeCursor(cursor []byte) string { return base64.RawURLEncoding.EncodeToString(cursor) }
-
-// DecodeCursor is the inverse of EncodeCursor. Error: ErrCursor.
-func DecodeCursor(text string) ([]byte, error) {
-	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return nil, ErrCursor
-	}
-	return b, nil
 }
