@@ -1,0 +1,43 @@
+// Package replica is the local copy of a node's share: the storage engine under the versions of package causal. It issues
+// the dots of the writes that this node coordinates, joins what other replicas send, and answers reads. It knows
+// no peers and no quorums (package coordinator) and holds no opinion on which keys a node should have, but for
+// scans, which are asked for by partition.
+//
+// # Data directory
+//
+//	DIR/lock       held while the replica is open; everything below is touched under it only
+//	DIR/identity   who this is: node, incarnation, actor, cluster settings, mark of a clean shutdown
+//	DIR/clock      the clock's ceiling: no timestamp above it was ever issued
+//	DIR/engine/    the log (package storage)
+//
+// identity and clock are small, checksummed, and replaced atomically; docs/format/identity.md has their bytes. What is stored
+// for a key is drawn in docs/format/object.md.
+//
+// # When a memory is unbroken
+//
+// An actor may go on issuing dots after a restart only if nothing that it issued was forgotten. So it is kept only where the
+// last run wrote the mark of a clean shutdown, as its last act, after the engine was closed without an error, and
+// where the engine then found neither a torn tail nor damage. Else a new actor is drawn. The mark's removal is durable
+// before the first dot of a run:
+//
+//	                    open: incarnation+1, mark removed
+//	    ┌────────────────────────────────────────────────────────────┐
+//	    │                                                            ▼
+//	┌───┴────┐   engine closed, nothing failed: mark written   ┌───────────┐   a write failed after   ┌─────────────────┐
+//	│ clean  │ ◄───────────────────────────────────────────────┤ open      ├─────────────────────────►│ issues no dots  │
+//	└────────┘                                                 └─────┬─────┘   it was handed out      └────────┬────────┘
+//	                                                                 │ crash                                   │ close, crash
+//	                                                                 ▼                                         ▼
+//	                                                    ┌──────────────────────────────────────────────────────────────┐
+//	                                                    │ unclean: the next open draws a new actor                     │
+//	                                                    └──────────────────────────────────────────────────────────────┘
+//
+// A key of which the engine cannot read the record is unknown, never absent: it takes no write, no join, and its
+// reads say so.
+//
+// # Concurrency
+//
+// All methods may be called from any goroutine. Write and Store are decided one after the other on the engine's writer
+// goroutine, in the order of the log, and end on the engine's; Read and Scan run on the caller's. The package starts
+// no goroutine but the one that Close waits for. The state that is shared is the clock (lock-free) and the engine's.
+package replica

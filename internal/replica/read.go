@@ -1,0 +1,78 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ringcask/ringcask/coordinator"
+	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/storage"
+)
+
+// deadlineEvery is how many keys or records are read between two looks at the clock.
+const deadlineEvery = 64
+
+// Read implements coordinator.Replica. It reads on the caller's goroutine and calls done before it returns. What done is
+// handed belongs to the caller. A key whose record cannot be read is coordinator.ReadUnknown.
+// Errors: context.DeadlineExceeded, storage.ErrClosed.
+func (r *Replica) Read(
+	deadline time.Time, keys [][]byte, want coordinator.ReadWant, done func([]coordinator.ReadItem, error),
+) {
+	items := make([]coordinator.ReadItem, len(keys))
+	// Nearly all objects have one sibling and one entry: one allocation each serves all of them.
+	vectors, siblings := make(causal.Vector, len(keys)), make([]causal.Sibling, len(keys))
+	for i, key := range keys {
+		if i%deadlineEvery == 0 && expired(deadline) {
+			done(nil, context.DeadlineExceeded)
+			return
+		}
+		o := causal.Object{Vector: vectors[i : i : i+1], Siblings: siblings[i : i : i+1]}
+		err := r.read(&o, key, want)
+		switch {
+		case err == nil:
+			items[i].Object = o
+		case errors.Is(err, storage.ErrNotFound):
+		case errors.Is(err, storage.ErrClosed):
+			done(nil, err)
+			return
+		default:
+			r.unreadable.Add(1)
+			items[i].State = coordinator.ReadUnknown
+		}
+	}
+	done(items, nil)
+}
+
+func (r *Replica) read(o *causal.Object, key []byte, want coordinator.ReadWant) error {
+	if want == coordinator.WantHeads {
+		return r.readHeads(o, key)
+	}
+	rec, err := r.engine.Read(key, nil)
+	if err != nil {
+		return err
+	}
+	return causal.DecodeStored(o, rec.Meta, rec.Value)
+}
+
+// readHeads reads no value unless the heads stand in it.
+func (r *Replica) readHeads(o *causal.Object, key []byte) error {
+	var buf [causal.MetaBytesMax]byte
+	meta, err := r.engine.Meta(key, buf[:0])
+	if err != nil {
+		return err
+	}
+	complete, err := causal.DecodeMeta(o, meta)
+	if err != nil || complete {
+		return err
+	}
+	return r.readHeadsFromValue(o, key)
+}
+
+func (r *Replica) readHeadsFromValue(o *causal.Object, key []byte) error {
+	err := r.read(o, key, coordinator.WantValues)
+	if err == nil {
+		*o = o.Heads()
+	}
+	return err
+}

@@ -1,0 +1,243 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ringcask/ringcask/coordinator"
+	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/wire"
+	"github.com/ringcask/ringcask/storage"
+)
+
+// A meta of causal must fit into the engine's.
+const _ uint = storage.MetaBytesMax - causal.MetaBytesMax
+
+// ErrClosing: the replica is being closed and takes no more writes (effect: none).
+var ErrClosing = errors.New("replica: closing")
+
+// Replica is a node's own copy of its share. See the package comment.
+type Replica struct {
+	opts   Options
+	dir    *dataDir
+	id     identity
+	engine *storage.Engine
+	clock  *causal.Clock
+
+	// broken is why no more dots are issued, once a write failed after it was handed out.
+	broken atomic.Pointer[error]
+	// gate is the node's own reason not to coordinate: see SetServing.
+	gate    atomic.Pointer[func() error]
+	closing atomic.Bool
+	// unreadable counts the answers that said "unknown".
+	unreadable atomic.Int64
+
+	writes, stores sync.Pool
+
+	closeOnce sync.Once
+	closed    chan struct{}
+	closeErr  error
+}
+
+var _ coordinator.Local = (*Replica)(nil)
+
+// Open opens the replica in dir, which is made if it is missing, and locks it until Close. It starts no goroutine but the
+// engine's; Run must be running for writes not to wait for the clock's ceiling now and then.
+//
+// Errors: *MismatchError for the directory of another node or of other settings; one that wraps storage.ErrLocked where
+// another has it open; ErrIncomplete; those of storage.Open and of the file system. After any of them the directory is as
+// it was, but for what recovery did to the engine's files.
+func Open(dir string, opts Options) (*Replica, error) {
+	opts = opts.withDefaults()
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	d, err := lockDir(opts.Storage.FS, dir)
+	if err != nil {
+		return nil, err
+	}
+	r, err := openLocked(d, opts)
+	if err != nil {
+		return nil, errors.Join(err, d.unlock())
+	}
+	return r, nil
+}
+
+func openLocked(d *dataDir, opts Options) (*Replica, error) {
+	found, ceiling, err := d.load()
+	if err != nil {
+		return nil, err
+	}
+	conf := clusterOf(opts)
+	if found != nil {
+		if diff := found.cluster.differences(conf); len(diff) > 0 {
+			return nil, &MismatchError{Dir: d.path, Differences: diff}
+		}
+	}
+	engine, err := storage.Open(d.engine(), opts.engine())
+	if err != nil {
+		return nil, fmt.Errorf("replica: open engine: %w", err)
+	}
+	r := &Replica{opts: opts, dir: d, engine: engine, closed: make(chan struct{})}
+	if err := r.begin(found, conf, ceiling); err != nil {
+		return nil, errors.Join(err, engine.Close())
+	}
+	return r, nil
+}
+
+// begin makes this run durable: a ceiling above everything that earlier runs issued, then the identity with the next
+// incarnation and without the mark of a clean shutdown. Only then may a dot be issued. A crash between the two leaves the
+// old identity, under which nothing was issued since.
+func (r *Replica) begin(found *identity, conf cluster, ceiling causal.Timestamp) error {
+	if found == nil {
+		if stats := r.engine.Stats(); stats.Keys > 0 || stats.Damage > 0 {
+			return fmt.Errorf("%w: %s has data but no file \"identity\"", ErrIncomplete, r.dir.path)
+		}
+		found = &identity{}
+	}
+	kept, why := r.actorKept(found)
+	r.id = identity{incarnation: found.incarnation + 1, actor: found.actor, cluster: conf}
+	if !kept {
+		actor, err := causal.NewActor(r.opts.Random)
+		if err != nil {
+			return err
+		}
+		r.id.actor = actor
+	}
+	if _, err := io.ReadFull(r.opts.Random, r.id.boot[:]); err != nil {
+		return fmt.Errorf("replica: draw a boot id: %w", err)
+	}
+	clock := r.opts.Clock
+	clock.Now, clock.Ceiling, clock.Persist = r.opts.Now, ceiling, r.dir.saveCeiling
+	r.clock = causal.NewClock(clock)
+	if err := r.clock.Reserve(); err != nil {
+		return err
+	}
+	if err := r.dir.saveIdentity(&r.id); err != nil {
+		return err
+	}
+	r.opts.Logger.Info("replica opened", "dir", r.dir.path, "incarnation", r.id.incarnation,
+		"actor", r.id.actor.String(), "actor_kept", kept, "reason", why, "keys", r.engine.Stats().Keys)
+	return nil
+}
+
+// actorKept says whether the actor of the last run has forgotten nothing, and how that is known.
+func (r *Replica) actorKept(found *identity) (kept bool, why string) {
+	recovery := r.engine.Recovery()
+	switch {
+	case found.incarnation == 0:
+		return false, "first open"
+	case !found.clean:
+		return false, "the last run did not end cleanly"
+	case recovery.Created:
+		return false, "the log is new"
+	case recovery.TornBytes > 0:
+		return false, "the log was cut"
+	case len(recovery.Damage) > 0:
+		return false, "the log is damaged"
+	}
+	return true, "clean shutdown"
+}
+
+// Run keeps the clock's ceiling ahead of need until ctx is done.
+func (r *Replica) Run(ctx context.Context) error { return r.clock.Run(ctx) }
+
+// Close refuses new writes, waits for those under way, closes the engine, and then, if nothing ever went wrong, marks the shutdown
+// as clean. It returns early, with ctx's error, when ctx is done; what it began goes on. It may be called again.
+func (r *Replica) Close(ctx context.Context) error {
+	r.closeOnce.Do(func() {
+		r.closing.Store(true)
+		go func() {
+			defer close(r.closed)
+			r.closeErr = errors.Join(r.finish(), r.dir.unlock())
+		}()
+	})
+	select {
+	case <-r.closed:
+		return r.closeErr
+	case <-ctx.Done():
+		return fmt.Errorf("replica: close: %w", ctx.Err())
+	}
+}
+
+func (r *Replica) finish() error {
+	readOnly := r.engine.Err()
+	if err := r.engine.Close(); err != nil {
+		return fmt.Errorf("replica: close engine: %w", err)
+	}
+	if damage := r.engine.Stats().Damage; readOnly != nil || r.broken.Load() != nil || damage > 0 {
+		r.opts.Logger.Warn("replica closed without the mark of a clean shutdown: the next open draws a new actor",
+			"dir", r.dir.path, "read_only", readOnly, "damage", damage)
+		return nil
+	}
+	if err := r.clock.Settle(); err != nil {
+		return err
+	}
+	clean := r.id
+	clean.clean = true
+	return r.dir.saveIdentity(&clean)
+}
+
+// Actor implements coordinator.Local: the actor of this run.
+func (r *Replica) Actor() causal.Actor { return r.id.actor }
+
+// Incarnation is greater by one than that of the last run in this data directory, and 1 in a new one.
+func (r *Replica) Incarnation() uint64 { return r.id.incarnation }
+
+// BootID tells this run from all others.
+func (r *Replica) BootID() BootID { return r.id.boot }
+
+// Clock is the node's clock. It must observe the timestamp of every message that arrives.
+func (r *Replica) Clock() *causal.Clock { return r.clock }
+
+// Recovery says what opening the engine found.
+func (r *Replica) Recovery() storage.Recovery { return r.engine.Recovery() }
+
+// SetServing sets a further condition of Serving, such as that the node's clock is within bounds. It must not block.
+func (r *Replica) SetServing(condition func() error) { r.gate.Store(&condition) }
+
+// Serving implements coordinator.Local: nil, or why this replica must not coordinate now.
+func (r *Replica) Serving() error {
+	if err := r.issuing(); err != nil {
+		return err
+	}
+	if gate := r.gate.Load(); gate != nil {
+		return (*gate)()
+	}
+	return nil
+}
+
+// issuing is nil, or why no dot may be issued.
+func (r *Replica) issuing() error {
+	if r.closing.Load() {
+		return ErrClosing
+	}
+	if err := r.broken.Load(); err != nil {
+		return *err
+	}
+	return r.engine.Err()
+}
+
+// breakOff ends the issuing of dots: what became of one that was handed out is not known.
+func (r *Replica) breakOff(cause error) {
+	err := fmt.Errorf("replica: an earlier write failed, and the node must be restarted before it coordinates again: %w", cause)
+	if r.broken.CompareAndSwap(nil, &err) {
+		r.opts.Logger.Error("replica issues no more dots", "dir", r.dir.path, "cause", cause)
+	}
+}
+
+// Status is the state of the engine. Damage counts the unreadable places that the engine knows.
+func (r *Replica) Status() wire.StorageStatus {
+	s := r.engine.Stats()
+	return wire.StorageStatus{
+		Keys: s.Keys, Segments: int64(s.Segments), DiskBytes: s.DiskBytes, LiveBytes: s.LiveBytes, DeadBytes: s.DeadBytes,
+		ReadOnly: s.ReadOnly, Damage: s.Damage,
+	}
+}
+
+// UnknownAnswers is how many keys were answered with "unknown" since Open, because their records could not be read.
+func (r *Replica) UnknownAnswers() int64 { return r.unreadable.Load() }
