@@ -122,7 +122,7 @@ func (e *WriteError) Unwrap() error { return e.Err }
 type RangeError struct {
 	// Partitions are in ascending order.
 	Partitions []ring.PartitionID
-	// Need is R; Got the replicas that answered for the first of Partitions.
+	// Need is R; Got the replicas of the first of Partitions that answered, or could still be asked.
 	Need, Got int
 	// Causes has an entry for each node that was left out.
 	Causes []Cause

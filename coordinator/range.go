@@ -1,7 +1,9 @@
 package coordinator
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -107,10 +109,13 @@ func (op *rangeOp) run(ctx context.Context) (*RangePage, error) {
 			break
 		}
 		if err := op.wait(ctx, timer); err != nil {
-			if place := op.join.reach(); ctx.Err() == nil && string(place) != string(began) {
+			if errors.Is(err, context.Canceled) {
+				return nil, err
+			}
+			if !bytes.Equal(op.join.reach(), began) {
 				break // what was passed so far is a page, if a short one
 			}
-			return nil, op.silent(ctx, err)
+			return nil, op.silent(err)
 		}
 		if err := op.receive(); err != nil {
 			return nil, err
@@ -130,8 +135,7 @@ func (op *rangeOp) full() bool {
 func (op *rangeOp) replan() error {
 	shares, lost := op.plan.cover()
 	if len(lost) > 0 && !op.req.Partial {
-		got := len(op.plan.answering[lost[0]])
-		return &RangeError{Partitions: lost, Need: op.need, Got: got, Causes: op.leftOut()}
+		return &RangeError{Partitions: lost, Need: op.need, Got: op.plan.live(lost[0]), Causes: op.leftOut()}
 	}
 	for node, share := range shares {
 		if len(share) > 0 {
@@ -349,10 +353,7 @@ func (op *rangeOp) finish() *RangePage {
 }
 
 // silent is the error of a range that waits no longer for replicas that have not answered.
-func (op *rangeOp) silent(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return err
-	}
+func (op *rangeOp) silent(err error) error {
 	e := &RangeError{Need: op.need, Causes: op.leftOut()}
 	for _, s := range op.join.streams {
 		if s.asked {
@@ -363,11 +364,17 @@ func (op *rangeOp) silent(ctx context.Context, err error) error {
 	slices.Sort(e.Partitions)
 	e.Partitions = slices.Compact(e.Partitions)
 	if len(e.Partitions) > 0 {
-		for _, s := range op.join.streams {
-			if _, answers := slices.BinarySearch(s.partitions, e.Partitions[0]); answers && !s.asked {
-				e.Got++
-			}
-		}
+		e.Got = op.answered(e.Partitions[0])
 	}
 	return e
+}
+
+// answered is how many nodes are not waited for among those that answer for a partition.
+func (op *rangeOp) answered(p ring.PartitionID) (n int) {
+	for _, s := range op.join.streams {
+		if _, has := slices.BinarySearch(s.partitions, p); has && !s.asked {
+			n++
+		}
+	}
+	return n
 }

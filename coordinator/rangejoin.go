@@ -69,7 +69,7 @@ type rangeJoin struct {
 	// start and end bound what is left of the range, of which last, the key handed out last, and all before it are no part any more.
 	start, end, last []byte
 	streams          []*rangeStream
-	objects    []Item // of the last key handed out; reused
+	objects          []Item // of the last key handed out; reused
 }
 
 // open adds a stream for what is left of the range.

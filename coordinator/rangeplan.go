@@ -82,7 +82,7 @@ func newRangePlan(table *rangeTable, need int, reachable []bool) *rangePlan {
 }
 
 // cover finds nodes for the partitions that have fewer than needed. shares[n] are the partitions that node n is to answer for from now
-// on, besides what it does already; lost are those that cannot be covered, which are missing from now on.
+// on, besides what it does already, in rising order; lost are those that cannot be covered, which are missing from now on.
 func (p *rangePlan) cover() (shares [][]ring.PartitionID, lost []ring.PartitionID) {
 	first := planCover(len(p.table.nodes), p.needs(p.usable))
 	p.assign(first)
@@ -97,6 +97,7 @@ func (p *rangePlan) cover() (shares [][]ring.PartitionID, lost []ring.PartitionI
 	p.assign(second)
 	for n, more := range second.shares {
 		first.shares[n] = append(first.shares[n], more...)
+		slices.Sort(first.shares[n])
 	}
 	for _, lost := range second.uncovered {
 		p.missing[lost] = true
@@ -135,4 +136,14 @@ func (p *rangePlan) fail(node int) {
 	for id := range p.answering {
 		p.answering[id] = slices.DeleteFunc(p.answering[id], func(n int) bool { return n == node })
 	}
+}
+
+// live is how many replicas of a partition may be asked.
+func (p *rangePlan) live(id ring.PartitionID) (n int) {
+	for _, node := range p.table.replicas[id] {
+		if p.usable[node] {
+			n++
+		}
+	}
+	return n
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/wire"
 )
 
 // readMode is what the read of a key is for.
@@ -393,7 +394,7 @@ func (q *readQuorum) hedge(asks []readAsk) ([]readAsk, bool) {
 
 // failure is the error of a read that failed, or ended with the cause late before it was done.
 func (q *readQuorum) failure(late error, name func(target int) Cause) error {
-	e := &QuorumError{Op: q.op, Need: q.need}
+	e := &QuorumError{Op: q.op, Need: q.need, Effect: wire.EffectNone}
 	if q.phase == phaseRepairing || q.joinStands() {
 		e.Op = "repair"
 	}
