@@ -1,0 +1,143 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ringcask/ringcask/storage/vfs"
+)
+
+// SegmentID numbers a segment of the log; a greater one was created later.
+type SegmentID uint64
+
+// SyncPolicy says when a write is made durable.
+type SyncPolicy uint8
+
+const (
+	// SyncAlways syncs every group of writes before it is acknowledged.
+	SyncAlways SyncPolicy = iota
+	// SyncInterval acknowledges a write once the operating system has it, and syncs every Options.SyncInterval.
+	SyncInterval
+	// SyncNever leaves syncing to the operating system, but for segment roll and Close.
+	SyncNever
+)
+
+// Options are the settings of an engine. The zero value of every field is its default.
+type Options struct {
+	// FS is the file system; nil is the operating system's.
+	FS vfs.FS
+	// Logger takes what recovery and background work have to say; nil discards it.
+	Logger *slog.Logger
+	// Sync is the sync policy; the default is SyncAlways.
+	Sync SyncPolicy
+	// SyncInterval is the time between syncs under the policy SyncInterval. Zero is 100 ms.
+	SyncInterval time.Duration
+	// SegmentBytesMax is the size at which the active segment is sealed. Zero is 256 MiB.
+	SegmentBytesMax int64
+	// KeyBytesMax and ValueBytesMax bound what a record may hold. Zero is 4 KiB and 16 MiB.
+	KeyBytesMax   int
+	ValueBytesMax int
+	// BatchBytesMax bounds one atomic frame. Zero is 64 MiB.
+	BatchBytesMax int
+	// QueueBytesMax and QueueLenMax bound what waits for the writer; Submit blocks past either. Zero is 64 MiB and 16,384.
+	QueueBytesMax int64
+	QueueLenMax   int
+	// Observer is told of every committed change, in log order, before the writes are acknowledged. It runs on the
+	// writer's goroutine and must not block or keep what it is handed. Nil observes nothing.
+	Observer func([]Change)
+}
+
+// MetaBytesMax is the greatest length of a record's meta.
+const MetaBytesMax = 255
+
+// Change is one committed change of a key. A nil OldMeta or NewMeta means that the key was, or is now, absent.
+type Change struct {
+	Key, OldMeta, NewMeta []byte
+}
+
+// Record is one stored key. Its slices alias buffers of the reader: see the method that hands it out.
+type Record struct {
+	Key, Meta, Value []byte
+	// Seq is the log sequence number of the write.
+	Seq uint64
+}
+
+// State says what the engine knows of a key.
+type State uint8
+
+const (
+	// Absent keys were never written, or deleted.
+	Absent State = iota
+	// Present keys have a record.
+	Present
+	// Unknown keys may have had a record, or a newer one, in a part of the log that can no longer be read.
+	Unknown
+)
+
+// Current is what a Mutation decides upon.
+type Current struct {
+	State State
+	Meta  []byte
+	// Value is set only if HasValue is: a decision that needs it returns ErrNeedValues once.
+	Value    []byte
+	HasValue bool
+}
+
+// Mutation is one atomic read-decide-write on one or more keys, as Submit takes it. The engine calls Decide at least
+// once, Decided at most once and Done exactly once, in this order. Decide and Decided run on the writer's goroutine: they must be short and
+// must never block. Done runs on a goroutine of the engine and must not block either.
+type Mutation interface {
+	// Keys are the keys to decide upon, all different. Neither the slice nor the keys may change until Done.
+	Keys() [][]byte
+	// Decide looks at the current state of each key (cur[i] is that of Keys()[i]: what is published, overlaid with what is decided but
+	// not yet published) and adds what is to be written to w, which copies it. It may be called again, with w empty and
+	// newer states. Decisions run in log order. ErrNeedValues asks for the values of all keys that are Present; any other error
+	// ends the mutation with that error and no effect. To add nothing is not an error: Done then comes when all that the decision was
+	// based on is durable under the sync policy.
+	Decide(cur []Current, w *Writes) error
+	// Decided is called when the last decision stands, in log order, before it is written or synced.
+	Decided()
+	// Done is called with nil when the writes are durable under the sync policy and visible to readers.
+	Done(err error)
+}
+
+// Errors. The effect on the store is in parentheses; every *IOError of a write has an unknown effect until the engine
+// is opened again.
+var (
+	// ErrNotFound: the key is absent.
+	ErrNotFound = errors.New("storage: key not found")
+	// ErrClosed: the engine was closed (none).
+	ErrClosed = errors.New("storage: engine is closed")
+	// ErrReadOnly: an earlier write or sync failed, or the disk is full; Engine.Err says why (none).
+	ErrReadOnly = errors.New("storage: engine is read-only")
+	// ErrTooLarge: a key, meta, value or batch is over its limit (none).
+	ErrTooLarge = errors.New("storage: too large")
+	// ErrNeedValues is what Mutation.Decide returns to be called again with the values of all present keys.
+	ErrNeedValues = errors.New("storage: decision needs the stored values")
+	// ErrLocked: another process has the data directory open.
+	ErrLocked = errors.New("storage: data directory is in use")
+	// ErrFormat: the directory is not ours, or was written in a format that this version does not read.
+	ErrFormat = errors.New("storage: unsupported format")
+)
+
+// IOError is a failed operation on a file.
+type IOError struct {
+	Op, Path string
+	Err      error
+}
+
+func (e *IOError) Error() string { return fmt.Sprintf("storage: %s %s: %v", e.Op, e.Path, e.Err) }
+func (e *IOError) Unwrap() error { return e.Err }
+
+// CorruptError is a stored record, or a part of the log, that fails its checksum or cannot be parsed: what it held is unknown.
+type CorruptError struct {
+	Segment SegmentID
+	Offset  int64
+	Reason  string
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("storage: segment %d is corrupt at offset %d: %s", e.Segment, e.Offset, e.Reason)
+}

@@ -1,0 +1,38 @@
+package storage
+
+import "fmt"
+
+// Damage is a part of the log that cannot be read, and what may have been in it. It is never repaired behind one's back: the bytes stay,
+// and every Open finds them again.
+type Damage struct {
+	Segment SegmentID
+	// Offset and Length give the place, in bytes. A length of zero is bytes that are missing altogether.
+	Offset, Length int64
+	Reason         string
+	// KeysKnown says that exactly Keys were lost: they are Unknown until they are written again. At most DamageKeysMax are
+	// listed; KeyCount says how many there are.
+	KeysKnown bool
+	Keys      [][]byte
+	KeyCount  int
+	// FirstSeq and LastSeq bound what was lost when the keys are not known: each key whose newest record is older than
+	// LastSeq is Unknown, and so is each absent key, until it is written again. Both are zero if nothing was lost.
+	FirstSeq, LastSeq uint64
+}
+
+// DamageKeysMax bounds the keys that a Damage lists, and the damages that an engine lists since Open.
+const DamageKeysMax = 1024
+
+func (d Damage) String() string {
+	s := fmt.Sprintf("segment %d, %d bytes at offset %d: %s", d.Segment, d.Length, d.Offset, d.Reason)
+	switch {
+	case d.KeysKnown:
+		return s + fmt.Sprintf("; %d keys unknown", d.KeyCount)
+	case d.LastSeq != 0:
+		return s + fmt.Sprintf("; writes %d to %d lost, keys not known", d.FirstSeq, d.LastSeq)
+	}
+	return s + "; no record lost"
+}
+
+func (d Damage) err() *CorruptError {
+	return &CorruptError{Segment: d.Segment, Offset: d.Offset, Reason: d.Reason}
+}

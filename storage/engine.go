@@ -1,0 +1,176 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringcask/ringcask/storage/vfs"
+)
+
+// Engine is an open data directory. Its methods may be called from many goroutines at once.
+type Engine struct {
+	opts   Options
+	fs     vfs.FS
+	dir    string
+	engine engineID
+	lock   io.Closer
+
+	log       *segmentLog
+	index     *index
+	writer    *writer
+	hintFiles *hintFileWriter
+	blockings *sync.Pool
+
+	// lostSeq is the greatest sequence number lost to damage that could not be attributed to keys, and lostError says
+	// where; zero if there is none. See stateOf.
+	lostSeq   uint64
+	lostError *CorruptError
+	recovery  Recovery
+
+	// nextSeq and told belong to the committer.
+	nextSeq uint64
+	told    []Change
+
+	failure atomic.Pointer[failure]
+
+	// life is held by whoever uses a segment's file, and taken by Close before it closes them.
+	life      sync.RWMutex
+	closed    atomic.Bool
+	closing   sync.Once
+	closeErr  error
+	stopSyncs chan struct{}
+	syncing   sync.WaitGroup
+
+	reads, records, groups, syncs, bytesWritten, bytesZeroed, damaged atomic.Int64
+}
+
+// failure is why the engine is read-only.
+type failure struct {
+	err     error // what failed
+	refusal error // what later writes are told
+}
+
+// Err is why the engine takes no more writes: the *IOError of the write or sync that failed, or nil. The way back is to open the directory
+// again, once its cause is gone: what the failed write left is then found out.
+func (e *Engine) Err() error {
+	if f := e.failure.Load(); f != nil {
+		return f.err
+	}
+	return nil
+}
+
+// refusal is what a write is told that nothing has been done for.
+func (e *Engine) refusal() error {
+	if f := e.failure.Load(); f != nil {
+		return f.refusal
+	}
+	return nil
+}
+
+// fail makes the engine read-only, once and for all: what a failed write or sync has left on the disk cannot be known, and a later
+// sync that succeeds would prove nothing about it. It returns the first failure.
+func (e *Engine) fail(err error) error {
+	if e.failure.CompareAndSwap(nil, &failure{err, fmt.Errorf("%w: %w", ErrReadOnly, err)}) {
+		e.opts.Logger.Error("storage: engine is read-only from now on", "dir", e.dir, "error", err)
+		e.writer.wakeAll()
+	}
+	return e.failure.Load().err
+}
+
+// start starts the engine's goroutines. Close ends them.
+func (e *Engine) start() {
+	e.writer.start()
+	e.hintFiles.start()
+	if e.opts.Sync == SyncInterval {
+		e.syncing.Go(e.syncLoop)
+	}
+}
+
+// syncLoop syncs every SyncInterval. Writes go on meanwhile: what they add is for the next round.
+func (e *Engine) syncLoop() {
+	tick := time.NewTicker(e.opts.SyncInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.stopSyncs:
+			return
+		case <-tick.C:
+		}
+		seg := e.log.active()
+		if seg == nil || e.failure.Load() != nil {
+			continue
+		}
+		if err := e.syncSegment(seg); err != nil {
+			e.fail(err)
+		}
+	}
+}
+
+// Close takes no more writes, makes durable and acknowledges those taken before, and returns when every goroutine of the engine has ended. Reads and
+// scans under way end with ErrClosed. It may be called more than once; each call returns the same error: nil, or why not everything
+// acknowledged is known to be durable.
+func (e *Engine) Close() error {
+	e.closing.Do(func() {
+		e.writer.close()
+		close(e.stopSyncs)
+		e.syncing.Wait()
+		err := e.Err()
+		if seg := e.log.active(); seg != nil && err == nil {
+			if err = e.mark(seg, false); err != nil {
+				err = e.fail(err)
+			}
+		}
+		e.hintFiles.close()
+		e.closed.Store(true)
+		e.life.Lock()
+		defer e.life.Unlock()
+		e.closeErr = errors.Join(err, e.closeFiles())
+	})
+	return e.closeErr
+}
+
+// closeFiles closes what an open, or a failed attempt at one, has opened.
+func (e *Engine) closeFiles() error {
+	var errs []error
+	for _, s := range e.log.all() {
+		if err := s.file.Close(); err != nil {
+			errs = append(errs, &IOError{"close", s.path, err})
+		}
+	}
+	if e.lock != nil {
+		if err := e.lock.Close(); err != nil {
+			errs = append(errs, &IOError{"unlock", e.dir, err})
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Recovery says what Open found. It never changes.
+func (e *Engine) Recovery() Recovery { return e.recovery }
+
+// Stats returns the engine's counters.
+func (e *Engine) Stats() Stats {
+	s := Stats{
+		Records: e.records.Load(), Groups: e.groups.Load(), Syncs: e.syncs.Load(), Reads: e.reads.Load(),
+		BytesWritten: e.bytesWritten.Load(), BytesZeroed: e.bytesZeroed.Load(),
+		Damage: e.damaged.Load(), UnknownAll: e.lostSeq > 0,
+	}
+	s.Keys, s.LiveBytes = e.index.totals()
+	all := e.log.all()
+	s.Segments = len(all)
+	for _, seg := range all {
+		logged := seg.written.Load()
+		s.DeadBytes += logged
+		s.DiskBytes += max(logged, seg.filled.Load()) + seg.hintFileBytes.Load()
+	}
+	s.DeadBytes -= s.LiveBytes
+	s.QueueLen, s.QueueBytes = e.writer.queued()
+	if err := e.Err(); err != nil {
+		s.ReadOnly = err.Error()
+	}
+	return s
+}

@@ -1,0 +1,262 @@
+package storage
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/ringcask/ringcask/storage/vfs"
+)
+
+const (
+	hintFileMagic       = "RCHINTF\n"
+	hintFileHeaderBytes = 64
+	// hintBlockBytes is when a block is full; hintBlockBytesMax is the most that its last entry can make of it.
+	hintBlockBytes    = 64 << 10
+	hintBlockBytesMax = hintBlockBytes + keyBytesLimit + MetaBytesMax + 64
+)
+
+// hintFileHeader is what a hint file begins with.
+type hintFileHeader struct {
+	blocks  uint32
+	segment SegmentID
+	// dataEnd is where the frames of the segment end.
+	dataEnd           int64
+	firstSeq, nextSeq uint64
+	entries           uint64
+}
+
+func (h hintFileHeader) encode(sum frameSum) []byte {
+	b := make([]byte, hintFileHeaderBytes)
+	copy(b, hintFileMagic)
+	binary.LittleEndian.PutUint16(b[8:], FormatVersion)
+	binary.LittleEndian.PutUint32(b[12:], h.blocks)
+	binary.LittleEndian.PutUint64(b[16:], uint64(h.segment))
+	binary.LittleEndian.PutUint64(b[24:], uint64(h.dataEnd))
+	binary.LittleEndian.PutUint64(b[32:], h.firstSeq)
+	binary.LittleEndian.PutUint64(b[40:], h.nextSeq)
+	binary.LittleEndian.PutUint64(b[48:], h.entries)
+	binary.LittleEndian.PutUint32(b[60:], crc32.Update(uint32(sum), castagnoli, b[:60]))
+	return b
+}
+
+var errHintFile = errors.New("hint file is damaged or not of this segment")
+
+// decodeHintFileHeader fails for anything but an intact header of this version, engine and segment: a hint file that
+// is not understood is made anew, never guessed at.
+func decodeHintFileHeader(b []byte, sum frameSum, id SegmentID) (h hintFileHeader, err error) {
+	if len(b) < hintFileHeaderBytes || string(b[:8]) != hintFileMagic || binary.LittleEndian.Uint16(b[8:]) != FormatVersion ||
+		leUint32(b[60:]) != crc32.Update(uint32(sum), castagnoli, b[:60]) {
+		return h, errHintFile
+	}
+	h = hintFileHeader{
+		blocks:   leUint32(b[12:]),
+		segment:  SegmentID(binary.LittleEndian.Uint64(b[16:])),
+		dataEnd:  int64(binary.LittleEndian.Uint64(b[24:])),
+		firstSeq: binary.LittleEndian.Uint64(b[32:]),
+		nextSeq:  binary.LittleEndian.Uint64(b[40:]),
+		entries:  binary.LittleEndian.Uint64(b[48:]),
+	}
+	if h.segment != id || h.dataEnd < segmentHeaderBytes || h.nextSeq < h.firstSeq {
+		return h, errHintFile
+	}
+	return h, nil
+}
+
+// appendHintEntry adds one entry to a block.
+func appendHintEntry(b []byte, l *located, firstSeq uint64) []byte {
+	b = append(b, l.flags&flagTombstone)
+	b = binary.AppendUvarint(b, uint64(len(l.key)))
+	b = append(b, byte(len(l.meta)))
+	b = append(append(b, l.key...), l.meta...)
+	b = binary.AppendUvarint(b, l.seq-firstSeq)
+	b = binary.AppendUvarint(b, uint64(l.offset))
+	return binary.AppendUvarint(b, uint64(l.length))
+}
+
+// takeHintEntry reads one entry off a block.
+func takeHintEntry(r *fieldReader, h *hintFileHeader) (l located, err error) {
+	l.segment, l.flags = uint32(h.segment), r.byte()
+	keyLen, metaLen := r.uvarint(), int(r.byte())
+	if r.bad || keyLen > keyBytesLimit || r.at+int(keyLen)+metaLen > len(r.b) || l.flags&^flagTombstone != 0 {
+		return l, errHintFile
+	}
+	l.key, l.meta = r.take(int(keyLen)), r.take(metaLen)
+	seq, offset, length := r.uvarint(), r.uvarint(), r.uvarint()
+	if r.bad || seq >= h.nextSeq-h.firstSeq || offset < segmentHeaderBytes || length < frameBytesMin ||
+		length > frameBytesMax || offset+length > uint64(h.dataEnd) || offset > segmentIDMax {
+		return l, errHintFile
+	}
+	l.seq, l.offset, l.length = h.firstSeq+seq, uint32(offset), uint32(length)
+	return l, nil
+}
+
+// writeHintFile makes the hint file of a segment from its sorted keys, durably, and returns its size.
+func writeHintFile(fsys vfs.FS, dir string, seg *segment, r *replay) (size int64, err error) {
+	path := seg.hintFilePath()
+	temp := path + vfs.TempSuffix
+	f, err := fsys.Create(temp)
+	if err != nil {
+		return 0, &IOError{"create", temp, err}
+	}
+	size, err = fillHintFile(f, seg, r)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = fsys.Rename(temp, path)
+	}
+	if err != nil {
+		return 0, &IOError{"write", temp, errors.Join(err, fsys.Remove(temp))}
+	}
+	if err := fsys.SyncDir(dir); err != nil {
+		return 0, &IOError{"sync", dir, err}
+	}
+	return size, nil
+}
+
+func fillHintFile(f vfs.File, seg *segment, r *replay) (int64, error) {
+	h := hintFileHeader{
+		segment: seg.id, dataEnd: r.end, firstSeq: r.firstSeq, nextSeq: r.nextSeq, entries: uint64(len(r.keys.items)),
+	}
+	at := int64(hintFileHeaderBytes)
+	block := make([]byte, 8, hintBlockBytesMax)
+	for i := range r.keys.items {
+		l := r.keys.item(i)
+		block = appendHintEntry(block, &l, h.firstSeq)
+		if len(block) < hintBlockBytes && i < len(r.keys.items)-1 {
+			continue
+		}
+		sealHintBlock(block, seg.sum, h.blocks)
+		if _, err := f.WriteAt(block, at); err != nil {
+			return 0, err
+		}
+		at += int64(len(block))
+		h.blocks++
+		block = block[:8]
+	}
+	_, err := f.WriteAt(h.encode(seg.sum), 0)
+	return at, err
+}
+
+// sealHintBlock fills in the first 8 bytes of a block: its length and its checksum, which its number is part of.
+func sealHintBlock(block []byte, sum frameSum, number uint32) {
+	binary.LittleEndian.PutUint32(block, uint32(len(block)))
+	binary.LittleEndian.PutUint32(block[4:], crc32.Update(uint32(sum), castagnoli, block[8:])+number)
+}
+
+// hintFileReader streams the entries of a hint file. It is a source. Any flaw in the file is errHintFile.
+type hintFileReader struct {
+	file     vfs.File
+	path     string
+	sum      frameSum
+	header   hintFileHeader
+	at, size int64
+	number   uint32
+	buf      []byte
+	block    fieldReader
+	entries  uint64
+	last     []byte
+}
+
+func openHintFile(fsys vfs.FS, seg *segment) (*hintFileReader, error) {
+	path := seg.hintFilePath()
+	f, err := fsys.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &hintFileReader{file: f, path: path, sum: seg.sum, at: hintFileHeaderBytes}
+	r.size, err = f.Size()
+	head := make([]byte, hintFileHeaderBytes)
+	if err == nil {
+		err = readFull(f, head, 0)
+	}
+	if err == nil {
+		r.header, err = decodeHintFileHeader(head, seg.sum, seg.id)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return r, nil
+}
+
+// readFull reads all of b; a file that is too short is errHintFile.
+func readFull(f vfs.File, b []byte, off int64) error {
+	n, err := f.ReadAt(b, off)
+	if n == len(b) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return errHintFile
+	}
+	return err
+}
+
+func (r *hintFileReader) close() error { return r.file.Close() }
+
+// drain reads to the end, which checks everything.
+func (r *hintFileReader) drain() error {
+	for {
+		if _, ok, err := r.next(); err != nil || !ok {
+			return err
+		}
+	}
+}
+
+// rewind goes back to the first entry.
+func (r *hintFileReader) rewind() {
+	r.at, r.number, r.entries, r.block = hintFileHeaderBytes, 0, 0, fieldReader{}
+}
+
+func (r *hintFileReader) next() (located, bool, error) {
+	if r.block.at == len(r.block.b) {
+		if r.number == r.header.blocks {
+			if r.entries != r.header.entries || r.at != r.size {
+				return located{}, false, fmt.Errorf("%s: %w", r.path, errHintFile)
+			}
+			return located{}, false, nil
+		}
+		if err := r.load(); err != nil {
+			return located{}, false, fmt.Errorf("%s: %w", r.path, err)
+		}
+	}
+	l, err := takeHintEntry(&r.block, &r.header)
+	if err == nil && r.entries > 0 && bytes.Compare(r.last, l.key) >= 0 {
+		err = errHintFile
+	}
+	if err != nil {
+		return located{}, false, fmt.Errorf("%s: %w", r.path, err)
+	}
+	r.entries++
+	r.last = append(r.last[:0], l.key...)
+	return l, true, nil
+}
+
+// load reads the next block.
+func (r *hintFileReader) load() error {
+	var head [8]byte
+	if err := readFull(r.file, head[:], r.at); err != nil {
+		return err
+	}
+	n := int64(leUint32(head[:]))
+	if n <= 8 || n > hintBlockBytesMax || n > r.size-r.at {
+		return errHintFile
+	}
+	if int64(cap(r.buf)) < n {
+		r.buf = make([]byte, n)
+	}
+	r.buf = r.buf[:n]
+	if err := readFull(r.file, r.buf, r.at); err != nil {
+		return err
+	}
+	if leUint32(r.buf[4:]) != crc32.Update(uint32(r.sum), castagnoli, r.buf[8:])+r.number {
+		return errHintFile
+	}
+	r.at += n
+	r.number++
+	r.block = fieldReader{b: r.buf, at: 8}
+	return nil
+}

@@ -1,0 +1,103 @@
+package storage
+
+import "sync"
+
+// hintFileWriter writes the hint files of sealed segments in the background, one at a time. It reads each segment back for it,
+// which needs no memory while the segment is filled and checks what was written. A hint file that cannot be written is only
+// a slower Open: it is logged and not tried again before that.
+type hintFileWriter struct {
+	e       *Engine
+	mu      sync.Mutex
+	changed sync.Cond
+	closing bool
+	// idle says that every sealed segment was looked at.
+	idle bool
+	// upTo is the youngest segment looked at.
+	upTo    SegmentID
+	running sync.WaitGroup
+}
+
+func newHintFileWriter(e *Engine) *hintFileWriter {
+	h := &hintFileWriter{e: e}
+	h.changed.L = &h.mu
+	if last := e.log.last(); last != nil && last.sealed.Load() {
+		h.upTo = last.id // recovery has tried
+	} else if last != nil {
+		h.upTo = last.id - 1
+	}
+	return h
+}
+
+func (h *hintFileWriter) start() { h.running.Go(h.loop) }
+
+// wake says that a segment may have been sealed.
+func (h *hintFileWriter) wake() {
+	h.mu.Lock()
+	h.idle = false
+	h.mu.Unlock()
+	h.changed.Broadcast()
+}
+
+// close returns when what was sealed before has its hint files.
+func (h *hintFileWriter) close() {
+	h.mu.Lock()
+	h.closing = true
+	h.mu.Unlock()
+	h.changed.Broadcast()
+	h.running.Wait()
+}
+
+func (h *hintFileWriter) loop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		seg := h.pending()
+		if seg == nil {
+			if h.closing {
+				return
+			}
+			h.idle = true
+			h.changed.Broadcast()
+			h.changed.Wait()
+			continue
+		}
+		h.upTo = seg.id
+		h.mu.Unlock()
+		if err := h.e.makeHintFile(seg); err != nil {
+			h.e.opts.Logger.Warn("storage: hint file not written", "segment", seg.id, "error", err)
+		}
+		h.mu.Lock()
+	}
+}
+
+// pending is the oldest sealed segment that was not looked at.
+func (h *hintFileWriter) pending() *segment {
+	for _, s := range h.e.log.all() {
+		if s.id > h.upTo && s.sealed.Load() {
+			return s
+		}
+	}
+	return nil
+}
+
+// makeHintFile scans a sealed segment and writes its hint file. A damaged segment gets none, so that every Open reads it and finds the
+// damage again.
+func (e *Engine) makeHintFile(seg *segment) error {
+	r, err := replaySegment(newLogScan(seg.file, seg.path, seg.sum, seg.written.Load()), e.engine, seg.id)
+	if err != nil {
+		return err
+	}
+	if len(r.regions) > 0 {
+		return r.regions[0].damage(seg.id).err()
+	}
+	r.keys.sort()
+	return e.storeHintFile(seg, r)
+}
+
+func (e *Engine) storeHintFile(seg *segment, r *replay) error {
+	size, err := writeHintFile(e.fs, e.dir, seg, r)
+	if err == nil {
+		seg.hintFileBytes.Store(size)
+	}
+	return err
+}

@@ -1,0 +1,66 @@
+package storage
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ringcask/ringcask/storage/vfs"
+)
+
+// What the formats can express; Options cannot go past them.
+const (
+	keyBytesLimit     = 1<<16 - 1
+	valueBytesLimit   = 1 << 30
+	batchBytesLimit   = 1 << 30
+	segmentBytesLimit = 2 << 30
+	segmentBytesLeast = 4 << 10
+)
+
+func (o Options) withDefaults() Options {
+	if o.FS == nil {
+		o.FS = vfs.OS{}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.SyncInterval = orDefault(o.SyncInterval, 100*time.Millisecond)
+	o.SegmentBytesMax = orDefault(o.SegmentBytesMax, 256<<20)
+	o.KeyBytesMax = orDefault(o.KeyBytesMax, 4<<10)
+	o.ValueBytesMax = orDefault(o.ValueBytesMax, 16<<20)
+	o.BatchBytesMax = orDefault(o.BatchBytesMax, max(64<<20, recordBytesMax(o.KeyBytesMax, MetaBytesMax, o.ValueBytesMax)))
+	o.QueueBytesMax = orDefault(o.QueueBytesMax, 64<<20)
+	o.QueueLenMax = orDefault(o.QueueLenMax, 16384)
+	return o
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Validate says which setting is out of bounds, if any. Open calls it after filling in the defaults.
+func (o Options) Validate() error {
+	o = o.withDefaults()
+	for _, c := range []struct {
+		name               string
+		value, least, most int64
+	}{
+		{"Sync", int64(o.Sync), 0, int64(SyncNever)},
+		{"SyncInterval", int64(o.SyncInterval), 1, int64(time.Hour)},
+		{"SegmentBytesMax", o.SegmentBytesMax, segmentBytesLeast, segmentBytesLimit},
+		{"KeyBytesMax", int64(o.KeyBytesMax), 1, keyBytesLimit},
+		{"ValueBytesMax", int64(o.ValueBytesMax), 1, valueBytesLimit},
+		{"BatchBytesMax", int64(o.BatchBytesMax), int64(recordBytesMax(o.KeyBytesMax, MetaBytesMax, o.ValueBytesMax)), batchBytesLimit},
+		{"QueueBytesMax", o.QueueBytesMax, 1, 1 << 40},
+		{"QueueLenMax", int64(o.QueueLenMax), 1, 1 << 24},
+	} {
+		if c.value < c.least || c.value > c.most {
+			return fmt.Errorf("storage: option %s is %d, must be from %d to %d", c.name, c.value, c.least, c.most)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,13 @@
+package storage
+
+// Range says which records a Scan visits.
+type Range struct {
+	// Start is inclusive, End exclusive. A nil Start or End is no bound.
+	Start, End []byte
+	// Reverse visits keys in falling order, from End down to Start.
+	Reverse bool
+	// KeysOnly leaves Record.Value nil and reads nothing from disk. Record.Seq is set.
+	KeysOnly bool
+	// Select, unless nil, is asked before a value is read; false skips the record. It must not keep its arguments.
+	Select func(key, meta []byte) bool
+}

@@ -1,0 +1,301 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ringcask/ringcask/storage/vfs"
+)
+
+// Recovery is what Open found in the data directory and did about it.
+type Recovery struct {
+	// Created says that the directory was empty and was given an identity.
+	Created bool
+	// Segments were found; HintFilesUsed of them were loaded from their hint files, HintFilesRebuilt had theirs written anew.
+	Segments, HintFilesUsed, HintFilesRebuilt int
+	// RecordsReplayed were read from segments without a usable hint file.
+	RecordsReplayed int64
+	// TornBytes were cut off the end of the log: a write that was under way when the engine last stopped and that was not known to be durable.
+	TornBytes   int64
+	TornSegment SegmentID
+	// Damage is what cannot be read though it was durable.
+	Damage []Damage
+	// Duration is how long Open took.
+	Duration time.Duration
+}
+
+// opened is one segment as recovery found it.
+type opened struct {
+	seg *segment
+	// replay is set where the segment was scanned. Its regions are settled later.
+	replay *replay
+	// src is where its keys come from, hints the same if it is a hint file.
+	src   source
+	hints *hintFileReader
+	// firstSeq and nextSeq are those of the segment, if started.
+	started           bool
+	firstSeq, nextSeq uint64
+	rebuilt           bool
+	// gone is a segment whose creation a crash cut short: it was removed.
+	gone   bool
+	damage []Damage
+}
+
+// Open opens the data directory dir, making it if it is missing or empty, and recovers what is in it. It fails if the directory is in use
+// (ErrLocked), is not ours or of another format (ErrFormat), or cannot be read (*IOError). Damage in it is no failure: Recovery reports
+// it, and the keys that it may touch are Unknown.
+func Open(dir string, o Options) (*Engine, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	o = o.withDefaults()
+	e := &Engine{
+		opts: o, fs: o.FS, dir: dir, log: newSegmentLog(), blockings: newBlockingPool(),
+		stopSyncs: make(chan struct{}), nextSeq: 1,
+	}
+	if err := e.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", dir, err), e.closeFiles())
+	}
+	e.start()
+	return e, nil
+}
+
+func (e *Engine) open() error {
+	began := time.Now()
+	names, err := e.claim()
+	if err != nil {
+		return err
+	}
+	found, err := e.openSegments(names)
+	defer func() {
+		for _, s := range found {
+			if s.hints != nil {
+				s.hints.close()
+			}
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	e.chain(found)
+	if err := e.loadIndex(found); err != nil {
+		return err
+	}
+	e.summarize(found, began)
+	e.writer = newWriter(e, e.log.active(), e.nextSeq)
+	e.hintFiles = newHintFileWriter(e)
+	return nil
+}
+
+// claim locks the directory, checks its identity and clears away what a crash left unfinished. It returns the names in the directory.
+func (e *Engine) claim() ([]string, error) {
+	if err := e.fs.MkdirAll(e.dir); err != nil {
+		return nil, &IOError{"create", e.dir, err}
+	}
+	names, err := e.fs.List(e.dir)
+	if err != nil {
+		return nil, &IOError{"list", e.dir, err}
+	}
+	// Nothing is left behind in a directory that is not ours, not even a lock.
+	if err := checkOurs(e.dir, names); err != nil {
+		return nil, err
+	}
+	lock, err := e.fs.Lock(filepath.Join(e.dir, lockName))
+	var held *vfs.LockedError
+	switch {
+	case errors.As(err, &held):
+		return nil, fmt.Errorf("%w: %w", ErrLocked, err)
+	case err != nil:
+		return nil, &IOError{"lock", filepath.Join(e.dir, lockName), err}
+	}
+	e.lock = lock
+	if names, err = e.fs.List(e.dir); err != nil {
+		return nil, &IOError{"list", e.dir, err}
+	}
+	if e.engine, e.recovery.Created, err = openIdentity(e.fs, e.dir, names); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if base, ok := strings.CutSuffix(name, vfs.TempSuffix); ok && isOurs(base) {
+			path := filepath.Join(e.dir, name)
+			if err := e.fs.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return nil, &IOError{"remove", path, err}
+			}
+		}
+	}
+	return names, nil
+}
+
+// isOurs says whether a name is one that the engine gives to files it writes atomically.
+func isOurs(name string) bool {
+	return name == formatName || strings.HasSuffix(name, hintFileSuffix) || strings.HasSuffix(name, suspectSuffix)
+}
+
+// openSegments opens every segment, several at a time, oldest first in the result.
+func (e *Engine) openSegments(names []string) ([]*opened, error) {
+	var found []*opened
+	for _, name := range names {
+		if id, ok := segmentIDOf(name); ok {
+			found = append(found, &opened{seg: newSegment(e.dir, e.engine, id, 0)})
+		}
+	}
+	slices.SortFunc(found, func(a, b *opened) int { return int(int64(a.seg.id) - int64(b.seg.id)) })
+	e.recovery.Segments = len(found)
+	errs := make([]error, len(found))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(len(found), runtime.GOMAXPROCS(0)) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(found); i = int(next.Add(1)) - 1 {
+				errs[i] = e.openSegment(found[i], i == len(found)-1)
+			}
+		})
+	}
+	workers.Wait()
+	for _, s := range found {
+		if s.seg.file != nil {
+			e.log.add(s.seg)
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
+func (e *Engine) openSegment(s *opened, youngest bool) (err error) {
+	seg := s.seg
+	if seg.file, err = e.fs.OpenReadWrite(seg.path); err != nil {
+		return &IOError{"open", seg.path, err}
+	}
+	size, err := seg.file.Size()
+	if err != nil {
+		return &IOError{"stat", seg.path, err}
+	}
+	seg.filled.Store(size)
+	_, err = e.fs.Stat(seg.suspectPath())
+	seg.suspect.Store(err == nil)
+	if hints := e.verifiedHintFile(seg); hints != nil {
+		return e.openWithHintFile(s, hints, size)
+	}
+	scan := newLogScan(seg.file, seg.path, seg.sum, size)
+	if s.replay, err = replaySegment(scan, e.engine, seg.id); err != nil {
+		return err
+	}
+	if youngest {
+		return e.openYoungest(s, scan)
+	}
+	seg.sealed.Store(true)
+	e.adopt(s)
+	if len(s.replay.regions) == 0 {
+		if err := e.storeHintFile(seg, s.replay); err != nil {
+			e.opts.Logger.Warn("storage: hint file not written", "segment", seg.id, "error", err)
+		} else {
+			s.rebuilt = true
+		}
+	}
+	return nil
+}
+
+// verifiedHintFile opens the segment's hint file and reads it to its end. Nil is a hint file that is missing or of no use.
+func (e *Engine) verifiedHintFile(seg *segment) *hintFileReader {
+	r, err := openHintFile(e.fs, seg)
+	if err == nil {
+		if err = r.drain(); err == nil {
+			seg.hintFileBytes.Store(r.size)
+			r.rewind()
+			return r
+		}
+		err = errors.Join(err, r.close())
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		// It can be made again from the segment, whatever is wrong with it.
+		e.opts.Logger.Warn("storage: hint file ignored", "segment", seg.id, "error", err)
+	}
+	return nil
+}
+
+// openWithHintFile takes the keys from the hint file. The segment itself is read only if something is known to be wrong with it.
+func (e *Engine) openWithHintFile(s *opened, hints *hintFileReader, size int64) error {
+	h := hints.header
+	s.hints, s.src = hints, hints
+	s.started, s.firstSeq, s.nextSeq = true, h.firstSeq, h.nextSeq
+	s.seg.firstSeq = h.firstSeq
+	s.seg.sealed.Store(true)
+	s.seg.written.Store(h.dataEnd)
+	s.seg.synced.Store(h.dataEnd)
+	head := make([]byte, segmentHeaderBytes)
+	if err := readFull(s.seg.file, head, 0); err != nil && !errors.Is(err, errHintFile) {
+		return &IOError{"read", s.seg.path, err}
+	}
+	_, headerOK, err := decodeSegmentHeader(head, e.engine, s.seg.id)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.seg.path, err)
+	}
+	if headerOK && size >= h.dataEnd && !s.seg.suspect.Load() {
+		return nil
+	}
+	return e.nameDamage(s, h.dataEnd, size)
+}
+
+// adopt takes what a scan found for the segment's state.
+func (e *Engine) adopt(s *opened) {
+	r := s.replay
+	r.keys.sort()
+	s.src = &r.keys
+	s.started, s.firstSeq, s.nextSeq = r.started, r.firstSeq, r.nextSeq
+	s.seg.firstSeq = r.firstSeq
+	s.seg.written.Store(r.end)
+	s.seg.synced.Store(r.end)
+	s.seg.marked = r.marked
+}
+
+// openYoungest cuts the torn tail, and makes what is kept durable: until now it may be in the system's memory only, and
+// what readers are shown must not go away again.
+func (e *Engine) openYoungest(s *opened, scan *logScan) error {
+	r, seg := s.replay, s.seg
+	r.cut(scan)
+	if !r.started {
+		return e.removeUnmade(s, r)
+	}
+	e.adopt(s)
+	if r.tornBytes > 0 {
+		if err := seg.file.Truncate(r.end); err != nil {
+			return &IOError{"truncate", seg.path, err}
+		}
+		seg.filled.Store(r.end)
+	}
+	if err := seg.file.Sync(); err != nil {
+		return &IOError{"sync", seg.path, err}
+	}
+	if err := e.fs.SyncDir(e.dir); err != nil {
+		return &IOError{"sync", e.dir, err}
+	}
+	// A damaged segment gets no more frames: they would be read only after the damage.
+	if len(r.regions) > 0 || r.end >= e.opts.SegmentBytesMax {
+		seg.sealed.Store(true)
+	}
+	return nil
+}
+
+// removeUnmade removes a youngest segment that has neither a header nor a frame: a crash came before its header was synced, and so
+// before its first frame.
+func (e *Engine) removeUnmade(s *opened, r *replay) error {
+	err := s.seg.file.Close()
+	s.seg.file, s.gone = nil, true
+	if err == nil {
+		err = e.fs.Remove(s.seg.path)
+	}
+	if err == nil {
+		err = e.fs.SyncDir(e.dir)
+	}
+	if err != nil {
+		return &IOError{"remove", s.seg.path, err}
+	}
+	return nil
+}
