@@ -156,11 +156,14 @@ func kindOf(err error) errorKind {
 // textOf is what the receiver is to read. What it puts around the text again is left off.
 func textOf(err error) string {
 	var (
+		quorum  *coordinator.QuorumError
 		request *coordinator.RequestError
 		fault   *wire.Fault
 		written *coordinator.WriteError
 	)
 	switch {
+	case errors.As(err, &quorum):
+		return "" // what it says is put together from its fields
 	case errors.As(err, &request):
 		return request.Detail
 	case errors.As(err, &fault):
