@@ -52,6 +52,8 @@ const (
 var (
 	// ErrClockExhausted: a timestamp was asked for that would have to be beyond the greatest that is ever issued.
 	ErrClockExhausted = errors.New("causal: timestamps are exhausted")
+	// ErrClockSettled: the clock was settled and issues no more than what its ceiling then allowed.
+	ErrClockSettled = errors.New("causal: clock is settled")
 	// ErrClockAhead is wrapped by the errors of ObserveClient and CheckContext.
 	ErrClockAhead = errors.New("causal: timestamp is too far in the future")
 )
@@ -66,8 +68,9 @@ type Clock struct {
 	last, ceiling atomic.Uint64
 	// low is told, without waiting, that less than half of the window is left.
 	low chan struct{}
-	// extending is held while the ceiling is made durable.
+	// extending is held while the ceiling is made durable. It guards settled.
 	extending sync.Mutex
+	settled   bool
 }
 
 // NewClock is a clock that has issued everything up to opts.Ceiling. It starts nothing: see Reserve and Run.
@@ -83,7 +86,7 @@ func NewClock(opts ClockOptions) *Clock {
 func (c *Clock) Last() Timestamp { return Timestamp(c.last.Load()) }
 
 // Next issues a timestamp greater than everything issued or observed before and than after. It returns at once, unless
-// the ceiling has to be raised first, which Run sees to ahead of need. Its errors are ErrClockExhausted
+// the ceiling has to be raised first, which Run sees to ahead of need. Its errors are ErrClockExhausted, ErrClockSettled
 // and those of Persist; nothing is issued then.
 func (c *Clock) Next(after Timestamp) (Timestamp, error) {
 	for {
@@ -172,10 +175,14 @@ func (c *Clock) Reserve() error {
 }
 
 // Settle lowers the durable ceiling to what was really issued or observed, so that a clock that starts there starts with no
-// gap. The clock must not be used any more.
+// gap. Nothing may be issued any more: Persist is never called again.
 func (c *Clock) Settle() error {
 	c.extending.Lock()
 	defer c.extending.Unlock()
+	if c.settled {
+		return nil
+	}
+	c.settled = true
 	return c.opts.Persist(min(c.Last(), timestampMax))
 }
 
@@ -186,6 +193,9 @@ func (c *Clock) raise(need Timestamp) error {
 	defer c.extending.Unlock()
 	if Timestamp(c.ceiling.Load()) >= need {
 		return nil
+	}
+	if c.settled {
+		return ErrClockSettled
 	}
 	ceiling := min(need+c.half, timestampMax)
 	if err := c.opts.Persist(ceiling); err != nil {

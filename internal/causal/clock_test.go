@@ -128,6 +128,11 @@ func TestSettledClockLeavesNoGap(t *testing.T) {
 	if err := c.Settle(); err != nil || w.durable != last {
 		t.Fatalf("settled at %v (%v), last %v", w.durable, err, last)
 	}
+	w.now = noon.Add(time.Hour)
+	if err := c.Reserve(); !errors.Is(err, ErrClockSettled) || c.Settle() != nil || w.durable != last {
+		t.Fatalf("the ceiling was raised to %v afterwards: %v", w.durable, err)
+	}
+	w.now = noon
 	if got := mustNext(t, w.clock(), 0); got != last+1 {
 		t.Fatalf("started with %v after %v", got, last)
 	}

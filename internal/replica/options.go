@@ -25,8 +25,13 @@ type Options struct {
 	// ValueBytesMax is the size of the greatest value that a client may write. Zero is 16 MiB. A write may leave siblings of twice
 	// that size together under a key; joins may leave more.
 	ValueBytesMax int
+	// QueueLenMax and QueueBytesMax bound the writes under way, and again the stores: past either the caller gets
+	// coordinator.ErrOverloaded. Zero is 65,536 and 256 MiB. What is under way holds its memory anyhow: its caller owns it.
+	QueueLenMax   int
+	QueueBytesMax int64
 	// Storage are the engine's settings, its file system and its sync policy among them. ValueBytesMax and BatchBytesMax
-	// are set here, so that every join fits.
+	// are set here, so that every join fits; QueueLenMax and QueueBytesMax, so that the engine's queue is never full and
+	// nobody waits for room in it.
 	Storage storage.Options
 	// Now is the physical clock that timestamps are taken from; nil is time.Now. Deadlines always are by time.Now.
 	Now func() time.Time
@@ -47,6 +52,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ValueBytesMax == 0 {
 		o.ValueBytesMax = 16 << 20
+	}
+	if o.QueueLenMax == 0 {
+		o.QueueLenMax = 1 << 16
+	}
+	if o.QueueBytesMax == 0 {
+		o.QueueBytesMax = 256 << 20
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -73,6 +84,9 @@ func (o Options) Validate() error {
 		return errors.New("replica: no partition table")
 	case !o.Table.Has(o.Node):
 		return fmt.Errorf("replica: node %q is not a member of the partition table", o.Node)
+	case o.QueueLenMax < 1 || o.QueueLenMax > queueLenLimit || o.QueueBytesMax < 1 || o.QueueBytesMax > queueBytesLimit:
+		return fmt.Errorf("replica: options QueueLenMax and QueueBytesMax are %d and %d, must be from 1 to %d and %d",
+			o.QueueLenMax, o.QueueBytesMax, queueLenLimit, queueBytesLimit)
 	case o.SiblingsMax < 1:
 		return fmt.Errorf("replica: option SiblingsMax is %d, must be at least 1", o.SiblingsMax)
 	case o.ValueBytesMax < 1 || o.joinBytesMax() > joinBytesLimit:
@@ -95,5 +109,15 @@ func (o Options) engine() storage.Options {
 	s := o.Storage
 	s.ValueBytesMax = o.joinBytesMax() + headsBytesMax
 	s.BatchBytesMax = max(s.BatchBytesMax, 64<<20, s.ValueBytesMax+headsBytesMax)
+	s.QueueLenMax, s.QueueBytesMax = engineQueueLenMax, engineQueueBytesMax
 	return s
 }
+
+// The engine's queue is as long as the engine allows, and the budgets of writes and stores together stay below it,
+// even where each has let in one mutation that is over its bound.
+const (
+	engineQueueLenMax   = 1 << 24
+	engineQueueBytesMax = 1 << 40
+	queueLenLimit       = engineQueueLenMax/2 - 1
+	queueBytesLimit     = engineQueueBytesMax / 4
+)

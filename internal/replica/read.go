@@ -20,14 +20,13 @@ func (r *Replica) Read(
 	deadline time.Time, keys [][]byte, want coordinator.ReadWant, done func([]coordinator.ReadItem, error),
 ) {
 	items := make([]coordinator.ReadItem, len(keys))
-	// Nearly all objects have one sibling and one entry: one allocation each serves all of them.
-	vectors, siblings := make(causal.Vector, len(keys)), make([]causal.Sibling, len(keys))
+	slots := make([]slot, len(keys))
 	for i, key := range keys {
 		if i%deadlineEvery == 0 && expired(deadline) {
 			done(nil, context.DeadlineExceeded)
 			return
 		}
-		o := causal.Object{Vector: vectors[i : i : i+1], Siblings: siblings[i : i : i+1]}
+		o := slots[i].object()
 		err := r.read(&o, key, want)
 		switch {
 		case err == nil:
@@ -57,7 +56,11 @@ func (r *Replica) read(o *causal.Object, key []byte, want coordinator.ReadWant) 
 
 // readHeads reads no value unless the heads stand in it.
 func (r *Replica) readHeads(o *causal.Object, key []byte) error {
-	var buf [causal.MetaBytesMax]byte
+	buf, _ := r.metas.Get().(*metaBuffer)
+	if buf == nil {
+		buf = new(metaBuffer)
+	}
+	defer r.metas.Put(buf)
 	meta, err := r.engine.Meta(key, buf[:0])
 	if err != nil {
 		return err
@@ -69,10 +72,23 @@ func (r *Replica) readHeads(o *causal.Object, key []byte) error {
 	return r.readHeadsFromValue(o, key)
 }
 
+type metaBuffer [causal.MetaBytesMax]byte
+
 func (r *Replica) readHeadsFromValue(o *causal.Object, key []byte) error {
 	err := r.read(o, key, coordinator.WantValues)
 	if err == nil {
 		*o = o.Heads()
 	}
 	return err
+}
+
+// slot is the memory of an object of one sibling and one entry, which nearly all are: many are had in one allocation.
+type slot struct {
+	entry   [1]causal.Entry
+	sibling [1]causal.Sibling
+}
+
+// object is an empty object that is decoded into the slot as far as it goes.
+func (s *slot) object() causal.Object {
+	return causal.Object{Vector: s.entry[:0], Siblings: s.sibling[:0]}
 }

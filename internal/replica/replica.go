@@ -36,7 +36,8 @@ type Replica struct {
 	// unreadable counts the answers that said "unknown".
 	unreadable atomic.Int64
 
-	writes, stores sync.Pool
+	writing, storing      budget
+	writes, stores, metas sync.Pool // of *write, *store and *metaBuffer
 
 	closeOnce sync.Once
 	closed    chan struct{}
@@ -83,6 +84,9 @@ func openLocked(d *dataDir, opts Options) (*Replica, error) {
 		return nil, fmt.Errorf("replica: open engine: %w", err)
 	}
 	r := &Replica{opts: opts, dir: d, engine: engine, closed: make(chan struct{})}
+	for _, b := range []*budget{&r.writing, &r.storing} {
+		b.lenMax, b.bytesMax = int64(opts.QueueLenMax), opts.QueueBytesMax
+	}
 	if err := r.begin(found, conf, ceiling); err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
@@ -164,18 +168,21 @@ func (r *Replica) Close(ctx context.Context) error {
 	}
 }
 
+// finish ends the run. The mark comes last: before it, everything that was issued is durable or known to have failed.
 func (r *Replica) finish() error {
 	readOnly := r.engine.Err()
-	if err := r.engine.Close(); err != nil {
-		return fmt.Errorf("replica: close engine: %w", err)
+	err := r.engine.Close()
+	if err != nil {
+		err = fmt.Errorf("replica: close engine: %w", err)
+	}
+	// From here on nothing writes into the directory, not even a Run that goes on.
+	if err = errors.Join(err, r.clock.Settle()); err != nil {
+		return err
 	}
 	if damage := r.engine.Stats().Damage; readOnly != nil || r.broken.Load() != nil || damage > 0 {
 		r.opts.Logger.Warn("replica closed without the mark of a clean shutdown: the next open draws a new actor",
 			"dir", r.dir.path, "read_only", readOnly, "damage", damage)
 		return nil
-	}
-	if err := r.clock.Settle(); err != nil {
-		return err
 	}
 	clean := r.id
 	clean.clean = true

@@ -47,6 +47,7 @@ type scan struct {
 	late     bool     // the deadline has passed
 	bytes    int
 	arena    arena
+	slots    []slot // not used yet
 	page     *coordinator.ScanPage
 }
 
@@ -109,7 +110,11 @@ func (s *scan) after(key []byte) []byte {
 func (s *scan) add(rec *storage.Record, err error) {
 	key := s.arena.copy(rec.Key)
 	s.bytes += len(rec.Key) + len(rec.Meta) + len(rec.Value)
-	var o causal.Object
+	if len(s.slots) == 0 {
+		s.slots = make([]slot, slotsAtOnce)
+	}
+	o := s.slots[0].object()
+	s.slots = s.slots[1:]
 	if err == nil {
 		err = s.decode(&o, rec)
 	}
@@ -141,6 +146,9 @@ func partitionSet(ids []ring.PartitionID, count int) []uint64 {
 	}
 	return set
 }
+
+// slotsAtOnce is how many objects of a page share an allocation.
+const slotsAtOnce = 32
 
 // arena copies short slices into few allocations.
 type arena struct{ free []byte }

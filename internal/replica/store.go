@@ -15,16 +15,24 @@ import (
 // it holds already, or has seen superseded, is not written again, but the answer still waits until that is durable.
 //
 // A key whose record cannot be read can be joined with nothing: then nothing is stored and the answer is an error that wraps
-// coordinator.ErrUnknownKey. Others: context.DeadlineExceeded, storage.ErrTooLarge, storage.ErrReadOnly,
+// coordinator.ErrUnknownKey. Others: context.DeadlineExceeded, coordinator.ErrOverloaded, storage.ErrTooLarge, storage.ErrReadOnly,
 // storage.ErrClosed (effect none); *storage.IOError (effect unknown).
 func (r *Replica) Store(deadline time.Time, items []coordinator.Item, done func(coordinator.StoreAck, error)) {
+	size := 0
+	for i := range items {
+		r.clock.Observe(items[i].Object.Vector.Max())
+		size += itemSize(&items[i])
+	}
+	if err := r.storing.take(size); err != nil {
+		done(coordinator.StoreAck{}, err)
+		return
+	}
 	m, _ := r.stores.Get().(*store)
 	if m == nil {
 		m = &store{r: r}
 	}
-	m.deadline, m.items, m.done = deadline, items, done
+	m.deadline, m.items, m.done, m.size = deadline, items, done, size
 	for i := range items {
-		r.clock.Observe(items[i].Object.Vector.Max())
 		m.keys = append(m.keys, items[i].Key)
 	}
 	if err := r.engine.Submit(m); err != nil {
@@ -32,9 +40,18 @@ func (r *Replica) Store(deadline time.Time, items []coordinator.Item, done func(
 	}
 }
 
+func itemSize(item *coordinator.Item) int {
+	size := len(item.Key)
+	for i := range item.Object.Siblings {
+		size += len(item.Object.Siblings[i].Value)
+	}
+	return size
+}
+
 // store is the mutation behind Store.
 type store struct {
 	r        *Replica
+	size     int // what the budget was charged
 	deadline time.Time
 	items    []coordinator.Item
 	done     func(coordinator.StoreAck, error)
@@ -87,6 +104,7 @@ func (m *store) Decided() {}
 
 func (m *store) Done(err error) {
 	r, done := m.r, m.done
+	r.storing.give(m.size)
 	clear(m.keys)
 	m.scratch.release()
 	*m = store{r: r, keys: m.keys[:0], scratch: m.scratch}

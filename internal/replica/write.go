@@ -14,11 +14,16 @@ import (
 // would be left with too many siblings, or too many bytes of them, with coordinator.ErrTooManySiblings; the others are written all the same.
 // The objects that decided gets belong to the caller; they share the values of ds.
 //
-// Errors of the whole before decided was called (effect none): context.DeadlineExceeded, ErrClosing, why Serving says no, those of
-// the clock's ceiling, storage.ErrTooLarge, storage.ErrReadOnly, storage.ErrClosed. After it any error is of unknown
+// Errors of the whole before decided was called (effect none): context.DeadlineExceeded, coordinator.ErrOverloaded, ErrClosing, the
+// write that failed before, those of the clock's ceiling, storage.ErrTooLarge, storage.ErrReadOnly, storage.ErrClosed. After it any error is of unknown
 // effect, and the last that this replica wrote: it issues no more dots.
 func (r *Replica) Write(deadline time.Time, ds []coordinator.Decision, decided func([]coordinator.Decided), durable func(error)) {
-	if err := r.issuing(); err != nil {
+	err := r.issuing()
+	size := sizeOf(ds)
+	if err == nil {
+		err = r.writing.take(size)
+	}
+	if err != nil {
 		durable(err)
 		return
 	}
@@ -26,7 +31,7 @@ func (r *Replica) Write(deadline time.Time, ds []coordinator.Decision, decided f
 	if m == nil {
 		m = &write{r: r}
 	}
-	m.deadline, m.ds, m.decided, m.durable = deadline, ds, decided, durable
+	m.deadline, m.ds, m.decided, m.durable, m.size = deadline, ds, decided, durable, size
 	m.out = make([]coordinator.Decided, len(ds))
 	for i := range ds {
 		m.keys = append(m.keys, ds[i].Key)
@@ -36,9 +41,18 @@ func (r *Replica) Write(deadline time.Time, ds []coordinator.Decision, decided f
 	}
 }
 
+func sizeOf(ds []coordinator.Decision) int {
+	size := 0
+	for i := range ds {
+		size += len(ds[i].Key) + len(ds[i].Value)
+	}
+	return size
+}
+
 // write is the mutation behind Write.
 type write struct {
 	r        *Replica
+	size     int // what the budget was charged
 	deadline time.Time
 	ds       []coordinator.Decision
 	decided  func([]coordinator.Decided)
@@ -137,6 +151,7 @@ func (m *write) Done(err error) {
 	if err != nil && m.handed {
 		r.breakOff(err)
 	}
+	r.writing.give(m.size)
 	clear(m.keys)
 	m.scratch.release()
 	*m = write{r: r, keys: m.keys[:0], scratch: m.scratch}

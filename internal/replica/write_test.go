@@ -213,6 +213,51 @@ func TestValueOverTheEnginesLimitHasNoEffect(t *testing.T) {
 	r.mustWrite(t, put("k", "v"))
 }
 
+func TestMutationsPastTheBoundAreRefusedAtOnceAndWithNoEffect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfstest.New()
+		opts := options(t, disk)
+		opts.QueueLenMax, opts.QueueBytesMax = 3, 1000
+		r := mustOpen(t, opts)
+		release := make(chan struct{})
+		remove := disk.Inject(vfstest.Fault{Ops: vfstest.OpSync, Path: "engine", Block: release})
+		var done []error // of writes and stores, in whatever order
+		results := make(chan error, 20)
+		big := strings.Repeat("v", 5000)
+		write := func(value string) {
+			r.Write(time.Time{}, []coordinator.Decision{put("w", value)}, func([]coordinator.Decided) {}, func(err error) { results <- err })
+		}
+		store := func() {
+			r.Store(time.Time{}, []coordinator.Item{item("s", foreign(1, 1, "v"))}, func(_ coordinator.StoreAck, err error) { results <- err })
+		}
+		write(big) // the first is taken, however large
+		write("v")
+		for range 4 {
+			store()
+		}
+		synctest.Wait()
+		for len(results) > 0 {
+			done = append(done, <-results)
+		}
+		if len(done) != 2 || !errors.Is(done[0], coordinator.ErrOverloaded) || !errors.Is(done[1], coordinator.ErrOverloaded) {
+			t.Errorf("refused: %v", done)
+		}
+		remove()
+		close(release)
+		for range 4 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		r.mustWrite(t, put("w", "v"))
+		r.mustStore(t, item("s", foreign(1, 2, "v")))
+		if w, s := r.writing.bytes.Load(), r.storing.len.Load(); w != 0 || s != 0 {
+			t.Errorf("%d bytes of writes and %d stores are still counted", w, s)
+		}
+		mustClose(t, r)
+	})
+}
+
 func TestStoreJoinsWithWhatIsHeld(t *testing.T) {
 	r := newReplica(t)
 	for i, n := range []int{1, 2, 5, 16, 17, 40} {
