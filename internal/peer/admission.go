@@ -49,8 +49,9 @@ func openAdmission(fsys vfs.FS, dir string) (*admission, error) {
 	return a, nil
 }
 
-// admit lets in the node at the other end of c, or says why not. accepted is called when it is in, before anyone else can use the link. A live
-// link of another boot of the node is asked whether it still answers: only a dead one is replaced.
+// admit lets in the node at the other end of c, or says why not. accepted is called when it is in, before anyone else
+// can use the link. A live link of another boot of the node is asked whether it still answers: only a dead one is
+// replaced.
 func (a *admission) admit(c *conn, accepted func()) *HandshakeError {
 	for {
 		holder, verdict := a.tryAdmit(c, accepted)
@@ -64,8 +65,9 @@ func (a *admission) admit(c *conn, accepted func()) *HandshakeError {
 					c.remote.id, holder.addr, holder.theirs.identity, c.theirs.identity),
 			}
 		}
-		if err := c.ctx.Err(); err != nil {
-			return &HandshakeError{Node: c.remote.id, Reason: ReasonInternal, Detail: "gave up: " + context.Cause(c.ctx).Error()}
+		if c.ctx.Err() != nil {
+			cause := context.Cause(c.ctx)
+			return &HandshakeError{Node: c.remote.id, Reason: ReasonInternal, Detail: "gave up: " + cause.Error()}
 		}
 		holder.stop(errReplaced)
 		c.remote.drop(holder)
@@ -105,12 +107,14 @@ func judge(known map[ring.NodeID]identity, newcomer identity) *HandshakeError {
 		return refuse(ReasonOldIncarnation, "the data directory is an older state of node %s: last met %s, newcomer %s",
 			newcomer.id, last, newcomer)
 	case met && newcomer.incarnation == last.incarnation && newcomer.boot != last.boot:
-		return refuse(ReasonDuplicateNode, "two runs of node %s share an incarnation, so one has a copy of the other's data directory: last met %s, newcomer %s",
+		return refuse(ReasonDuplicateNode,
+			"two runs of node %s share an incarnation, so one has a copy of the other's data directory: last met %s, newcomer %s",
 			newcomer.id, last, newcomer)
 	}
 	for _, other := range known {
 		if newcomer.actor != 0 && other.id != newcomer.id && other.actor == newcomer.actor {
-			return refuse(ReasonDuplicateActor, "actor %s of node %s is that of node %s, whose data directory it must be a copy of: last met %s, newcomer %s",
+			return refuse(ReasonDuplicateActor,
+				"actor %s of node %s is that of node %s, whose data directory it must be a copy of: last met %s, newcomer %s",
 				newcomer.actor, newcomer.id, other.id, other, newcomer)
 		}
 	}

@@ -32,15 +32,7 @@ func acceptPuppet(t *testing.T, n *testNode, ln net.Listener) {
 		must(t, r.Done())
 		ours := helloOf(n, 1, 1, 10)
 		ours.class = theirs.class
-		p.send(func(w *wire.Writer) {
-			w.ArrayLen(4)
-			w.Uint(kindAnswer)
-			w.Uint(helloID)
-			w.Nil()
-			w.ArrayLen(2)
-			ours.encode(w)
-			w.Nil()
-		})
+		p.send(func(w *wire.Writer) { encodeHelloAnswer(w, helloID, ours, nil) })
 	}
 }
 
@@ -122,7 +114,9 @@ func TestLinkToAHungPeerIsGivenUp(t *testing.T) {
 }
 
 func TestDoubtEndsWithTheNextPing(t *testing.T) {
-	nodes := startCluster(t, 2, func(_ int, o *Options) { o.SuspectAfter = 20 * time.Millisecond; o.PingInterval = time.Hour })
+	nodes := startCluster(t, 2, func(_ int, o *Options) {
+		o.SuspectAfter, o.PingInterval, o.LinkTimeout = 20*time.Millisecond, time.Hour, 2*time.Hour
+	})
 	nodes[1].local.hook(func(l *fakeLocal) {
 		l.onStore = func(time.Time, []coordinator.Item, func(coordinator.StoreAck, error)) {}
 	})

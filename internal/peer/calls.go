@@ -12,16 +12,19 @@ import (
 // errBusy: the requests under way to a peer are at a bound of Options.
 var errBusy = errors.New("too many requests under way")
 
-// call is one request that waits for its answer. Exactly one of the functions is set. Values, not pointers, stand in the table: a call costs no allocation.
+// call is one request that waits for its answer. Exactly one of the functions is set. Values, not pointers, stand in
+// the table: a call costs no allocation.
 type call struct {
 	// deadline and sent are by Peers.elapsed.
 	deadline, sent time.Duration
 	bytes          int
-	store          func(coordinator.StoreAck, error)
-	read           func([]coordinator.ReadItem, error)
-	scan           func(*coordinator.ScanPage, error)
-	coordinate     func([]coordinator.Outcome, error)
-	ping           func(pong, error)
+	// count is how many results a read or a write must bring.
+	count      int
+	store      func(coordinator.StoreAck, error)
+	read       func([]coordinator.ReadItem, error)
+	scan       func(*coordinator.ScanPage, error)
+	coordinate func([]coordinator.Outcome, error)
+	ping       func(pong, error)
 }
 
 // fail ends the call with an error.
@@ -43,10 +46,11 @@ func (c *call) fail(err error) {
 // never is the deadline of a call that only the end of its link ends.
 const never = time.Duration(1<<63 - 1)
 
-// calls is the table of the requests of one link that are not answered. Who takes a call out of it ends it: so each ends exactly once.
+// calls is the table of the requests of one link that are not answered. Who takes a call out of it ends it: so each
+// ends exactly once.
 //
-// Deadlines need no timer each: the table knows a moment before which nothing expires, and only then looks through all its calls. Calls
-// mostly are answered long before, and deadlines mostly grow, so one pass serves thousands of calls.
+// Deadlines need no timer each: the table knows a moment before which nothing expires, and only then looks through all
+// its calls. Calls mostly are answered long before, and deadlines mostly grow, so one pass serves thousands of calls.
 type calls struct {
 	countMax int
 	bytesMax int64
@@ -71,8 +75,9 @@ func newCalls(countMax int, bytesMax int64) *calls {
 	}
 }
 
-// add enters a call and returns its id. Ids count up and return only after four billion calls, so that no answer, however late, is taken for another's.
-// Errors: errBusy, or what the table was closed with; the call is then the caller's to end.
+// add enters a call and returns its id. Ids count up and return only after four billion calls, so that no answer,
+// however late, is taken for another's. Errors: errBusy, or what the table was closed with; the call is then the
+// caller's to end.
 func (t *calls) add(c call) (uint32, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -127,7 +132,8 @@ func (t *calls) next() time.Duration {
 	return t.earliest
 }
 
-// expire ends all calls whose deadline is not after now with context.DeadlineExceeded. It returns the longest time that one of them had waited.
+// expire ends all calls whose deadline is not after now with context.DeadlineExceeded. It returns the longest time that
+// one of them had waited.
 func (t *calls) expire(now time.Duration) (waited time.Duration) {
 	for _, c := range t.takeExpired(now) {
 		waited = max(waited, now-c.sent)

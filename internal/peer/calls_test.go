@@ -138,3 +138,21 @@ func BenchmarkCalls(b *testing.B) {
 		table.take(id)
 	}
 }
+
+// BenchmarkSweep is a look through a full table of a hung peer, in which one call has expired.
+func BenchmarkSweep(b *testing.B) {
+	const full = 16384
+	table := newCalls(full, 1<<40)
+	done := func(coordinator.StoreAck, error) {}
+	for i := range time.Duration(full) {
+		if _, err := table.add(call{deadline: i, store: done}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for now := time.Duration(0); b.Loop(); now++ {
+		table.expire(now)
+		if _, err := table.add(call{deadline: now + full, store: done}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

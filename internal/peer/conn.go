@@ -17,7 +17,7 @@ import (
 
 var (
 	errHandshakeTimeout = errors.New("handshake timed out")
-	errReplaced         = errors.New("replaced by a later boot of the node")
+	errReplaced         = errors.New("replaced by a later link of the node")
 	errNotReading       = errors.New("it does not read its answers")
 )
 
@@ -55,15 +55,18 @@ type conn struct {
 	// work are the goroutines besides the link's own; run waits for them.
 	work sync.WaitGroup
 
-	// remote is the member at the other end, known to a dialler at once; theirs is its hello. Both stand before the phase is open.
+	// remote is the member at the other end, known to a dialler at once; theirs is its hello. Both stand before the
+	// phase is open.
 	remote *remote
 	theirs *hello
-	// offset is the other's physical clock less ours, in nanoseconds: what the deadlines of its requests are translated by.
+	// offset is the other's physical clock less ours, in nanoseconds: what the deadlines of its requests are translated
+	// by.
 	offset atomic.Int64
 	// serving and servingBytes are the other's requests that are not answered.
 	serving      atomic.Int64
 	servingBytes atomic.Int64
-	// pinged is when the last ping was sent, the tender's own; answered when the last one was sent that came back. Both are by Peers.elapsed.
+	// pinged is when the last ping was sent, the tender's own; answered when the last one was sent that came back. Both
+	// are by Peers.elapsed.
 	pinged   time.Duration
 	answered atomic.Int64
 }
@@ -84,7 +87,8 @@ func (p *Peers) newConn(ctx context.Context, nc net.Conn, addr string) *conn {
 	return c
 }
 
-// run carries the link until it ends and returns why. When it returns, every request on it has ended and nothing of it runs.
+// run carries the link until it ends and returns why. When it returns, every request on it has ended and nothing of it
+// runs.
 func (c *conn) run() error {
 	c.work.Go(c.tend)
 	err := c.link.Run(c.ctx, c.onMessage, nil)
@@ -165,11 +169,11 @@ func (c *conn) onAnswer(id uint32, r *wire.Reader) error {
 	case waiting.store != nil:
 		answer(c, r, 2, decodeAck, waiting.store)
 	case waiting.read != nil:
-		answer(c, r, 2, decodeReadItems, waiting.read)
+		answer(c, r, 2, counted(waiting.count, decodeReadItems), waiting.read)
 	case waiting.scan != nil:
 		answer(c, r, 1+scanPageFields, decodePage, waiting.scan)
 	case waiting.coordinate != nil:
-		answer(c, r, 2, decodeOutcomes, waiting.coordinate)
+		answer(c, r, 2, counted(waiting.count, decodeOutcomes), waiting.coordinate)
 	case waiting.ping != nil:
 		answer(c, r, 1+pongFields, func(r *wire.Reader) pong {
 			p := decodePong(r)
@@ -178,6 +182,17 @@ func (c *conn) onAnswer(id uint32, r *wire.Reader) error {
 		}, waiting.ping)
 	}
 	return nil
+}
+
+// counted fails the answer if it has not one result for each key: who asked goes by their order.
+func counted[T any](want int, decode func(*wire.Reader) []T) func(*wire.Reader) []T {
+	return func(r *wire.Reader) []T {
+		results := decode(r)
+		if len(results) != want {
+			r.Fail("%d results for %d keys", len(results), want)
+		}
+		return results
+	}
 }
 
 // answer decodes an answer and hands it out.
@@ -212,7 +227,8 @@ func (c *conn) call(waiting call, build func(w *wire.Writer, id uint32)) {
 		return
 	}
 	if errors.Is(err, wire.ErrTooLarge) {
-		err = &coordinator.RequestError{Detail: "the request exceeds what a message between nodes may hold", Err: coordinator.ErrTooLarge}
+		const detail = "the request exceeds what a message between nodes may hold"
+		err = &coordinator.RequestError{Detail: detail, Err: coordinator.ErrTooLarge}
 	} else {
 		err = &coordinator.UnreachableError{Node: c.nodeID(), Err: err}
 	}
@@ -238,15 +254,7 @@ func (c *conn) reply(id uint32, fields int, build func(w *wire.Writer)) {
 
 // replyError answers with an error.
 func (c *conn) replyError(id uint32, cause error) {
-	c.cutIfFull(c.link.Send(func(w *wire.Writer) {
-		w.ArrayLen(4)
-		w.Uint(kindAnswer)
-		w.Uint(uint64(id))
-		w.ArrayLen(2)
-		w.Uint(uint64(c.p.opt.Clock.Last()))
-		encodeError(w, cause)
-		w.Nil()
-	}))
+	c.cutIfFull(c.link.Send(func(w *wire.Writer) { encodeErrorAnswer(w, id, c.p.opt.Clock.Last(), cause) }))
 }
 
 func (c *conn) cutIfFull(err error) {
@@ -326,7 +334,10 @@ func (c *conn) ping(waiting call) {
 func (c *conn) answers(ctx context.Context) bool {
 	answered := make(chan bool, 1)
 	now := c.p.elapsed()
-	c.ping(call{deadline: now + c.p.opt.HandshakeTimeout/2, sent: now, ping: func(_ pong, err error) { answered <- err == nil }})
+	c.ping(call{
+		deadline: now + c.p.opt.HandshakeTimeout/2, sent: now,
+		ping: func(_ pong, err error) { answered <- err == nil },
+	})
 	select {
 	case alive := <-answered:
 		return alive

@@ -1,13 +1,16 @@
-// Package peer is the links between the nodes of a cluster: it carries coordinator's Peer interface over TCP, and keeps out who must
-// not be let in. It decides nothing about keys: it moves requests and answers, says who can be reached, and measures clocks.
+// Package peer is the links between the nodes of a cluster: it carries coordinator's Peer interface over TCP, and keeps
+// out who must not be let in. It decides nothing about keys: it moves requests and answers, says who can be reached,
+// and measures clocks.
 //
 // # Vocabulary
 //
 //   - A member is a node of the static member list; a remote is another member as this node sees it.
-//   - A link is one TCP connection after its handshake. Each node dials every other member twice, once for each class: requests that are
-//     short and waited for (store, read, coordinate) travel in the foreground class, scans in the bulk class, so that a page of a
-//     scan never stands before a write. So two nodes have four links. The dialler asks on its links and the acceptor answers; only pings go both ways.
-//   - A boot is one run of a node's process, named by a random number; an incarnation counts how often the data directory was opened.
+//   - A link is one TCP connection after its handshake. Each node dials every other member twice, once for each class:
+//     requests that are short and waited for (store, read, coordinate) travel in the foreground class, scans in the
+//     bulk class, so that a page of a scan never stands before a write. So two nodes have four links. The dialler asks
+//     on its links and the acceptor answers; only pings go both ways.
+//   - A boot is one run of a node's process, named by a random number; an incarnation counts how often the data
+//     directory was opened.
 //   - An announcement is what a node says of itself in its hello: addresses, zone, incarnation, boot and actor.
 //
 // # A link's life
@@ -16,32 +19,36 @@
 //	   | -- preamble, hello(ours) ----------------> |   checks it: refusal() and admit()
 //	   | <- preamble, hello(theirs), verdict ------ |   always says who it is, and why not if not
 //	   |    checks it, too                          |
-//	   | -- ready(verdict), with the clock offset ->|   serves requests only from here on
+//	   | -- ping, or refuse(verdict) -------------> |   the ping brings the offset of the clocks
 //	   | == requests, answers, pings ============== |
 //
 // Both check the other, both learn the outcome, and each reports what differs from its own point of view as a
-// *HandshakeError. A node that is told that it is a copy or an old state of a member reports it through Options.Refused: it must stop.
+// *HandshakeError. A node that is told that it is a copy or an old state of a member reports it through
+// Options.Refused: it must stop.
 //
 // # Who is let in
 //
-// The table's fingerprint, N, the partition count and the members must be equal. Of every other member, the last incarnation, boot and actor
-// are kept in a durable file (docs/format/peer.md). An older incarnation is a disk rolled back; an equal one with another boot is a copy. A newer
-// incarnation replaces the links of the older boot, unless those still answer a ping: then there are two holders of one
-// identity and the newcomer is refused. An actor that another node id holds is refused: an actor is one unbroken memory.
+// The table's fingerprint, N, the partition count and the members must be equal. Of every other member, the last
+// incarnation, boot and actor are kept in a durable file (docs/format/peer.md). An older incarnation is a disk rolled
+// back; an equal one with another boot is a copy. A newer incarnation replaces the links of the older boot, unless
+// those still answer a ping: then there are two holders of one identity and the newcomer is refused. An actor that
+// another node id holds is refused: an actor is one unbroken memory.
 //
 // # Time
 //
-// Every message carries the sender's hybrid logical clock, which the receiver observes. Pings measure the round trip and, the way NTP does, the
-// offset between the physical clocks. Deadlines travel as absolute times of the sender's clock; the receiver subtracts the offset that the
-// dialler's pings tell it. So work that waited in a socket buffer, or in a stopped process, is seen to be late and dropped.
+// Every message carries the sender's hybrid logical clock, which the receiver observes. Pings measure the round trip
+// and, the way NTP does, the offset between the physical clocks. Deadlines travel as absolute times of the sender's
+// clock; the receiver subtracts the offset that the dialler's pings tell it. So work that waited in a socket buffer, or
+// in a stopped process, is seen to be late and dropped.
 //
 // # Concurrency
 //
-// Peers.Run dials and Peers.Serve accepts; each returns only when all goroutines that it started have ended. A link has a reader and a
-// writer (wire.Link's) and one goroutine for deadlines and pings. Requests for the local replica start on the reader's goroutine, so that what arrived
-// together is logged together; scans and coordination run on a bounded set of workers. Nothing here blocks a caller: a request that does not fit the
-// bounds of its peer fails at once with *coordinator.UnreachableError. No callback is made with a lock held.
+// Peers.Run dials and Peers.Serve accepts; each returns only when all goroutines that it started have ended. A link has
+// a reader and a writer (wire.Link's) and one goroutine for deadlines and pings. Requests for the local replica start
+// on the reader's goroutine, so that what arrived together is logged together; scans and coordination run on a bounded
+// set of workers. Nothing here blocks a caller: a request that does not fit the bounds of its peer fails at once with
+// *coordinator.UnreachableError. No callback is made with a lock held.
 //
-// Sources: Mills, "Network Time Protocol Version 4" (RFC 5905), §8 and §10 for the offset and its filter; the MessagePack-RPC
-// specification for the envelope.
+// Sources: Mills, "Network Time Protocol Version 4" (RFC 5905), §8 and §10 for the offset and its filter; the
+// MessagePack-RPC specification for the envelope.
 package peer

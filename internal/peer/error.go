@@ -34,13 +34,15 @@ const (
 	ReasonReplicas
 	// ReasonTable: the tables' fingerprints differ.
 	ReasonTable
-	// ReasonOldIncarnation: the peer has seen a later incarnation of the node's data directory: its disk was rolled back.
+	// ReasonOldIncarnation: the peer has seen a later incarnation of the node's data directory: its disk was rolled
+	// back.
 	ReasonOldIncarnation
 	// ReasonDuplicateNode: another holder of the node's id is alive, or has used the same incarnation.
 	ReasonDuplicateNode
 	// ReasonDuplicateActor: another node holds the actor.
 	ReasonDuplicateActor
-	// ReasonConflict: the two nodes themselves hold the same id or actor. Which of them is the copy is for the others to say.
+	// ReasonConflict: the two nodes themselves hold the same id or actor. Which of them is the copy is for the others
+	// to say.
 	ReasonConflict
 	// ReasonInternal: the node could not be remembered durably, or the judge was stopped.
 	ReasonInternal

@@ -13,7 +13,8 @@ import (
 	"github.com/ringcask/ringcask/storage"
 )
 
-// errorKind says which Go type or sentinel an error was, so that errors.Is and errors.As find it at the origin, too. The list is append-only.
+// errorKind says which Go type or sentinel an error was, so that errors.Is and errors.As find it at the origin, too.
+// The list is append-only.
 type errorKind uint8
 
 const (
@@ -61,7 +62,8 @@ const (
 	retryAfterMax = time.Hour
 )
 
-// encodeError writes an error as [kind, effect or nil, text, code, retry after, op, need, got, causes, is it a *WriteError].
+// encodeError writes an error as [kind, effect or nil, text, code, retry after, op, need, got, causes, is it a
+// *WriteError].
 func encodeError(w *wire.Writer, err error) {
 	fault, quorum, written := faultOf(err), (*coordinator.QuorumError)(nil), (*coordinator.WriteError)(nil)
 	kind := kindOf(err)
@@ -174,7 +176,8 @@ func textOf(err error) string {
 	return err.Error()
 }
 
-// effectOf is coordinator.EffectOf, which does not know the store's errors: those below come before anything is written.
+// effectOf is coordinator.EffectOf, which does not know the store's errors: those below come before anything is
+// written.
 func effectOf(err error) wire.Effect {
 	effect := coordinator.EffectOf(err)
 	var written *coordinator.WriteError

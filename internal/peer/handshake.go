@@ -46,7 +46,8 @@ func (c *conn) sendHello() error {
 	})
 }
 
-// onHello is the acceptor's part: the hello is judged away from the reader, because that may sync a file and wait for a ping.
+// onHello is the acceptor's part: the hello is judged away from the reader, because that may sync a file and wait for a
+// ping.
 func (c *conn) onHello(id uint32, r *wire.Reader) error {
 	if method := r.StrBytes(); string(method) != methodHello {
 		return c.protocolError("%.32q where a hello is expected", method)
@@ -81,19 +82,36 @@ func (c *conn) judgeDialler(id uint32) {
 
 // answerHello says who this node is, and why it refuses the other one if it does.
 func (c *conn) answerHello(id uint32, ours *hello, verdict *HandshakeError) {
-	c.cutIfFull(c.link.Send(func(w *wire.Writer) {
-		w.ArrayLen(4)
-		w.Uint(kindAnswer)
-		w.Uint(uint64(id))
+	c.cutIfFull(c.link.Send(func(w *wire.Writer) { encodeHelloAnswer(w, id, ours, verdict) }))
+}
+
+func encodeHelloAnswer(w *wire.Writer, id uint32, ours *hello, verdict *HandshakeError) {
+	encodeAnswer(w, id, 2)
+	ours.encode(w)
+	if verdict == nil {
 		w.Nil()
-		w.ArrayLen(2)
-		ours.encode(w)
-		if verdict == nil {
-			w.Nil()
-		} else {
-			encodeVerdict(w, verdict)
-		}
-	}))
+		return
+	}
+	encodeVerdict(w, verdict)
+}
+
+func decodeHelloAnswer(r *wire.Reader, fields int) (theirs *hello, verdict *HandshakeError) {
+	if fields != 2 {
+		r.Fail("%d fields of a hello's answer", fields)
+	}
+	theirs = decodeHello(r)
+	if !r.TryNil() {
+		verdict = decodeVerdict(r)
+	}
+	return theirs, verdict
+}
+
+func encodeRefuse(w *wire.Writer, verdict *HandshakeError) {
+	w.ArrayLen(3)
+	w.Uint(kindNotice)
+	w.Str(methodRefuse)
+	w.ArrayLen(1)
+	encodeVerdict(w, verdict)
 }
 
 func encodeVerdict(w *wire.Writer, v *HandshakeError) {
@@ -113,7 +131,7 @@ func (c *conn) onHelloAnswer(r *wire.Reader) error {
 	if !r.TryNil() {
 		return c.protocolError("an error in answer to a hello")
 	}
-	theirs, verdict := decodeHelloAnswer(r)
+	theirs, verdict := decodeHelloAnswer(r, r.ArrayLen(2))
 	if err := r.Done(); err != nil {
 		return err
 	}
@@ -128,31 +146,20 @@ func (c *conn) onHelloAnswer(r *wire.Reader) error {
 	return nil
 }
 
-func decodeHelloAnswer(r *wire.Reader) (theirs *hello, verdict *HandshakeError) {
-	exactly(r, 2, "a hello's answer")
-	theirs = decodeHello(r)
-	if !r.TryNil() {
-		verdict = decodeVerdict(r)
-	}
-	return theirs, verdict
-}
-
 func (c *conn) judgeAcceptor() {
 	verdict := refusal(c.p.hello(c.remote.id, c.class), c.theirs)
 	if verdict == nil {
-		// The first message after the handshake is a ping: it shows the acceptor that we have let it in, and our clock's offset.
+		// The first message after the handshake is a ping: it shows the acceptor that we have let it in, and our
+		// clock's offset.
 		verdict = c.p.admission.admit(c, func() { c.remote.sendPing(c) })
 	}
 	if verdict == nil {
+		if c.class == foreground {
+			c.p.opt.Logger.Info("connected to a peer", "peer", c.remote.id, "addr", c.addr, "identity", c.theirs.identity)
+		}
 		return
 	}
-	c.cutIfFull(c.link.Send(func(w *wire.Writer) {
-		w.ArrayLen(3)
-		w.Uint(kindNotice)
-		w.Str(methodRefuse)
-		w.ArrayLen(1)
-		encodeVerdict(w, verdict)
-	}))
+	c.cutIfFull(c.link.Send(func(w *wire.Writer) { encodeRefuse(w, verdict) }))
 	c.part(verdict)
 }
 

@@ -317,3 +317,61 @@ func TestRequestsBeforeTheHandshakeEndTheConnection(t *testing.T) {
 		t.Fatal("a stranger's store was done")
 	}
 }
+
+func TestPeerOfAnotherFrameVersionIsNamed(t *testing.T) {
+	members, listeners := listen(t, 2)
+	n := start(t, testOptions(t, members, 0), listeners[0])
+	nc, err := listeners[1].Accept()
+	must(t, err)
+	_, err = nc.Write([]byte("RCPEER\x00\x09"))
+	must(t, err)
+	must(t, listeners[1].Close())
+	eventually(t, "the refusal is known", func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for cause := range n.said {
+			if strings.Contains(cause, "version 9") && strings.Contains(cause, "version 1") && strings.HasPrefix(cause, "n2\x00protocol") {
+				return true
+			}
+		}
+		return false
+	})
+	must(t, nc.Close())
+}
+
+func TestAnswerWithTooFewResultsIsAnError(t *testing.T) {
+	nodes := startCluster(t, 2, nil)
+	nodes[1].local.hook(func(l *fakeLocal) {
+		l.onRead = func(_ time.Time, _ [][]byte, _ coordinator.ReadWant, done func([]coordinator.ReadItem, error)) {
+			done(make([]coordinator.ReadItem, 1), nil)
+		}
+	})
+	if items, err := read(t, nodes[0].Peer("n2"), second, coordinator.WantValues, "k", "l"); err == nil {
+		t.Fatalf("got %v", items)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	members, listeners := listen(t, 2)
+	for _, ln := range listeners {
+		must(t, ln.Close())
+	}
+	for name, c := range map[string]struct {
+		change func(o *Options)
+		want   string
+	}{
+		"not a member":      {func(o *Options) { o.Self.ID = "n9" }, "n9, is not a member"},
+		"listed twice":      {func(o *Options) { o.Members = append(o.Members[:2:2], o.Members[0]) }, "listed twice"},
+		"no address":        {func(o *Options) { o.Members = []Member{o.Members[0], {ID: "n2"}} }, "n2 has no address"},
+		"no incarnation":    {func(o *Options) { o.Self.Incarnation = 0 }, "incarnation"},
+		"no local replica":  {func(o *Options) { o.Local = nil }, "required"},
+		"rare pings":        {func(o *Options) { o.PingInterval = time.Minute }, "two ping intervals"},
+		"backoff backwards": {func(o *Options) { o.BackoffMax = time.Nanosecond }, "backoff"},
+	} {
+		o := testOptions(t, members, 0)
+		c.change(&o)
+		if _, err := New(o); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}

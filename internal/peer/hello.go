@@ -35,8 +35,8 @@ type place struct {
 	zone string
 }
 
-// hello is the first message of a link in each direction. Its layout is the same in every protocol version: what a later
-// version adds goes into messages after it.
+// hello is the first message of a link in each direction. Its layout is the same in every protocol version: what a
+// later version adds goes into messages after it.
 type hello struct {
 	protocolMin, protocolMax uint32
 	// to is the node that is meant: the one that the dialler wants to reach, the one that the acceptor answers.
@@ -112,8 +112,8 @@ func decodeHello(r *wire.Reader) *hello {
 	return h
 }
 
-// refusal is why ours does not talk to theirs, as far as the two hellos alone say: nil if nothing stands against it. It judges
-// the same from both ends, each in its own words.
+// refusal is why ours does not talk to theirs, as far as the two hellos alone say: nil if nothing stands against it. It
+// judges the same from both ends, each in its own words.
 func refusal(ours, theirs *hello) *HandshakeError {
 	refuse := func(reason Reason, format string, args ...any) *HandshakeError {
 		return &HandshakeError{Node: theirs.identity.id, Reason: reason, Detail: fmt.Sprintf(format, args...)}
@@ -124,7 +124,8 @@ func refusal(ours, theirs *hello) *HandshakeError {
 		return refuse(ReasonProtocol, "protocol versions: ours %d to %d, theirs %d to %d",
 			ours.protocolMin, ours.protocolMax, theirs.protocolMin, theirs.protocolMax)
 	case them == us && theirs.identity.boot != ours.identity.boot:
-		return refuse(ReasonConflict, "node id %s is ours (incarnation %d, boot %016x) and theirs (incarnation %d, boot %016x)",
+		return refuse(ReasonConflict,
+			"node id %s is ours (incarnation %d, boot %016x) and theirs (incarnation %d, boot %016x)",
 			us, ours.identity.incarnation, ours.identity.boot, theirs.identity.incarnation, theirs.identity.boot)
 	case them == us:
 		return refuse(ReasonWrongNode, "the address is that of this node, %s, itself", us)
@@ -137,7 +138,8 @@ func refusal(ours, theirs *hello) *HandshakeError {
 	case !isMember(theirs.members, us):
 		return refuse(ReasonNotMember, "%s is not among their members; %s", us, membersDiff(ours.members, theirs.members))
 	case theirs.table.Partitions != ours.table.Partitions:
-		return refuse(ReasonPartitions, "partition count differs: ours %d, theirs %d", ours.table.Partitions, theirs.table.Partitions)
+		return refuse(ReasonPartitions, "partition count differs: ours %d, theirs %d",
+			ours.table.Partitions, theirs.table.Partitions)
 	case theirs.table.Replicas != ours.table.Replicas:
 		return refuse(ReasonReplicas, "replicas (N) differ: ours %d, theirs %d", ours.table.Replicas, theirs.table.Replicas)
 	case theirs.table.Fingerprint != ours.table.Fingerprint:

@@ -1,6 +1,7 @@
 package peer
 
-// Limits of what a message may declare, whatever it is long. What it may hold in all is bounded by Options.MessageBytesMax.
+// Limits of what a message may declare, whatever it is long. What it may hold in all is bounded by
+// Options.MessageBytesMax.
 const (
 	nodeIDBytesMax = 64
 	// textBytesMax bounds addresses and zones; detailBytesMax what an error or a refusal says.

@@ -34,7 +34,8 @@ type identity struct {
 	actor       causal.Actor
 }
 
-// MemoryError is a memory file that cannot be used. Without the memory an old state of a peer could be let in, so it is not ignored.
+// MemoryError is a memory file that cannot be used. Without the memory an old state of a peer could be let in, so it is
+// not ignored.
 type MemoryError struct {
 	Path   string
 	Reason string

@@ -12,8 +12,8 @@ import (
 	"github.com/ringcask/ringcask/ring"
 )
 
-// The methods. Every request's parameters begin with the sender's clock; those of store, read, scan and coordinate go on with the deadline.
-// Every answer begins with the clock, too. docs/format/peer.md draws the messages.
+// The methods. Every request's parameters begin with the sender's clock; those of store, read, scan and coordinate go
+// on with the deadline. Every answer begins with the clock, too. docs/format/peer.md draws the messages.
 const (
 	methodHello      = "hello"
 	methodRefuse     = "refuse" // a notice
@@ -53,6 +53,17 @@ func encodeAnswer(w *wire.Writer, id uint32, fields int) {
 	w.Uint(uint64(id))
 	w.Nil()
 	w.ArrayLen(fields)
+}
+
+// encodeErrorAnswer is a whole answer with an error.
+func encodeErrorAnswer(w *wire.Writer, id uint32, clock causal.Timestamp, err error) {
+	w.ArrayLen(4)
+	w.Uint(kindAnswer)
+	w.Uint(uint64(id))
+	w.ArrayLen(2)
+	w.Uint(uint64(clock))
+	encodeError(w, err)
+	w.Nil()
 }
 
 // exactly demands an array of n elements.
@@ -105,7 +116,8 @@ func decodeObject(r *wire.Reader) causal.Object {
 	return o
 }
 
-// A vector travels as an object without siblings: that form has no limit of entries, which a client's causal context has.
+// A vector travels as an object without siblings: that form has no limit of entries, which a client's causal context
+// has.
 func encodeVector(w *wire.Writer, v causal.Vector) { encodeObject(w, causal.Object{Vector: v}) }
 
 func decodeVector(r *wire.Reader) causal.Vector {
@@ -274,7 +286,8 @@ func decodeWrite(r *wire.Reader) *coordinator.WriteRequest {
 	req.Ops = make([]coordinator.Op, 0, min(n/opFields, r.Remaining()/opBytesMin))
 	for i := 0; i < n/opFields && r.Err() == nil; i++ {
 		op := coordinator.Op{
-			Kind: coordinator.OpKind(r.Uint(uint64(coordinator.OpDelete))), Key: r.Bytes(), Value: r.Bytes(), ExpiresAt: r.Int64(),
+			Kind: coordinator.OpKind(r.Uint(uint64(coordinator.OpDelete))),
+			Key:  r.Bytes(), Value: r.Bytes(), ExpiresAt: r.Int64(),
 		}
 		if op.HasContext = !r.TryNil(); op.HasContext {
 			op.Context = decodeVector(r)
@@ -340,7 +353,8 @@ type ping struct {
 	hasOffset bool
 }
 
-// pong is the answer to a ping: when it arrived and was answered, by the other's physical clock, and, filled in by who asked, when it was back.
+// pong is the answer to a ping: when it arrived and was answered, by the other's physical clock, and, filled in by who
+// asked, when it was back.
 type pong struct {
 	actor             causal.Actor
 	arrived, answered time.Time

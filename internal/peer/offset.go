@@ -13,8 +13,9 @@ type sample struct {
 	offset, rtt time.Duration
 }
 
-// measure computes a sample from the four times of a ping: sent and back by our clock, arrived and answered by the other's. back.Sub(sent) uses
-// the monotonic clock, so that a step of our wall clock during the ping cannot give a negative round trip.
+// measure computes a sample from the four times of a ping: sent and back by our clock, arrived and answered by the
+// other's. back.Sub(sent) uses the monotonic clock, so that a step of our wall clock during the ping cannot give a
+// negative round trip.
 func measure(sent, arrived, answered, back time.Time) sample {
 	elapsed := back.Sub(sent)
 	rtt := max(elapsed-answered.Sub(arrived), 0)
@@ -29,8 +30,8 @@ type offsetFilter struct {
 	best    sample
 }
 
-// add takes a sample. One that contradicts the best so far, because the two cannot both be within half their round trips of the truth, means that a
-// clock was stepped: the filter forgets the past and starts anew from it.
+// add takes a sample. One that contradicts the best so far, because the two cannot both be within half their round
+// trips of the truth, means that a clock was stepped: the filter forgets the past and starts anew from it.
 func (f *offsetFilter) add(s sample) {
 	if f.count > 0 && (s.offset-f.best.offset).Abs() > (s.rtt+f.best.rtt)/2+offsetSlack {
 		*f = offsetFilter{}
@@ -44,7 +45,8 @@ func (f *offsetFilter) add(s sample) {
 // offsetSlack is the drift that two good clocks may show between the oldest and the newest sample.
 const offsetSlack = 5 * time.Millisecond
 
-// median is the middle of the offsets, or the mean of the two in the middle. It reorders its argument, which must not be empty.
+// median is the middle of the offsets, or the mean of the two in the middle. It reorders its argument, which must not
+// be empty.
 func median(offsets []time.Duration) time.Duration {
 	slices.Sort(offsets)
 	middle := len(offsets) / 2

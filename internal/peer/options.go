@@ -50,8 +50,8 @@ type Clock interface {
 	Observe(causal.Timestamp)
 }
 
-// CoordinateFunc has the local coordinator coordinate a write that a peer forwarded. It returns at once, req.Deadline is set, and done is called
-// exactly once and may be called before it returns.
+// CoordinateFunc has the local coordinator coordinate a write that a peer forwarded. It returns at once, req.Deadline
+// is set, and done is called exactly once and may be called before it returns.
 type CoordinateFunc func(deadline time.Time, req *coordinator.WriteRequest, done func([]coordinator.Outcome, error))
 
 // Options are the settings of the links. Fields without a default are required.
@@ -69,8 +69,8 @@ type Options struct {
 	FS  vfs.FS
 	Dir string
 
-	// Refused is told, at most once, that a peer refused this node as an older state or a copy of a member. The process must stop: err says why.
-	// It must not block. Nil only logs.
+	// Refused is told, at most once, that a peer refused this node as an older state or a copy of a member. The process
+	// must stop: err says why. It must not block. Nil only logs.
 	Refused func(err *HandshakeError)
 	// Logger takes refusals, connects and losses; nil discards them.
 	Logger *slog.Logger
@@ -85,27 +85,33 @@ type Options struct {
 	HandshakeTimeout time.Duration
 	// BackoffMin and BackoffMax bound the wait between two attempts to dial a member. Zero is 50 ms and 1 s.
 	BackoffMin, BackoffMax time.Duration
-	// PingInterval is the time between pings; a peer is unreachable when one was not answered before the next was due. Zero is 500 ms.
+	// PingInterval is the time between pings; a peer is unreachable when one was not answered before the next was due.
+	// Zero is 500 ms.
 	PingInterval time.Duration
 	// LinkTimeout is for how long pings may stay unanswered before the link is closed and dialled anew. Zero is 5 s.
 	LinkTimeout time.Duration
-	// SuspectAfter is how long a request must have waited for its expiry to make the peer unreachable until it answers a ping. Zero is 200 ms.
+	// SuspectAfter is how long a request must have waited for its expiry to make the peer unreachable until it answers
+	// a ping. Zero is 200 ms.
 	SuspectAfter time.Duration
-	// WriteTimeout is how long a write to the socket may take; MessageTimeout how long a message may take to arrive from its first byte. Zero
-	// is 10 s and 30 s.
+	// WriteTimeout is how long a write to the socket may take; MessageTimeout how long a message may take to arrive
+	// from its first byte. Zero is 10 s and 30 s.
 	WriteTimeout, MessageTimeout time.Duration
 
-	// InFlightMax and InFlightBytesMax bound the requests sent to one peer in one class and not answered, and the same of a peer's
-	// requests to this node on one link. Zero is 16,384 and 64 MiB; one request is always allowed to pass the bytes.
+	// InFlightMax and InFlightBytesMax bound the requests sent to one peer in one class and not answered, and the same
+	// of a peer's requests to this node on one link. Zero is 16,384 and 64 MiB; one request is always allowed to pass
+	// the bytes.
 	InFlightMax      int
 	InFlightBytesMax int64
 	// MessageBytesMax bounds one message, SendBytesMax what waits to be written to one link. Zero is 128 MiB each.
 	MessageBytesMax, SendBytesMax int
-	// Workers run the peers' scans and hand over their forwarded writes; WorkQueueMax bounds what waits for each of the two. Zero is 4 and 1,024.
+	// Workers run the peers' scans and hand over their forwarded writes; WorkQueueMax bounds what waits for each of the
+	// two. Zero is 4 and 1,024.
 	Workers, WorkQueueMax int
-	// GreetingsMax bounds the accepted connections that are not through their handshake. Zero is 64 and 8 for each member.
+	// GreetingsMax bounds the accepted connections that are not through their handshake. Zero is 64 and 8 for each
+	// member.
 	GreetingsMax int
-	// ReceiveBytesMax bounds what all links together hold in long messages that have not arrived whole. Zero is twice MessageBytesMax.
+	// ReceiveBytesMax bounds what all links together hold in long messages that have not arrived whole. Zero is twice
+	// MessageBytesMax.
 	ReceiveBytesMax int64
 }
 
@@ -177,6 +183,12 @@ func (o *Options) validate() error {
 	}
 	if o.Self.Incarnation == 0 || o.Self.Boot == 0 {
 		fail("incarnation and boot must not be zero")
+	}
+	if o.LinkTimeout < 2*o.PingInterval {
+		fail("link timeout %v must be at least two ping intervals of %v", o.LinkTimeout, o.PingInterval)
+	}
+	if o.BackoffMin <= 0 || o.BackoffMax < o.BackoffMin {
+		fail("backoff from %v to %v", o.BackoffMin, o.BackoffMax)
 	}
 	if o.Clock == nil || o.Local == nil || o.Coordinate == nil || o.FS == nil {
 		fail("clock, local replica, coordinate and file system are required")

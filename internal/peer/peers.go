@@ -85,8 +85,8 @@ func (p *Peers) Peer(id ring.NodeID) coordinator.Peer {
 	return nil
 }
 
-// Run dials every other member and keeps dialling, until ctx is done. It returns, with nil, when all that it started has ended. It may
-// be called once.
+// Run dials every other member and keeps dialling, until ctx is done. It returns, with nil, when all that it started
+// has ended. It may be called once.
 func (p *Peers) Run(ctx context.Context) error {
 	var dialling sync.WaitGroup
 	n := uint64(0)
@@ -126,11 +126,13 @@ func (p *Peers) rememberActors(ctx context.Context) {
 func (p *Peers) dialLoop(ctx context.Context, r *remote, cls class, jitter *rand.Rand) {
 	wait := p.opt.BackoffMin
 	for ctx.Err() == nil {
+		started := p.elapsed()
 		opened, err := p.dial(ctx, r, cls)
 		if ctx.Err() != nil {
 			return
 		}
-		if opened {
+		// A peer that lets us in only to hang up at once is not dialled all the time.
+		if opened && p.elapsed()-started > p.opt.BackoffMax {
 			wait = p.opt.BackoffMin
 		}
 		p.noteLoss(r, cls, opened, err)
@@ -153,6 +155,7 @@ func (p *Peers) dial(ctx context.Context, r *remote, cls class) (opened bool, er
 	c := p.newConn(ctx, nc, r.member.Addr)
 	c.dialled, c.class, c.remote = true, cls, r
 	if err := c.sendHello(); err != nil {
+		c.stop(err)
 		return false, errors.Join(err, nc.Close())
 	}
 	err = c.run()
@@ -171,8 +174,8 @@ func greetingError(c *conn, id ring.NodeID, err error) error {
 	return err
 }
 
-// Serve accepts connections of peers until ctx is done, and closes ln. It returns when all that it started has ended: nil after ctx is done, or
-// the listener's error. It may be called once.
+// Serve accepts connections of peers until ctx is done, and closes ln. It returns when all that it started has ended:
+// nil after ctx is done, or the listener's error. It may be called once.
 func (p *Peers) Serve(ctx context.Context, ln net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var serving sync.WaitGroup
@@ -229,8 +232,8 @@ func (p *Peers) serveConn(ctx context.Context, nc net.Conn) {
 	}
 }
 
-// enterGreeting counts a connection that has not said who it is. Past the limit the oldest one is closed: who is in earnest needs no longer than
-// a round trip, so strangers cannot keep members out.
+// enterGreeting counts a connection that has not said who it is. Past the limit the oldest one is closed: who is in
+// earnest needs no longer than a round trip, so strangers cannot keep members out.
 func (p *Peers) enterGreeting(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -70,7 +70,7 @@ func (p *puppet) verdict() (theirs *hello, verdict *HandshakeError) {
 	r.Uint(kindAnswer)
 	r.Uint(helloID)
 	r.TryNil()
-	theirs, verdict = decodeHelloAnswer(&r)
+	theirs, verdict = decodeHelloAnswer(&r, r.ArrayLen(2))
 	must(p.t, r.Done())
 	return theirs, verdict
 }

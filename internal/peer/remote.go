@@ -59,13 +59,15 @@ func (r *remote) Store(deadline time.Time, items []coordinator.Item, done func(c
 }
 
 // Read implements coordinator.Replica.
-func (r *remote) Read(deadline time.Time, keys [][]byte, want coordinator.ReadWant, done func([]coordinator.ReadItem, error)) {
+func (r *remote) Read(
+	deadline time.Time, keys [][]byte, want coordinator.ReadWant, done func([]coordinator.ReadItem, error),
+) {
 	t, err := r.begin(foreground, deadline)
 	if err != nil {
 		done(nil, err)
 		return
 	}
-	t.waiting.read = done
+	t.waiting.read, t.waiting.count = done, len(keys)
 	for _, k := range keys {
 		t.waiting.bytes += len(k)
 	}
@@ -101,7 +103,7 @@ func (r *remote) Coordinate(deadline time.Time, req *coordinator.WriteRequest, d
 		done(nil, err)
 		return
 	}
-	t.waiting.coordinate = done
+	t.waiting.coordinate, t.waiting.count = done, len(req.Ops)
 	for i := range req.Ops {
 		t.waiting.bytes += len(req.Ops[i].Key) + len(req.Ops[i].Value) + 16*len(req.Ops[i].Context)
 	}
@@ -129,7 +131,8 @@ type request struct {
 // messageBytes is what a request has besides its keys and values, near enough for a bound.
 const messageBytes = 64
 
-// begin finds the link for a request. Errors: *coordinator.UnreachableError, context.DeadlineExceeded; neither has an effect.
+// begin finds the link for a request. Errors: *coordinator.UnreachableError, context.DeadlineExceeded; neither has an
+// effect.
 func (r *remote) begin(cls class, deadline time.Time) (request, error) {
 	now := r.p.opt.Now()
 	left := deadline.Sub(now)

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"time"
 
@@ -11,8 +10,8 @@ import (
 	"github.com/ringcask/ringcask/internal/wire"
 )
 
-// task is one request of a peer that this node serves. Tasks are used again, with the functions that they hand out, so that serving a
-// store or a read allocates little more than what it decodes.
+// task is one request of a peer that this node serves. Tasks are used again, with the functions that they hand out, so
+// that serving a store or a read allocates little more than what it decodes.
 type task struct {
 	c        *conn
 	id       uint32
@@ -55,7 +54,8 @@ func (t *task) free() {
 }
 
 // onRequest begins a request. Store and read start here, on the reader's goroutine; the rest is for the workers. A
-// request that cannot be decoded is answered so and the link goes on: the frame's checksum says that only its sender can be wrong.
+// request that cannot be decoded is answered so and the link goes on: the frame's checksum says that only its sender
+// can be wrong.
 func (c *conn) onRequest(id uint32, size int, r *wire.Reader) error {
 	method := r.StrBytes()
 	if string(method) == methodPing {
@@ -106,8 +106,8 @@ func (c *conn) beginTask(id uint32, size int) (*task, error) {
 // fail answers with an error and gives the task back.
 func (t *task) fail(err error) { t.finish(err, 0, nil) }
 
-// parameters decodes what stands before a method's own parameters, of which there must be so many. It answers, and says no, if the request
-// is malformed or late.
+// parameters decodes what stands before a method's own parameters, of which there must be so many. It answers, and says
+// no, if the request is malformed or late.
 func (c *conn) parameters(t *task, r *wire.Reader, own int) bool {
 	exactly(r, 2+own, "parameters")
 	c.p.observe(r)
@@ -130,7 +130,7 @@ func (c *conn) parameters(t *task, r *wire.Reader, own int) bool {
 var errLate = &coordinator.WriteError{Effect: wire.EffectNone, Err: context.DeadlineExceeded}
 
 func malformed(err error) error {
-	return &wire.Fault{Code: wire.CodeBadRequest, Effect: wire.EffectNone, Message: fmt.Sprintf("malformed request: %v", err)}
+	return &wire.Fault{Code: wire.CodeBadRequest, Effect: wire.EffectNone, Message: "malformed request: " + err.Error()}
 }
 
 func (c *conn) onStore(t *task, r *wire.Reader) {

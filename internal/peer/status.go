@@ -17,7 +17,8 @@ type Status struct {
 	Reachable                   bool
 	// Reason is why it is not reachable.
 	Reason string
-	// RTT is the best round trip of the last pings, and Offset the peer's physical clock less ours; zero before the first.
+	// RTT is the best round trip of the last pings, and Offset the peer's physical clock less ours; zero before the
+	// first.
 	RTT, Offset time.Duration
 	// Incarnation and Actor are the last heard of, since this process started.
 	Incarnation uint64
@@ -64,7 +65,8 @@ func (r *remote) status() Status {
 	return s
 }
 
-// ClockOffset is this node's physical clock less the median of all members' clocks, this node's included, as far as they answered a ping lately.
+// ClockOffset is this node's physical clock less the median of all members' clocks, this node's included, as far as
+// they answered a ping lately.
 func (p *Peers) ClockOffset() time.Duration {
 	offsets := []time.Duration{0}
 	now := p.elapsed()
@@ -81,7 +83,8 @@ func (p *Peers) ClockOffset() time.Duration {
 // offsetFresh is for how many ping intervals a measured offset is believed.
 const offsetFresh = 20
 
-// noteRefusal logs a refusal, once for each cause, and reports one that means that this node must stop. It says whether err was a refusal.
+// noteRefusal logs a refusal, once for each cause, and reports one that means that this node must stop. It says whether
+// err was a refusal.
 func (p *Peers) noteRefusal(err error) bool {
 	var refused *HandshakeError
 	if !errors.As(err, &refused) {
