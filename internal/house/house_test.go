@@ -21,7 +21,7 @@ var allowed = map[string][]string{
 	"internal/gateway":      {"coordinator", "internal/causal", "internal/wire", "ring", "storage"},
 	"internal/gateway/http": {"internal/gateway", "coordinator", "internal/causal", "internal/wire", "ring"},
 	"internal/gateway/rpc":  {"internal/gateway", "coordinator", "internal/causal", "internal/wire", "ring"},
-	"internal/peer":         {"coordinator", "ring", "internal/wire", "internal/causal", "storage/vfs"},
+	"internal/peer":         {"coordinator", "ring", "internal/wire", "internal/causal", "storage", "storage/vfs"},
 	"internal/replica":      {"coordinator", "ring", "internal/wire", "internal/causal", "storage", "storage/vfs"},
 	"coordinator":           {"ring", "internal/causal", "internal/wire"},
 	"client":                {"ring", "internal/wire"},
@@ -32,6 +32,8 @@ var allowed = map[string][]string{
 	"internal/causal":       {},
 	"internal/wire":         {},
 	"internal/house":        {},
+	"hintedhandoff":         {},
+	"antientropy":           {},
 }
 
 type goPackage struct {
