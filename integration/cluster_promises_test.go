@@ -208,7 +208,7 @@ func (c *cluster) addrs() string {
 // loadInSteps runs `ringcask load` on standard input and calls a step once so many records were handed to it.
 func (c *cluster) loadInSteps(all []record, steps map[int]func()) string {
 	c.t.Helper()
-	cmd := exec.Command(binary, "load", "--addr", c.addrs(), "-o", "json", "--batch", "10", "-")
+	cmd := exec.Command(ringcaskBinary, "load", "--addr", c.addrs(), "-o", "json", "--batch", "10", "-")
 	cmd.Env = cleanEnv()
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/ringcask/ringcask/client"
 )
 
-// binary is the built ringcask; see TestMain.
-var binary string
+// ringcaskBinary is the built program; see TestMain.
+var ringcaskBinary string
 
 func TestMain(m *testing.M) {
 	os.Exit(runMain(m))
@@ -34,8 +34,8 @@ func runMain(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "ringcask")
-	build := exec.Command("go", "build", "-o", binary, "../cmd/ringcask")
+	ringcaskBinary = filepath.Join(dir, "ringcask")
+	build := exec.Command("go", "build", "-o", ringcaskBinary, "../cmd/ringcask")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
@@ -148,7 +148,7 @@ func (n *testNode) start(t testing.TB) {
 	t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	cmd := exec.Command(binary, n.args...)
+	cmd := exec.Command(ringcaskBinary, n.args...)
 	cmd.Env = cleanEnv()
 	cmd.Stdout, cmd.Stderr = lockedWriter{n}, lockedWriter{n}
 	if err := cmd.Start(); err != nil {
@@ -277,18 +277,18 @@ func (c *cluster) client(o client.Options) *client.Client {
 	return cl
 }
 
-// result is what a command of the binary did.
+// result is what a command of the program did.
 type result struct {
 	stdout, stderr string
 	code           int
 }
 
-// run runs the binary with a time limit.
+// run runs the program with a time limit.
 func run(t testing.TB, stdin string, args ...string) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(ctx, ringcaskBinary, args...)
 	cmd.Env = cleanEnv()
 	cmd.Stdin = strings.NewReader(stdin)
 	var out, errOut bytes.Buffer

@@ -37,7 +37,7 @@ type dev struct {
 func startDev(t *testing.T, dir string, base int) *dev {
 	t.Helper()
 	d := &dev{dir: dir, base: base, done: make(chan struct{})}
-	d.cmd = exec.Command(binary, "dev", "--dir", dir, "--base-port", fmt.Sprint(base))
+	d.cmd = exec.Command(ringcaskBinary, "dev", "--dir", dir, "--base-port", fmt.Sprint(base))
 	d.cmd.Env = cleanEnv()
 	stdout, err := d.cmd.StdoutPipe()
 	if err != nil {
@@ -119,8 +119,8 @@ func TestDevServesKeepsItsDataAndLeavesNoOrphan(t *testing.T) {
 	mustRun(t, "", "put", "--addr", nodes[0].RPC, "shape", "round")
 	again := &testNode{id: nodes[1].ID, http: nodes[1].HTTP, args: nodes[1].Command[1:]}
 	gone(t, nodes[1:2], 5*time.Second)
-	if again.http = nodes[1].HTTP; nodes[1].Command[0] != binary {
-		t.Errorf("the command is %q, not %q", nodes[1].Command[0], binary)
+	if again.http = nodes[1].HTTP; nodes[1].Command[0] != ringcaskBinary {
+		t.Errorf("the command is %q, not %q", nodes[1].Command[0], ringcaskBinary)
 	}
 	again.start(t)
 	t.Cleanup(again.kill)

@@ -1,0 +1,196 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/ringcask/ringcask/client"
+	"github.com/ringcask/ringcask/internal/replica"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// trio is three nodes in this process.
+type trio struct {
+	t     *testing.T
+	cfgs  []Config
+	nodes []*Node
+	stop  context.CancelFunc
+	ended chan error
+}
+
+// newTrio chooses addresses and directories for three nodes.
+func newTrio(t *testing.T) *trio {
+	t.Helper()
+	tr := &trio{t: t}
+	var members []Member
+	for i := range 3 {
+		// The peer ports must be known before the nodes are opened.
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		members = append(members, Member{ID: fmt.Sprintf("n%d", i+1), Peer: ln.Addr().String()})
+	}
+	for _, m := range members {
+		tr.cfgs = append(tr.cfgs, Config{
+			ID: m.ID, Dir: t.TempDir(), Members: members,
+			HTTPAddr: "127.0.0.1:0", RPCAddr: "127.0.0.1:0", PeerAddr: m.Peer,
+		})
+	}
+	return tr
+}
+
+// start opens and runs all three, and waits until they are ready.
+func (tr *trio) start() {
+	tr.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	tr.stop, tr.ended, tr.nodes = stop, make(chan error, 3), nil
+	for _, cfg := range tr.cfgs {
+		n, err := Open(cfg, Options{})
+		if err != nil {
+			tr.t.Fatal(err)
+		}
+		tr.nodes = append(tr.nodes, n)
+		go func() { tr.ended <- n.Run(ctx) }()
+	}
+	for _, n := range tr.nodes {
+		deadline := time.Now().Add(10 * time.Second)
+		tick := time.NewTicker(5 * time.Millisecond)
+		for n.Ready() != nil {
+			if time.Now().After(deadline) {
+				tr.t.Fatalf("%s is not ready: %v", n.cfg.ID, n.Ready())
+			}
+			<-tick.C
+		}
+		tick.Stop()
+	}
+}
+
+// end drains all three.
+func (tr *trio) end() {
+	tr.t.Helper()
+	tr.stop()
+	for range tr.nodes {
+		if err := <-tr.ended; err != nil {
+			tr.t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+func (tr *trio) client() *client.Client {
+	tr.t.Helper()
+	_, rpc, _ := tr.nodes[0].Addrs()
+	c, err := client.New(client.Options{Addrs: []string{rpc}})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	return c
+}
+
+func TestThreeNodesServeDrainAndHaveTheirDataAgain(t *testing.T) {
+	tr := newTrio(t)
+	tr.start()
+	c := tr.client()
+	ctx := t.Context()
+	for i := range 100 {
+		if _, err := c.Put(ctx, fmt.Appendf(nil, "key-%02d", i), fmt.Appendf(nil, "value %d", i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	actors := []string{tr.nodes[0].Status().Actor, tr.nodes[1].Status().Actor}
+	c.Close()
+	tr.end()
+
+	tr.start()
+	defer tr.end()
+	c = tr.client()
+	defer c.Close()
+	n := 0
+	for kv, err := range c.Range(ctx, client.RangeOptions{Prefix: []byte("key-")}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("key-%02d", n); string(kv.Key) != want {
+			t.Fatalf("key %q, want %q", kv.Key, want)
+		}
+		n++
+	}
+	if n != 100 {
+		t.Errorf("%d keys after the restart", n)
+	}
+	for i, actor := range actors {
+		if now := tr.nodes[i].Status(); now.Actor != actor || now.Incarnation != 2 {
+			t.Errorf("after a clean shutdown: actor %s, was %s; incarnation %d", now.Actor, actor, now.Incarnation)
+		}
+	}
+}
+
+func TestTheTopologyNamesEveryMembersAddresses(t *testing.T) {
+	tr := newTrio(t)
+	tr.start()
+	defer tr.end()
+	top := tr.nodes[1].Topology()
+	if len(top.Members) != 3 || len(top.Table) != 256 || top.R != 2 || top.W != 2 {
+		t.Fatalf("%+v", top)
+	}
+	for i, m := range top.Members {
+		http, rpc, peer := tr.nodes[i].Addrs()
+		if m.HTTP != http || m.RPC != rpc || m.Peer != peer {
+			t.Errorf("%+v, want %s %s %s", m, http, rpc, peer)
+		}
+	}
+}
+
+func TestATakenPortLeavesTheDataDirectoryClosed(t *testing.T) {
+	tr := newTrio(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := tr.cfgs[0]
+	cfg.RPCAddr = ln.Addr().String()
+	if _, err := Open(cfg, Options{}); err == nil || !strings.Contains(err.Error(), cfg.RPCAddr) {
+		t.Errorf("Open: %v, want an error that names %s", err, cfg.RPCAddr)
+	}
+	ln.Close()
+	n, err := Open(cfg, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(n.ports.close(), n.close()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnotherClustersDataDirectoryIsRefusedAndLeftAlone(t *testing.T) {
+	tr := newTrio(t)
+	tr.start()
+	tr.end()
+	cfg := tr.cfgs[0]
+	cfg.Replicas = 2
+	var mismatch *replica.MismatchError
+	if _, err := Open(cfg, Options{}); !errors.As(err, &mismatch) {
+		t.Errorf("Open: %v", err)
+	}
+	before, err := os.ReadFile(cfg.Dir + "/identity")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Replicas, cfg.Partitions = 3, 64
+	if _, err := Open(cfg, Options{}); !errors.As(err, &mismatch) {
+		t.Errorf("Open: %v", err)
+	}
+	if after, err := os.ReadFile(cfg.Dir + "/identity"); err != nil || string(after) != string(before) {
+		t.Errorf("the identity was changed: %v", err)
+	}
+}
