@@ -1,6 +1,9 @@
 package coordinator
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // checkRead says what is wrong with a read, whatever the cluster looks like.
 func (c *Coordinator) checkRead(req *ReadRequest) error {
@@ -84,12 +87,15 @@ func checkDistinct(ops []Op) error {
 		}
 		return nil
 	}
-	seen := make(map[string]struct{}, len(ops))
-	for i := range ops {
-		if _, twice := seen[string(ops[i].Key)]; twice {
-			return badRequest("key %q stands twice in one batch", ops[i].Key)
+	order := make([]int, len(ops))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return bytes.Compare(ops[i].Key, ops[j].Key) })
+	for n := range order[1:] {
+		if key := ops[order[n]].Key; bytes.Equal(key, ops[order[n+1]].Key) {
+			return badRequest("key %q stands twice in one batch", key)
 		}
-		seen[string(ops[i].Key)] = struct{}{}
 	}
 	return nil
 }

@@ -9,7 +9,8 @@ import (
 // coverNeed is a partition of a range that still needs replicas.
 type coverNeed struct {
 	partition ring.PartitionID
-	// need is how many; from are the nodes to choose among, which hold the partition, may be asked, and do not answer for it yet.
+	// need is how many; from are the nodes to choose among, which hold the partition, may be asked, and do not answer
+	// for it yet.
 	need int
 	from []int
 }
@@ -18,14 +19,16 @@ type coverNeed struct {
 type cover struct {
 	// shares are the partitions that each node is asked for; a node without any is not asked.
 	shares [][]ring.PartitionID
-	// uncovered are the partitions with fewer candidates than needed, in the order of the needs. Nobody is asked for them.
+	// uncovered are the partitions with fewer candidates than needed, in the order of the needs. Nobody is asked for
+	// them.
 	uncovered []ring.PartitionID
 }
 
-// planCover chooses which of the given number of nodes answers for which partition: each partition gets as many as it needs,
-// few nodes are asked, and among those that are the partitions are spread evenly. Earlier nodes are preferred. It takes
-// the nodes greedily by how many partitions they still help with, then hands out the partitions, those with the least choice first, each to the
-// least loaded of the nodes taken. The greedy step finds no minimum (that is set cover), but a cover of at most about ln(partitions) times it.
+// planCover chooses which of the given number of nodes answers for which partition: each partition gets as many as it
+// needs, few nodes are asked, and among those that are the partitions are spread evenly. Earlier nodes are preferred.
+// It takes the nodes greedily by how many partitions they still help with, then hands out the partitions, those with
+// the least choice first, each to the least loaded of the nodes taken. The greedy step finds no minimum (that is set
+// cover), but a cover of at most about ln(partitions) times it.
 func planCover(nodes int, needs []coverNeed) cover {
 	plan := cover{shares: make([][]ring.PartitionID, nodes)}
 	open := make([]coverNeed, 0, len(needs))

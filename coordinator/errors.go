@@ -10,11 +10,13 @@ import (
 	"github.com/ringcask/ringcask/ring"
 )
 
-// Errors. Each says which wire code it stands for and, for writes, its effect; EffectOf finds the effect through any wrapping.
+// Errors. Each says which wire code it stands for and, for writes, its effect; EffectOf finds the effect through any
+// wrapping.
 var (
 	// ErrBadRequest: the request itself is wrong (bad_request, none). What is wrong says the *RequestError around it.
 	ErrBadRequest = errors.New("coordinator: bad request")
-	// ErrTooLarge: a key, value, context or request is over a limit (too_large, none), in a *RequestError that names it.
+	// ErrTooLarge: a key, value, context or request is over a limit (too_large, none), in a *RequestError that names
+	// it.
 	ErrTooLarge = errors.New("coordinator: too large")
 	// ErrTooManySiblings: the write would add a sibling past the limit (too_many_siblings, none). A write with a
 	// context that covers some of them is taken.
@@ -106,7 +108,8 @@ func (e *QuorumError) Error() string {
 func (e *QuorumError) Unwrap() error { return nil }
 
 // WriteError is a write that failed in one place, and what it did: the local replica or the peer it was forwarded to,
-// with that one's error; or the deadline (context.DeadlineExceeded: timeout), or the caller who went away (context.Canceled).
+// with that one's error; or the deadline (context.DeadlineExceeded: timeout), or the caller who went away
+// (context.Canceled).
 type WriteError struct {
 	Effect wire.Effect
 	Err    error
@@ -159,6 +162,9 @@ func causesOf(err error) []Cause {
 // EffectOf is what a write that failed with err may have done, wherever in its chain err says so. The effect of nil
 // is EffectApplied; of an error that is not known here EffectUnknown.
 func EffectOf(err error) wire.Effect {
+	if err == nil {
+		return wire.EffectApplied
+	}
 	var (
 		quorum  *QuorumError
 		write   *WriteError
@@ -167,8 +173,6 @@ func EffectOf(err error) wire.Effect {
 		never   *UnreachableError
 	)
 	switch {
-	case err == nil:
-		return wire.EffectApplied
 	case errors.As(err, &write):
 		return write.Effect
 	case errors.As(err, &quorum):
@@ -178,7 +182,9 @@ func EffectOf(err error) wire.Effect {
 	case errors.As(err, &request), errors.As(err, &never):
 		return wire.EffectNone
 	}
-	for _, none := range []error{ErrBadRequest, ErrTooLarge, ErrTooManySiblings, ErrUnknownKey, ErrNotReplica, ErrNotServing, ErrOverloaded} {
+	for _, none := range []error{
+		ErrBadRequest, ErrTooLarge, ErrTooManySiblings, ErrUnknownKey, ErrNotReplica, ErrNotServing, ErrOverloaded,
+	} {
 		if errors.Is(err, none) {
 			return wire.EffectNone
 		}
@@ -188,7 +194,7 @@ func EffectOf(err error) wire.Effect {
 
 // elsewhere says that a write which failed so did nothing, and that another replica may well succeed.
 func elsewhere(err error) bool {
-	if EffectOf(err) != wire.EffectNone {
+	if err == nil || EffectOf(err) != wire.EffectNone {
 		return false
 	}
 	var (

@@ -56,7 +56,8 @@ type cluster struct {
 	mu    sync.Mutex
 	rand  *rand.Rand
 	wait  sync.WaitGroup // what is under way
-	// chances, of 1, that a message is lost on its way there or back, or delivered twice; delay is the most that one way takes.
+	// chances, of 1, that a message is lost on its way there or back, or delivered twice; delay is the most that one
+	// way takes.
 	lose, twice float64
 	delay       time.Duration
 	forwards    int
@@ -66,7 +67,8 @@ type cluster struct {
 // trouble is what may be wrong with a node.
 type trouble struct {
 	down     bool  // refuses connections
-	silent   bool  // takes requests and never answers
+	silent   bool  // takes requests and never answers: their deadline passes
+	deaf     bool  // as silent, and its link does not even keep the deadline
 	serving  error // why it does not coordinate
 	failSync error // of local writes, after they were decided
 	failDone error // of local writes, before they are decided
@@ -105,7 +107,8 @@ type fakeNode struct {
 	syncTime   time.Duration         // of a local write
 	siblings   int
 	onStore    func(from ring.NodeID, items []Item) error
-	pageMax    int // items in a scan page, whatever was asked for; zero is as asked
+	scans      func(ScanRequest) *ScanPage // answers scans from peers, where it is set
+	pageMax    int                         // items in a scan page, whatever was asked for; zero is as asked
 }
 
 func newCluster(table *fakeTable, nodes int, tune func(*Options)) *cluster {
@@ -113,7 +116,8 @@ func newCluster(table *fakeTable, nodes int, tune func(*Options)) *cluster {
 	for i := range nodes {
 		n := &fakeNode{
 			c: c, id: nodeID(i), actor: causal.Actor(i + 1), siblings: 100,
-			dur: map[string]causal.Object{}, vol: map[string]causal.Object{}, quar: map[string]bool{}, calls: map[string]int{}, decidedFor: map[string]causal.Dot{},
+			dur: map[string]causal.Object{}, vol: map[string]causal.Object{}, quar: map[string]bool{},
+			calls: map[string]int{}, decidedFor: map[string]causal.Dot{},
 		}
 		c.nodes = append(c.nodes, n)
 	}
@@ -297,6 +301,19 @@ func (n *fakeNode) scan(req ScanRequest) *ScanPage {
 	return page
 }
 
+func (n *fakeNode) scanForPeer(req ScanRequest) *ScanPage {
+	if n.scans != nil {
+		return n.scans(req)
+	}
+	return n.scan(req)
+}
+
+func (n *fakeNode) called(kind string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.calls[kind]
+}
+
 func (n *fakeNode) Actor() causal.Actor {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -384,10 +401,13 @@ func (l *link) send(deadline time.Time, call func() (answer func()), late func(e
 	c.wait.Go(func() {
 		expire := func() {
 			time.Sleep(time.Until(deadline))
+			if l.to.now().deaf {
+				time.Sleep(10 * time.Second)
+			}
 			late(context.DeadlineExceeded)
 		}
 		time.Sleep(c.lag())
-		if l.to.now().silent || c.draw() < c.lose || !time.Now().Before(deadline) {
+		if w := l.to.now(); w.silent || w.deaf || c.draw() < c.lose || !time.Now().Before(deadline) {
 			expire()
 			return
 		}
@@ -420,7 +440,7 @@ func (l *link) Read(deadline time.Time, keys [][]byte, want ReadWant, done func(
 
 func (l *link) Scan(deadline time.Time, req ScanRequest, done func(*ScanPage, error)) {
 	l.send(deadline, func() func() {
-		page := l.to.scan(req)
+		page := l.to.scanForPeer(req)
 		return func() { done(page, nil) }
 	}, func(err error) { done(nil, err) })
 }
@@ -436,8 +456,11 @@ func (l *link) Coordinate(deadline time.Time, req *WriteRequest, done func([]Out
 	}
 	c.wait.Go(func() {
 		time.Sleep(c.lag())
-		if l.to.now().silent || c.draw() < c.lose || !time.Now().Before(deadline) {
+		if w := l.to.now(); w.silent || w.deaf || c.draw() < c.lose || !time.Now().Before(deadline) {
 			time.Sleep(time.Until(deadline))
+			if w.deaf {
+				time.Sleep(10 * time.Second)
+			}
 			done(nil, context.DeadlineExceeded)
 			return
 		}

@@ -6,9 +6,9 @@ type shipment struct {
 	keys   []int
 }
 
-// planForward chooses for every key of a write the replica that is asked to coordinate it, so that few are asked and so that
-// of two that could take equally much the one earlier in a key's preference is. candidates[i] are the targets that may
-// coordinate keys[i], in order of preference; keys without any are left out.
+// planForward chooses for every key of a write the replica that is asked to coordinate it, so that few are asked and
+// so that of two that could take equally much the one earlier in a key's preference is. candidates[i] are the targets
+// that may coordinate keys[i], in order of preference; keys without any are left out.
 func planForward(keys []int, candidates [][]int) []shipment {
 	if len(keys) == 1 && len(candidates[0]) > 0 {
 		return []shipment{{target: candidates[0][0], keys: keys}}

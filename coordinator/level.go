@@ -1,9 +1,6 @@
 package coordinator
 
-import (
-	"fmt"
-	"strconv"
-)
+import "strconv"
 
 // resolve is how many of n replicas a level means, where LevelDefault stands for def.
 // Errors: *RequestError for a level that n replicas can never meet, or that is not one.
@@ -51,7 +48,7 @@ func ParseLevel(text string) (Level, error) {
 	}
 	n, err := strconv.ParseInt(text, 10, 8)
 	if err != nil || n < 1 {
-		return 0, &RequestError{Detail: fmt.Sprintf("level %q is neither a number of replicas nor one, quorum or all", text), Err: ErrBadRequest}
+		return 0, badRequest("level %q is neither a number of replicas nor one, quorum or all", text)
 	}
 	return Level(n), nil
 }

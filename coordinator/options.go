@@ -45,14 +45,16 @@ type Options struct {
 	Ordered bool
 	// Timeout is for requests that bring no deadline. Zero is 2 s. TimeoutMax bounds every deadline. Zero is 60 s.
 	Timeout, TimeoutMax time.Duration
-	// HedgeDelay is how long a read waits for the replicas it asked before it asks one more. Zero is 25 ms; negative is never.
+	// HedgeDelay is how long a read waits for the replicas it asked before it asks one more. Zero is 25 ms; negative
+	// is never.
 	HedgeDelay time.Duration
 
 	// KeyBytesMax and ValueBytesMax bound a key and a value. Zero is 4 KiB and 16 MiB.
 	KeyBytesMax, ValueBytesMax int
 	// ContextEntriesMax bounds the entries of a write's causal context. Zero is 1,024.
 	ContextEntriesMax int
-	// BatchOpsMax and BatchBytesMax bound the keys of a write and their bytes with the values. Zero is 10,000 and 32 MiB.
+	// BatchOpsMax and BatchBytesMax bound the keys of a write and their bytes with the values. Zero is 10,000 and 32
+	// MiB.
 	BatchOpsMax, BatchBytesMax int
 	// ReadKeysMax bounds the keys of a read. Zero is 10,000.
 	ReadKeysMax int
@@ -60,7 +62,8 @@ type Options struct {
 	// RangeItemsMax and RangeBytesMax bound a page of a range, and are its size where the request says nothing. Zero
 	// is 1,000 and 4 MiB. One item is always allowed to pass the bytes.
 	RangeItemsMax, RangeBytesMax int
-	// RangePassedMax bounds the keys that show nothing, above all tombstones, which one page passes over. Zero is 10,000.
+	// RangePassedMax bounds the keys that show nothing, above all tombstones, which one page passes over. Zero is
+	// 10,000.
 	RangePassedMax int
 	// RangeRoundsMax bounds how often one page goes back to the replicas for more. Zero is 32.
 	RangeRoundsMax int
@@ -69,7 +72,8 @@ type Options struct {
 	// replica in its plan, and ScanBufferBytesMax (zero: 16 MiB) in all, but for one item each.
 	ScanItemsMax, ScanBytesMax, ScanRecordsMax, ScanBufferBytesMax int
 
-	// RepairQueueMax bounds the keys that wait for background repair; further ones are dropped and counted. Zero is 4,096.
+	// RepairQueueMax bounds the keys that wait for background repair; further ones are dropped and counted. Zero is
+	// 4,096.
 	RepairQueueMax int
 	// RepairWorkers repair them. Zero is 2.
 	RepairWorkers int
@@ -79,8 +83,8 @@ type Options struct {
 
 // Metrics counts, from the start of the process.
 type Metrics struct {
-	// Forwards are write requests sent to a replica to coordinate; ForwardRetries those of them that were sent after another replica
-	// had refused without effect.
+	// Forwards are write requests sent to a replica to coordinate; ForwardRetries those of them that were sent after
+	// another replica had refused without effect.
 	Forwards, ForwardRetries atomic.Int64
 	// EarlyRefusals are keys refused because too few replicas were reachable, before anything was written.
 	EarlyRefusals atomic.Int64
@@ -92,7 +96,8 @@ type Metrics struct {
 	Hedges atomic.Int64
 	// Repairs are keys stored on stale replicas before a read returned.
 	Repairs atomic.Int64
-	// BackgroundRepairs are keys repaired by Run, RepairsDropped those that found its queue full, RepairsFailed those that it could not repair.
+	// BackgroundRepairs are keys repaired by Run, RepairsDropped those that found its queue full, RepairsFailed those
+	// that it could not repair.
 	BackgroundRepairs, RepairsDropped, RepairsFailed atomic.Int64
 	// RangeReplans are replicas replaced in the middle of a range.
 	RangeReplans atomic.Int64

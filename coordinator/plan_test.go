@@ -122,7 +122,8 @@ func TestACoverGivesEachPartitionItsReplicasOrNamesIt(t *testing.T) {
 						usable++
 					}
 				}
-				if want := usable >= r; !missing[p] && (len(given[p]) < r || !want) || missing[p] && len(lost) > 0 && want && round == 0 {
+				ok := !missing[p] && len(given[p]) >= r && usable >= r
+				if wrongly := round == 0 && usable >= r; !ok && (!missing[p] || wrongly) {
 					rt.Fatalf("round %d: partition %d has %v of %d, %d usable, missing %v", round, p, given[p], r, usable, missing[p])
 				}
 			}

@@ -12,14 +12,15 @@ import (
 	"github.com/ringcask/ringcask/ring"
 )
 
-// Range returns one page of the keys in order, each as the join of what R replicas hold. No key that was there during the whole range is missed
-// by going from page to page, and none comes twice. Keys that R replicas disagree about go to background repair. The page shares memory with
-// the replicas' answers and must not be changed.
+// Range returns one page of the keys in order, each as the join of what R replicas hold. No key that was there during
+// the whole range is missed by going from page to page, and none comes twice. Keys that R replicas disagree about go
+// to background repair. The page shares memory with the replicas' answers and must not be changed.
 //
-// A page may be short, even empty, and have More: it also ends at RangePassedMax and RangeRoundsMax, and at a deadline that
-// passes after some keys were passed.
+// A page may be short, even empty, and have More: it also ends at RangePassedMax and RangeRoundsMax, and where after
+// some keys the deadline passes or too few replicas are left.
 //
-// Errors: *RequestError; *RangeError; context.DeadlineExceeded when the deadline had passed at the start; the cause of ctx.
+// Errors: *RequestError; *RangeError; context.DeadlineExceeded when the deadline had passed at the start; the cause of
+// ctx.
 func (c *Coordinator) Range(ctx context.Context, req *RangeRequest) (*RangePage, error) {
 	if err := c.checkRange(req); err != nil {
 		return nil, err
@@ -46,18 +47,21 @@ func (c *Coordinator) Range(ctx context.Context, req *RangeRequest) (*RangePage,
 
 // rangeOp carries out one range. It belongs to the request's goroutine, but for arrivals.
 type rangeOp struct {
-	c                  *Coordinator
-	req                *RangeRequest
-	need               int
-	deadline           time.Time
-	limit, bytesMax    int
-	plan               *rangePlan
-	targets            []target // by the plan's node numbers
-	causes             []Cause
-	join               rangeJoin
-	page               RangePage
-	bytes, passed      int
-	rounds             int
+	c               *Coordinator
+	req             *RangeRequest
+	need            int
+	deadline        time.Time
+	limit, bytesMax int
+	plan            *rangePlan
+	targets         []target // by the plan's node numbers
+	causes          []Cause
+	join            rangeJoin
+	page            RangePage
+	bytes, passed   int
+	rounds          int
+	// passedAny: some key was handed out; cut: the page ends after the last one, for some partition is not answered
+	// for beyond.
+	passedAny, cut     bool
 	divergent, unknown [][]byte
 	unresolved         []int // indexes in page of the keys in unknown
 
@@ -102,6 +106,7 @@ func (op *rangeOp) run(ctx context.Context) (*RangePage, error) {
 	defer timer.Stop()
 	for !op.full() {
 		if k, ok := op.join.next(); ok {
+			op.passedAny = true
 			op.take(k)
 			continue
 		}
@@ -118,7 +123,11 @@ func (op *rangeOp) run(ctx context.Context) (*RangePage, error) {
 			return nil, op.silent(err)
 		}
 		if err := op.receive(); err != nil {
-			return nil, err
+			if !op.passedAny {
+				return nil, err
+			}
+			op.cut = true // the next page will say so, if it is still true then
+			break
 		}
 	}
 	if err := op.resolve(ctx); err != nil {
@@ -156,7 +165,8 @@ func (op *rangeOp) leftOut() []Cause {
 	return causes
 }
 
-// ask asks every stream that is short for its next page. It is false when the page has gone back to the replicas often enough.
+// ask asks every stream that is short for its next page. It is false when the page has gone back to the replicas often
+// enough.
 func (op *rangeOp) ask() bool {
 	asked := false
 	for i := 0; i < len(op.join.streams); i++ {
@@ -177,7 +187,8 @@ func (op *rangeOp) ask() bool {
 	return true
 }
 
-// scan asks for a page as large as the range needs of this replica, if its partitions are like all others; for more with every round.
+// scan asks for a page as large as the range needs of this replica, if its partitions are like all others; for more
+// with every round.
 func (op *rangeOp) scan(s *rangeStream) {
 	o := &op.c.opt
 	partitions := len(op.plan.table.replicas)
@@ -187,7 +198,8 @@ func (op *rangeOp) scan(s *rangeStream) {
 		want = left*len(s.partitions)/partitions*5/4 + 8
 	}
 	req := ScanRequest{
-		Start: op.join.start, End: op.join.end, Reverse: op.req.Reverse, Partitions: s.partitions, HeadsOnly: op.req.KeysOnly,
+		Start: op.join.start, End: op.join.end, Reverse: op.req.Reverse,
+		Partitions: s.partitions, HeadsOnly: op.req.KeysOnly,
 		ItemsMax:   max(1, min(o.ScanItemsMax, want<<min(op.rounds, 4))),
 		BytesMax:   max(1, min(o.ScanBytesMax, op.bytesMax, o.ScanBufferBytesMax/len(op.join.streams))),
 		ScannedMax: o.ScanRecordsMax,
@@ -341,7 +353,10 @@ func (op *rangeOp) resolve(ctx context.Context) error {
 }
 
 func (op *rangeOp) finish() *RangePage {
-	if !op.join.done() {
+	switch {
+	case op.cut:
+		op.page.More, op.page.Resume = true, op.join.position()
+	case !op.join.done():
 		op.page.More, op.page.Resume = true, op.join.reach()
 	}
 	for p, missing := range op.plan.missing {

@@ -81,13 +81,16 @@ func TestARangeKeepsItsBounds(t *testing.T) {
 		c.fill(100)
 		for _, reverse := range []bool{false, true} {
 			for _, limit := range []int{0, 3} {
-				items, _, _, err := c.nodes[1].pages(RangeRequest{Start: []byte("k010"), End: []byte("k020"), Limit: limit, Reverse: reverse})
+				req := RangeRequest{Start: []byte("k010"), End: []byte("k020"), Limit: limit, Reverse: reverse}
+				items, _, _, err := c.nodes[1].pages(req)
 				if err != nil || len(items) != 10 {
 					t.Errorf("reverse %v, limit %d: %v, %v", reverse, limit, text(items), err)
 				}
 			}
 		}
-		for _, req := range []RangeRequest{{Start: []byte("k020"), End: []byte("k010")}, {Start: []byte("k01"), End: []byte("k01")}, {Start: []byte("x")}} {
+		for _, req := range []RangeRequest{
+			{Start: []byte("k020"), End: []byte("k010")}, {Start: []byte("k01"), End: []byte("k01")}, {Start: []byte("x")},
+		} {
 			if items, _, pages, err := c.nodes[0].pages(req); err != nil || len(items) != 0 || pages != 1 {
 				t.Errorf("%q to %q: %v, %v", req.Start, req.End, text(items), err)
 			}
@@ -158,8 +161,8 @@ func TestAReplicaThatFailsMidwayIsReplaced(t *testing.T) {
 			}
 			c.delay = 2 * time.Millisecond
 			time.AfterFunc(10*time.Millisecond, func() {
-				at := slices.IndexFunc(c.nodes[1:], func(n *fakeNode) bool { return n.calls["scan"] > 0 })
-				c.nodes[1+at].down = true
+				at := slices.IndexFunc(c.nodes[1:], func(n *fakeNode) bool { return n.called("scan") > 0 })
+				c.nodes[1+at].cause(func(w *trouble) { w.down = true })
 			})
 			page, err := c.nodes[0].coord.Range(context.Background(), &RangeRequest{Reverse: reverse})
 			if err != nil || page.More || len(page.Items) != len(want) {
@@ -193,13 +196,95 @@ func TestPartitionsWithoutEnoughReplicasAreNamed(t *testing.T) {
 		c.nodes[2].down, c.nodes[3].down = true, true // partitions p have replicas p, p+1, p+2 of six
 		lost := []ring.PartitionID{1, 2, 7, 8}
 		var e *RangeError
-		if _, _, _, err := c.nodes[0].pages(RangeRequest{}); !errors.As(err, &e) || !slices.Equal(e.Partitions, lost) || e.Need != 2 || e.Got != 1 || len(e.Causes) == 0 {
+		_, _, _, err := c.nodes[0].pages(RangeRequest{})
+		if !errors.As(err, &e) || !slices.Equal(e.Partitions, lost) || e.Need != 2 || e.Got != 1 || len(e.Causes) == 0 {
 			t.Errorf("got %v", err)
 		}
 		items, missing, _, err := c.nodes[0].pages(RangeRequest{Partial: true})
 		want = slices.DeleteFunc(want, func(s string) bool { return slices.Contains(lost, c.table.Partition([]byte(s[:4]))) })
 		if err != nil || !slices.Equal(missing, lost) || !slices.Equal(text(items), want) {
 			t.Errorf("partial: %d items of %d, missing %v, %v", len(items), len(want), missing, err)
+		}
+	})
+}
+
+func TestARangeWithoutAnAnswerInTimeNamesTheSilent(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, c *cluster) {
+		c.fill(5)
+		c.nodes[1].deaf = true
+		began := time.Now()
+		var e *RangeError
+		_, _, _, err := c.nodes[0].pages(RangeRequest{})
+		if !errors.As(err, &e) || e.Need != 2 || e.Got != 1 || len(e.Partitions) != 8 || e.Causes[0].Node != "n2" {
+			t.Errorf("got %v", err)
+		}
+		if d := time.Since(began); d != time.Second {
+			t.Errorf("after %s", d)
+		}
+	})
+}
+
+func TestADeadlineInTheMiddleOfARangeCutsThePage(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, c *cluster) {
+		want := c.fill(200)
+		for _, n := range c.nodes {
+			n.pageMax = 10
+		}
+		c.delay = 100 * time.Millisecond
+		req := RangeRequest{Deadline: time.Now().Add(time.Second)}
+		page, err := c.nodes[0].coord.Range(context.Background(), &req)
+		if err != nil || !page.More || len(page.Items) == 0 || len(page.Items) == 200 {
+			t.Fatalf("got %v", err)
+		}
+		rest, _, _, err := c.nodes[0].pages(RangeRequest{Start: page.Resume, Deadline: time.Now().Add(time.Minute)})
+		if got := append(text(page.Items), text(rest)...); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d items in all, %v", len(got), err)
+		}
+	})
+}
+
+func TestACallerOfARangeWhoGoesAwayIsLetGo(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, c *cluster) {
+		c.nodes[1].silent = true
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(time.Millisecond, cancel)
+		if _, err := c.nodes[0].coord.Range(ctx, &RangeRequest{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestAScanPageThatGetsNowhereIsAFailedReplica(t *testing.T) {
+	for name, page := range map[string]*ScanPage{
+		"none": nil, "no resume": {More: true}, "resume at the start": {More: true, Resume: []byte("a")},
+	} {
+		bubble(t, nil, func(t *testing.T, c *cluster) {
+			want := c.fill(5)
+			c.nodes[1].scans = func(ScanRequest) *ScanPage { return page }
+			items, _, _, err := c.nodes[0].pages(RangeRequest{Start: []byte("a")})
+			if err != nil || !slices.Equal(text(items), want) || c.nodes[0].coord.metrics.RangeReplans.Load() != 1 {
+				t.Errorf("%s: %v, %v", name, text(items), err)
+			}
+		})
+	}
+}
+
+func TestBadRangesAreRefused(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, c *cluster) {
+		for name, tc := range map[string]struct {
+			req  RangeRequest
+			want error
+		}{
+			"long start":     {RangeRequest{Start: make([]byte, 4098)}, ErrTooLarge},
+			"long end":       {RangeRequest{End: make([]byte, 4098)}, ErrTooLarge},
+			"negative limit": {RangeRequest{Limit: -1}, ErrBadRequest},
+			"negative bytes": {RangeRequest{BytesMax: -1}, ErrBadRequest},
+			"r of four":      {RangeRequest{R: 4}, ErrBadRequest},
+			"too late":       {RangeRequest{Deadline: time.Now()}, context.DeadlineExceeded},
+		} {
+			if _, err := c.nodes[0].coord.Range(context.Background(), &tc.req); !errors.Is(err, tc.want) {
+				t.Errorf("%s: got %v", name, err)
+			}
 		}
 	})
 }
@@ -277,11 +362,12 @@ func TestARangeEqualsTheModel(t *testing.T) {
 			o.ScanBytesMax = rapid.IntRange(1, 12).Draw(rt, "bytes")
 			o.HedgeDelay = -1
 		})
+		states := rapid.SampledFrom([]string{"", "a1=x", "a1=x", "b1=y", "a1=x b1=y", "b2=†/a1", "a2=†/b1", "c3=z/a2 b2"})
 		held := map[string][]causal.Object{}
 		for range rapid.IntRange(0, 25).Draw(rt, "keys") {
 			k := rapid.StringOfN(rapid.RuneFrom([]rune("ab\x00")), 1, 3, -1).Draw(rt, "key")
 			for i, node := range c.replicasOf(k) {
-				o := obj(rapid.SampledFrom([]string{"", "a1=x", "a1=x", "b1=y", "a1=x b1=y", "b2=†/a1", "a2=†/b1", "c3=z/a2 b2"}).Draw(rt, fmt.Sprintf("%q on %s", k, node.id)))
+				o := obj(states.Draw(rt, fmt.Sprintf("%q on %s", k, node.id)))
 				if held[k] == nil {
 					held[k] = make([]causal.Object, n)
 				}
@@ -327,8 +413,8 @@ func TestARangeEqualsTheModel(t *testing.T) {
 	})
 }
 
-// joinStreams runs a rangeJoin over streams whose pages are cut at random, and returns the keys in the order in which they
-// come out. careless plants the bug of going beyond the end of a stream that was cut short.
+// joinStreams runs a rangeJoin over streams whose pages are cut at random, and returns the keys in the order in which
+// they come out. careless plants the bug of going beyond the end of a stream that was cut short.
 func joinStreams(rt *rapid.T, held [][]string, reverse, careless bool) (out []string) {
 	j := rangeJoin{reverse: reverse}
 	for i := range held {

@@ -6,15 +6,16 @@ import (
 	"github.com/ringcask/ringcask/ring"
 )
 
-// rangeStream is what one replica has said, so far, of the partitions it was asked for: a sorted run of its keys, up to a bound.
+// rangeStream is what one replica has said, so far, of the partitions it was asked for: a sorted run of its keys, up
+// to a bound.
 type rangeStream struct {
 	target     int
 	partitions []ring.PartitionID
 	// items and unknown are what is left of the last page, in the range's order.
 	items   []Item
 	unknown [][]byte
-	// more says that there may be keys beyond bound, which is where the next page starts (in reverse, its exclusive end). All keys
-	// before it that the replica holds, and that were not handed out, are in items.
+	// more says that there may be keys beyond bound, which is where the next page starts (in reverse, its exclusive
+	// end). All keys before it that the replica holds, and that were not handed out, are in items.
 	more  bool
 	bound []byte
 	// asked: the next page is under way.
@@ -62,11 +63,13 @@ type rangeKey struct {
 	unknown bool
 }
 
-// rangeJoin brings the sorted streams of several replicas together, key by key. It is pure: pages go in, keys come out in order.
-// A key comes out only when every stream is complete up to it, so the first stream that was cut short holds all of them.
+// rangeJoin brings the sorted streams of several replicas together, key by key. It is pure: pages go in, keys come out
+// in order. A key comes out only when every stream is complete up to it, so the first stream that was cut short holds
+// all of them.
 type rangeJoin struct {
 	reverse bool
-	// start and end bound what is left of the range, of which last, the key handed out last, and all before it are no part any more.
+	// start and end bound what is left of the range, of which last, the key handed out last, and all before it are no
+	// part any more.
 	start, end, last []byte
 	streams          []*rangeStream
 	objects          []Item // of the last key handed out; reused
@@ -114,11 +117,12 @@ func (j *rangeJoin) lose(s *rangeStream) {
 	}
 }
 
-// short says whether a stream has nothing buffered and may have more: it has to be asked before anything beyond its bound comes out.
+// short says whether a stream has nothing buffered and may have more: it has to be asked before anything beyond its
+// bound comes out.
 func (s *rangeStream) short() bool { return s.more && len(s.items) == 0 && len(s.unknown) == 0 }
 
-// next hands out the next key. It is false when there is none, or when a stream that is short has to be asked first: done tells
-// the two apart. What it returns is valid until the next call.
+// next hands out the next key. It is false when there is none, or when a stream that is short has to be asked first:
+// done tells the two apart. What it returns is valid until the next call.
 func (j *rangeJoin) next() (k rangeKey, ok bool) {
 	var least []byte
 	for _, s := range j.streams {
@@ -151,8 +155,8 @@ func (j *rangeJoin) next() (k rangeKey, ok bool) {
 	return k, true
 }
 
-// complete says whether a stream that has nothing buffered has told all up to and including the key. In reverse an empty bound is that of
-// a stream that was not asked yet: no key is beyond the end of an unbounded range.
+// complete says whether a stream that has nothing buffered has told all up to and including the key. In reverse an
+// empty bound is that of a stream that was not asked yet: no key is beyond the end of an unbounded range.
 func (j *rangeJoin) complete(s *rangeStream, key []byte) bool {
 	if j.reverse && len(s.bound) == 0 {
 		return false
@@ -170,8 +174,8 @@ func (j *rangeJoin) done() bool {
 	return true
 }
 
-// reach moves what is left of the range up to where nothing is known: beyond it some stream may still have a key that was
-// not handed out, before it none has. It returns that place, where the next page starts (in reverse, ends).
+// reach moves what is left of the range up to where nothing is known: beyond it some stream may still have a key that
+// was not handed out, before it none has. It returns that place, where the next page starts (in reverse, ends).
 func (j *rangeJoin) reach() []byte {
 	place, found := j.position(), false
 	for _, s := range j.streams {

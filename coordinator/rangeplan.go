@@ -62,8 +62,8 @@ func newRangeTable(table Topology, self ring.NodeID) *rangeTable {
 type rangePlan struct {
 	table *rangeTable
 	need  int
-	// usable nodes are asked; the spare ones, which would most likely fail, only where the usable do not suffice. A node that
-	// failed is neither.
+	// usable nodes are asked; the spare ones, which would most likely fail, only where the usable do not suffice. A
+	// node that failed is neither.
 	usable, spare []bool
 	// answering are the nodes that answer for each partition.
 	answering [][]int
@@ -77,12 +77,18 @@ func newRangePlan(table *rangeTable, need int, reachable []bool) *rangePlan {
 		p.spare[n] = !reachable[n]
 	}
 	p.answering = make([][]int, len(table.replicas))
+	n := table.table.N()
+	backing := make([]int, n*len(table.replicas)) // one allocation for all partitions
+	for id := range p.answering {
+		p.answering[id] = backing[id*n : id*n : (id+1)*n]
+	}
 	p.missing = make([]bool, len(table.replicas))
 	return p
 }
 
-// cover finds nodes for the partitions that have fewer than needed. shares[n] are the partitions that node n is to answer for from now
-// on, besides what it does already, in rising order; lost are those that cannot be covered, which are missing from now on.
+// cover finds nodes for the partitions that have fewer than needed. shares[n] are the partitions that node n is to
+// answer for from now on, besides what it does already, in rising order; lost are those that cannot be covered, which
+// are missing from now on.
 func (p *rangePlan) cover() (shares [][]ring.PartitionID, lost []ring.PartitionID) {
 	first := planCover(len(p.table.nodes), p.needs(p.usable))
 	p.assign(first)
@@ -105,19 +111,31 @@ func (p *rangePlan) cover() (shares [][]ring.PartitionID, lost []ring.PartitionI
 	return first.shares, second.uncovered
 }
 
-func (p *rangePlan) needs(allowed []bool) (needs []coverNeed) {
+func (p *rangePlan) needs(allowed []bool) []coverNeed {
+	short := func(id int) int {
+		if p.missing[id] {
+			return 0
+		}
+		return max(0, p.need-len(p.answering[id]))
+	}
+	count := 0
 	for id := range p.answering {
-		short := p.need - len(p.answering[id])
-		if short <= 0 || p.missing[id] {
+		count += min(1, short(id))
+	}
+	needs := make([]coverNeed, 0, count)
+	from := make([]int, 0, count*p.table.table.N())
+	for id := range p.answering {
+		if short(id) == 0 {
 			continue
 		}
-		n := coverNeed{partition: ring.PartitionID(id), need: short, from: make([]int, 0, len(p.table.replicas[id]))}
+		first := len(from)
 		for _, node := range p.table.replicas[id] {
 			if allowed[node] && !slices.Contains(p.answering[id], node) {
-				n.from = append(n.from, node)
+				from = append(from, node)
 			}
 		}
-		needs = append(needs, n)
+		mine := from[first:len(from):len(from)]
+		needs = append(needs, coverNeed{partition: ring.PartitionID(id), need: short(id), from: mine})
 	}
 	return needs
 }

@@ -11,11 +11,12 @@ import (
 )
 
 // Read gets each key as R replicas hold it together. Where any two sets of R replicas meet (2R > N), a result is on R
-// replicas before Read returns, so that no later quorum read of the key shows an older state. Results are in the order of
-// req.Keys; their objects share memory with the replicas' answers and must not be changed. The keys belong to the coordinator from now on.
+// replicas before Read returns, so that no later quorum read of the key shows an older state. Results are in the order
+// of req.Keys; their objects share memory with the replicas' answers and must not be changed. The keys belong to the
+// coordinator from now on.
 //
-// Errors of the request: *RequestError. Of a key: *QuorumError; context.DeadlineExceeded when the deadline had passed at the
-// start. Reads have no effect, but for repairs of what is already there.
+// Errors of the request: *RequestError. Of a key: *QuorumError; context.DeadlineExceeded when the deadline had passed
+// at the start. Reads have no effect, but for repairs of what is already there.
 func (c *Coordinator) Read(ctx context.Context, req *ReadRequest) ([]ReadResult, error) {
 	if err := c.checkRead(req); err != nil {
 		return nil, err
@@ -47,8 +48,9 @@ func earliest(ctx context.Context, asked time.Time) time.Time {
 	return asked
 }
 
-// readOp carries out the reads of some keys: it turns what their readQuorums ask into requests, one for each replica and kind, and
-// their answers into events. All of its state but what is fixed at the start is guarded by mu, which is never held while a replica is called.
+// readOp carries out the reads of some keys: it turns what their readQuorums ask into requests, one for each replica
+// and kind, and their answers into events. All of its state but what is fixed at the start is guarded by mu, which is
+// never held while a replica is called.
 type readOp struct {
 	c        *Coordinator
 	keys     [][]byte
@@ -86,8 +88,9 @@ func (c *Coordinator) newReadOp(table Topology, keys [][]byte, need int, mode re
 	return op
 }
 
-// prefer puts the replicas of a key in the order in which they are asked: this node, those that are reachable, the rest. Where this node is a
-// replica the others follow from its place in the table on, so that the nodes do not all ask the same second one.
+// prefer puts the replicas of a key in the order in which they are asked: this node, those that are reachable, the
+// rest. Where this node is a replica the others follow from its place in the table on, so that the nodes do not all
+// ask the same second one.
 func (op *readOp) prefer(nodes []readNode) {
 	self := op.c.opt.Self
 	for i := range nodes {
@@ -195,8 +198,8 @@ func (op *readOp) abandon(err error) {
 	op.ended()
 }
 
-// proceed is how every event ends: it sends what the keys have come to ask, and ends the read when all are settled. It is
-// called with mu held and releases it.
+// proceed is how every event ends: it sends what the keys have come to ask, and ends the read when all are settled. It
+// is called with mu held and releases it.
 func (op *readOp) proceed() {
 	for {
 		asks := op.asks
@@ -209,7 +212,10 @@ func (op *readOp) proceed() {
 		for k := range op.quorums {
 			settled = settled && op.quorums[k].settled()
 		}
-		acks := op.unverified(settled)
+		var acks []readAsk
+		if settled {
+			acks = op.unverified()
+		}
 		if settled && len(acks) == 0 {
 			op.over = true
 			divergent := op.divergent()
@@ -232,13 +238,13 @@ func (op *readOp) proceed() {
 	}
 }
 
-// unverified are the repairs acknowledged of which it is to be checked, now that all is settled, whether the word still holds. The
-// caller holds mu.
-func (op *readOp) unverified(settled bool) (acks []readAsk) {
+// unverified are the repairs acknowledged of which it is to be checked, now that all is settled, whether the word
+// still holds. The caller holds mu.
+func (op *readOp) unverified() (acks []readAsk) {
 	for k := range op.quorums {
 		q := &op.quorums[k]
 		for i := range q.nodes {
-			if n := &q.nodes[i]; settled && q.phase == phaseDone && n.repair == repairDone && !n.verified {
+			if n := &q.nodes[i]; q.phase == phaseDone && n.repair == repairDone && !n.verified {
 				acks = append(acks, readAsk{key: k, node: i, target: n.target})
 			}
 		}
@@ -278,8 +284,8 @@ func (op *readOp) divergent() (keys [][]byte) {
 	return keys
 }
 
-// dispatch sends the asks, those for one replica and of one kind together; to this node's own replica last, for its answer may come before
-// the call returns, and the others' are to be under way by then.
+// dispatch sends the asks, those for one replica and of one kind together; to this node's own replica last, for its
+// answer may come before the call returns, and the others' are to be under way by then.
 func (op *readOp) dispatch(asks []readAsk) {
 	if len(asks) > 1 {
 		slices.SortFunc(asks, func(a, b readAsk) int {

@@ -85,8 +85,9 @@ type readAsk struct {
 //	  ^ └── too few left ──> failed │                            └────── too few left ──────> failed
 //	  └── a fetch failed ───────────┘
 //
-// While it repairs the join stands: what arrives late does not change it. That is enough for the rule that reads never go back: the
-// join was that of `need` replicas, and once `need` replicas hold it, every later quorum meets one of them.
+// While it repairs the join stands: what arrives late does not change it. That is enough for the rule that reads never
+// go back: the join was that of `need` replicas, and once `need` replicas hold it, every later quorum meets one of
+// them.
 type readQuorum struct {
 	key   int // index among the keys of the request
 	need  int
@@ -285,8 +286,8 @@ func (q *readQuorum) current(n *readNode) bool {
 	return n.repair == repairDone || n.state == nodeKnown && sameSiblings(n.object, q.joined)
 }
 
-// replace repairs a replica that was not needed, or has been silent, in place of one that could not be repaired. There is no need to read it
-// first: see readQuorum.
+// replace repairs a replica that was not needed, or has been silent, in place of one that could not be repaired. There
+// is no need to read it first: see readQuorum.
 func (q *readQuorum) replace(asks []readAsk) ([]readAsk, bool) {
 	for i := range q.nodes {
 		if n := &q.nodes[i]; n.repair == repairNone && (n.state == nodeIdle || n.state == nodeAsked) {
@@ -330,7 +331,8 @@ func (q *readQuorum) answer(i int, item ReadItem, valued bool) {
 	n.state, n.object, n.valued = nodeKnown, item.Object, n.valued || valued
 }
 
-// fail says that a replica has no answer to askHeads or askValues. One whose values cannot be had does not count at all.
+// fail says that a replica has no answer to askHeads or askValues. One whose values cannot be had does not count at
+// all.
 func (q *readQuorum) fail(i int, err error) {
 	n := &q.nodes[i]
 	if n.state != nodeAsked && !n.fetching || q.settled() {
@@ -432,8 +434,8 @@ func holds(o causal.Object, d causal.Dot) bool {
 	return false
 }
 
-// sameSiblings says whether two replicas hold the same values of a key. Their vectors may differ even so: in what a stable vector implies on one
-// of them and not yet on the other. That is no divergence.
+// sameSiblings says whether two replicas hold the same values of a key. Their vectors may differ even so: in what a
+// stable vector implies on one of them and not yet on the other. That is no divergence.
 func sameSiblings(a, b causal.Object) bool {
 	return slices.EqualFunc(a.Siblings, b.Siblings, func(x, y causal.Sibling) bool { return x.Dot == y.Dot })
 }

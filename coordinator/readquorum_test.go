@@ -10,8 +10,9 @@ import (
 	"github.com/ringcask/ringcask/internal/causal"
 )
 
-// obj reads an object: siblings as actor letter, time and value, and after a slash what else was seen. "a3=x b2=y/c1" holds
-// x, written by a at 3, and y, written by b at 2, and has seen all of c up to 1. Heads have no value: "a3". † is a tombstone.
+// obj reads an object: siblings as actor letter, time and value, and after a slash what else was seen. "a3=x b2=y/c1"
+// holds x, written by a at 3, and y, written by b at 2, and has seen all of c up to 1. Heads have no value: "a3". † is
+// a tombstone.
 func obj(text string) (o causal.Object) {
 	held, seen, _ := strings.Cut(text, "/")
 	dot := func(s string) causal.Dot {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// repairQueue holds the keys that wait for background repair, each once. It is bounded; what finds it full is dropped and
-// counted, for anti-entropy finds it again.
+// repairQueue holds the keys that wait for background repair, each once. It is bounded; what finds it full is dropped
+// and counted, for anti-entropy finds it again.
 type repairQueue struct {
 	max   int
 	ready chan struct{} // has a token while there may be keys
@@ -72,8 +72,8 @@ func (q *repairQueue) take() (string, bool) {
 	return key, true
 }
 
-// Run repairs in the background the keys that reads found divergent and had no need to repair themselves. It returns nil
-// when ctx ends, after its workers have.
+// Run repairs in the background the keys that reads found divergent and had no need to repair themselves. It returns
+// nil when ctx ends, after its workers have.
 func (c *Coordinator) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
 	for range c.opt.RepairWorkers {

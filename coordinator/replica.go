@@ -35,13 +35,15 @@ type ReadWant uint8
 const (
 	// WantValues asks for whole objects.
 	WantValues ReadWant = iota
-	// WantHeads asks for objects whose siblings have no values (Value is nil): the index answers alone, without a disk read.
+	// WantHeads asks for objects whose siblings have no values (Value is nil): the index answers alone, without a disk
+	// read.
 	WantHeads
 )
 
 // StoreAck is a replica's word that it durably holds, or has seen superseded, every item of a Store.
 type StoreAck struct {
-	// Actor is the replica's actor when it gave its word. The ack is void if the replica has another one before the write is acknowledged.
+	// Actor is the replica's actor when it gave its word. The ack is void if the replica has another one before the
+	// write is acknowledged.
 	Actor causal.Actor
 }
 
@@ -54,23 +56,27 @@ type ScanRequest struct {
 	Partitions []ring.PartitionID
 	// HeadsOnly leaves the values out.
 	HeadsOnly bool
-	// ItemsMax and BytesMax bound the page, ScannedMax the records looked at; each at least 1. One item is always allowed to pass BytesMax.
+	// ItemsMax and BytesMax bound the page, ScannedMax the records looked at; each at least 1. One item is always
+	// allowed to pass BytesMax.
 	ItemsMax, BytesMax, ScannedMax int
 }
 
-// ScanPage is one sorted page. Items whose objects show nothing (tombstones) are in it: they may supersede another replica's.
+// ScanPage is one sorted page. Items whose objects show nothing (tombstones) are in it: they may supersede another
+// replica's.
 type ScanPage struct {
 	Items []Item
 	// Unknown are keys in the page's bounds that the replica cannot vouch for.
 	Unknown [][]byte
-	// More says that the page was cut short: Resume is where the next one starts (Start of a forward scan, End of a reverse one).
+	// More says that the page was cut short: Resume is where the next one starts (Start of a forward scan, End of a
+	// reverse one).
 	More   bool
 	Resume []byte
 }
 
-// Replica is one copy of the partitions that a node holds, the local one and a peer's alike. Every call returns at once and calls
-// done exactly once, perhaps before it returns, with the answer or an error (context.DeadlineExceeded when the deadline passed; *UnreachableError
-// where the request never left). done must not block. Arguments belong to the callee until done was called and must not be changed after.
+// Replica is one copy of the partitions that a node holds, the local one and a peer's alike. Every call returns at
+// once and calls done exactly once, perhaps before it returns, with the answer or an error (context.DeadlineExceeded
+// when the deadline passed; *UnreachableError where the request never left). done must not block. Arguments belong to
+// the callee until done was called and must not be changed after.
 type Replica interface {
 	// Store joins items into what the replica holds, as one atomic frame, and answers when that is durable.
 	Store(deadline time.Time, items []Item, done func(StoreAck, error))
@@ -83,7 +89,8 @@ type Replica interface {
 // Peer is another node: a replica that can be asked to coordinate.
 type Peer interface {
 	Replica
-	// Coordinate has the peer coordinate a write, which must be of keys that it is a replica of. It is never forwarded again.
+	// Coordinate has the peer coordinate a write, which must be of keys that it is a replica of. It is never forwarded
+	// again.
 	Coordinate(deadline time.Time, req *WriteRequest, done func([]Outcome, error))
 	// Reachable is a hint: false when a request would most likely fail.
 	Reachable() bool
@@ -98,14 +105,16 @@ type Decision struct {
 	Value     []byte
 	// ExpiresAt is in milliseconds since the Unix epoch; zero is never.
 	ExpiresAt int64
-	// Context is what the write has seen besides, when HasContext, else the write has seen all that the local replica holds.
+	// Context is what the write has seen besides, when HasContext, else the write has seen all that the local replica
+	// holds.
 	Context    causal.Vector
 	HasContext bool
 }
 
 // Decided is the outcome of one Decision.
 type Decided struct {
-	// Err is nil, ErrTooManySiblings, or ErrUnknownKey where the local replica has lost what it held; its key is then left as it was.
+	// Err is nil, ErrTooManySiblings, or ErrUnknownKey where the local replica has lost what it held; its key is then
+	// left as it was.
 	Err    error
 	Dot    causal.Dot
 	Object causal.Object
@@ -114,9 +123,10 @@ type Decided struct {
 // Local is the node's own replica: the only one that issues dots.
 type Local interface {
 	Replica
-	// Write decides every key in log order, issuing a dot for each, as one atomic frame. decided gets the new objects in the order of
-	// ds, before they are durable, on a goroutine that must not be blocked; durable is called last and exactly once. Where an error comes before
-	// decided was called the effect is none; after it, unknown. The deadline is checked last before the dots are issued.
+	// Write decides every key in log order, issuing a dot for each, as one atomic frame. decided gets the new objects
+	// in the order of ds, before they are durable, on a goroutine that must not be blocked; durable is called last and
+	// exactly once. Where an error comes before decided was called the effect is none; after it, unknown. The deadline
+	// is checked last before the dots are issued.
 	Write(deadline time.Time, ds []Decision, decided func([]Decided), durable func(error))
 	// Actor is the replica's present actor.
 	Actor() causal.Actor

@@ -36,7 +36,8 @@ type Op struct {
 	Value []byte
 	// ExpiresAt is in milliseconds since the Unix epoch; zero is never.
 	ExpiresAt int64
-	// Context is from an earlier get, when HasContext: the write supersedes what it covers and leaves the rest as siblings.
+	// Context is from an earlier get, when HasContext: the write supersedes what it covers and leaves the rest as
+	// siblings.
 	Context    causal.Vector
 	HasContext bool
 }

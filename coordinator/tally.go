@@ -53,8 +53,8 @@ const (
 	verdictUnknown                // it may or may not be durable here
 )
 
-// tally counts the acknowledgements of a write, one key by itself as well as the keys of a batch. It is pure: events go in and
-// verdicts come out.
+// tally counts the acknowledgements of a write, one key by itself as well as the keys of a batch. It is pure: events
+// go in and verdicts come out.
 //
 //	         durable, acks >= need                          void
 //	open ───────────────────────────> met     (an ack is taken back: met goes back to open or failed)
@@ -111,7 +111,8 @@ func (e errVoid) Error() string {
 	return fmt.Sprintf("acknowledged as actor %s and may have forgotten it: its actor is now %s", e.had, e.has)
 }
 
-// void takes the word back of a giver that has another actor by now. An actor of zero is one not heard of, and voids nothing.
+// void takes the word back of a giver that has another actor by now. An actor of zero is one not heard of, and voids
+// nothing.
 func (t *tally) void(g int, now causal.Actor) bool {
 	v := &t.givers[g]
 	if v.state != giverAcked || now == 0 || now == v.actor {

@@ -11,7 +11,8 @@ import (
 	"github.com/ringcask/ringcask/internal/causal"
 )
 
-// newTally is of a write of so many keys, each sent to the givers listed: "0,1 1" sends keys 0 and 1 to the first giver.
+// newTally is of a write of so many keys, each sent to the givers listed: "0,1 1" sends keys 0 and 1 to the first
+// giver.
 func newTally(w, keys int, sent string) *tally {
 	t := &tally{need: w - 1, acked: make([]int16, keys), silent: make([]int16, keys), skip: make([]bool, keys)}
 	for g, list := range strings.Fields(sent) {
@@ -24,7 +25,8 @@ func newTally(w, keys int, sent string) *tally {
 	return t
 }
 
-// play applies a script and says what each key has come to after every word of it: "-" open, "+" met, "!" failed, "?" unknown.
+// play applies a script and says what each key has come to after every word of it: "-" open, "+" met, "!" failed, "?"
+// unknown.
 //
 //	a0 giver 0 acknowledges    f0 it fails    v0 its actor changed    d durable here    x the local log failed
 func (t *tally) play(script string) string {

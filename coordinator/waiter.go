@@ -15,8 +15,8 @@ type process interface {
 	abandon(err error)
 }
 
-// waiter parks a request's goroutine until its processes have ended. Waiters are pooled for each Coordinator and not for the
-// process, so that tests with a fake clock do not inherit another test's timer.
+// waiter parks a request's goroutine until its processes have ended. Waiters are pooled for each Coordinator and not
+// for the process, so that tests with a fake clock do not inherit another test's timer.
 type waiter struct {
 	ended chan struct{}
 	timer *time.Timer
@@ -32,8 +32,8 @@ func newWaiter() *waiter {
 	return w
 }
 
-// await returns once done was called, having told p of the time whenever it wanted to know, and having abandoned p when ctx
-// ended. p must see to it that done is called soon after it was abandoned.
+// await returns once done was called, having told p of the time whenever it wanted to know, and having abandoned p
+// when ctx ended. p must see to it that done is called soon after it was abandoned.
 func (w *waiter) await(ctx context.Context, p process) {
 	select {
 	case <-w.ended: // answered without waiting: no timer

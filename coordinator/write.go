@@ -13,15 +13,15 @@ import (
 )
 
 // Write carries out a write and answers with an outcome for each op, in their order. Each key is coordinated by one of
-// its replicas: by this node where it is one, else by a replica that is asked to, at most one of which may have an effect. The keys that
-// one replica coordinates are decided as one atomic frame there and on each other replica. A put is durable on W replicas, under
-// their sync policies, when its outcome has no error.
+// its replicas: by this node where it is one, else by a replica that is asked to, at most one of which may have an
+// effect. The keys that one replica coordinates are decided as one atomic frame there and on each other replica. A put
+// is durable on W replicas, under their sync policies, when its outcome has no error.
 //
 // req, its keys and values belong to the coordinator from now on and must never be changed: replicas may still be
 // sent to when Write has returned.
 //
-// Errors of the request (nothing was written): *RequestError. Of an op, each with its effect (EffectOf): *QuorumError, *WriteError,
-// ErrTooManySiblings, ErrUnknownKey, ErrNotServing, *wire.Fault as another coordinator sent it.
+// Errors of the request (nothing was written): *RequestError. Of an op, each with its effect (EffectOf): *QuorumError,
+// *WriteError, ErrTooManySiblings, ErrUnknownKey, ErrNotServing, *wire.Fault as another coordinator sent it.
 func (c *Coordinator) Write(ctx context.Context, req *WriteRequest) ([]Outcome, error) {
 	if err := c.checkWrite(req); err != nil {
 		return nil, err
@@ -32,28 +32,40 @@ func (c *Coordinator) Write(ctx context.Context, req *WriteRequest) ([]Outcome, 
 		return nil, err
 	}
 	deadline := c.deadline(time.Now(), earliest(ctx, req.Deadline))
-	if len(req.Ops) == 1 && c.opt.Local.Serving() == nil && c.isReplica(table, req.Ops[0].Key) {
-		op := c.newWriteOp(table, req, firstKey, w, r, deadline)
-		c.await(ctx, op, func(done func()) { op.ended = done; op.start() })
-		if !elsewhere(op.outcomes[0].Err) {
-			return op.outcomes, nil
-		}
+	all := allOf(len(req.Ops))
+	if c.opt.Local.Serving() != nil || !c.isReplicaOfAll(table, req.Ops) {
 		route := newWriteRoute(c, table, req, w, r, deadline)
-		route.drop(firstKey, route.self)
-		route.run(ctx, route.collect([]leg{op}))
+		route.run(ctx, all)
 		return route.outcomes, nil
 	}
-	all := make([]int, len(req.Ops))
-	for i := range all {
-		all[i] = i
+	op := c.newWriteOp(table, req, all, w, r, deadline)
+	c.await(ctx, op, op.begin)
+	if !slices.ContainsFunc(op.outcomes, func(o Outcome) bool { return elsewhere(o.Err) }) {
+		return op.outcomes, nil
 	}
 	route := newWriteRoute(c, table, req, w, r, deadline)
-	route.run(ctx, all)
+	route.drop(all, route.self)
+	route.run(ctx, route.collect([]leg{op}))
 	return route.outcomes, nil
 }
 
-// firstKey is the only key of a write of one.
-var firstKey = []int{0}
+// allOf are the numbers below n.
+func allOf(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+func (c *Coordinator) isReplicaOfAll(table Topology, ops []Op) bool {
+	for i := range ops {
+		if !c.isReplica(table, ops[i].Key) {
+			return false
+		}
+	}
+	return true
+}
 
 func (c *Coordinator) levels(req *WriteRequest, n int) (w, r int, err error) {
 	if w, err = req.W.resolve("w", c.opt.W, n); err != nil {
@@ -76,8 +88,8 @@ func (c *Coordinator) await(ctx context.Context, p process, start func(done func
 }
 
 // CoordinateForPeer coordinates a write that a peer forwarded. It returns at once and calls done exactly once, perhaps
-// before it returns; done must not block. The write is never forwarded again: keys that this node is no replica of come back with
-// ErrNotReplica. The rest is as for Write.
+// before it returns; done must not block. The write is never forwarded again: keys that this node is no replica of
+// come back with ErrNotReplica. The rest is as for Write.
 func (c *Coordinator) CoordinateForPeer(deadline time.Time, req *WriteRequest, done func([]Outcome, error)) {
 	if err := c.checkWrite(req); err != nil {
 		done(nil, err)
@@ -145,8 +157,9 @@ func (op *writeOp) begin(done func()) { op.ended = done; op.start() }
 
 func (op *writeOp) result() ([]int, []Outcome) { return op.keys, op.outcomes }
 
-// writeRoute takes each key of a write to a replica that coordinates it. Where that replica surely did nothing, and another may do better,
-// the key goes there next: in rounds, each with one leg for each replica that is asked. It belongs to the request's goroutine.
+// writeRoute takes each key of a write to a replica that coordinates it. Where that replica surely did nothing, and
+// another may do better, the key goes there next: in rounds, each with one leg for each replica that is asked. It
+// belongs to the request's goroutine.
 type writeRoute struct {
 	c        *Coordinator
 	table    Topology

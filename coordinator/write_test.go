@@ -115,8 +115,11 @@ func TestTheJoinBeforeAnOrderedPutCountsKnownAnswersOnly(t *testing.T) {
 		before := len(c.nodes[0].issued)
 		out := c.nodes[0].write(t, WriteRequest{Ordered: true}, put("k", "x"))[0]
 		var q *QuorumError
-		if !errors.As(out.Err, &q) || q.Op != "join" || q.Got != 1 || EffectOf(out.Err) != wire.EffectNone || len(c.nodes[0].issued) != before {
-			t.Errorf("one known answer of two: %+v, %d dots issued", out.Err, len(c.nodes[0].issued)-before)
+		if !errors.As(out.Err, &q) || q.Op != "join" || q.Got != 1 || EffectOf(out.Err) != wire.EffectNone {
+			t.Errorf("one known answer of two: %+v", out.Err)
+		}
+		if n := len(c.nodes[0].issued) - before; n != 0 {
+			t.Errorf("%d dots issued", n)
 		}
 	})
 }
@@ -391,7 +394,10 @@ func TestALocalWriteIsVoidOnceThisNodeHasAnotherActor(t *testing.T) {
 
 func TestBadWritesAreRefusedWhole(t *testing.T) {
 	bubble(t, func(o *Options) { o.KeyBytesMax, o.ValueBytesMax, o.BatchOpsMax, o.BatchBytesMax = 8, 8, 20, 100 }, func(t *testing.T, c *cluster) {
-		var many, twice []Op
+		var many, twice, heavy []Op
+		for i := range 12 {
+			heavy = append(heavy, put(string(rune('a'+i)), "12345678"))
+		}
 		for i := range 21 {
 			many = append(many, put(fmt.Sprint(i), ""))
 			twice = append(twice[:i/2*2], put(fmt.Sprint(i/2), ""), put("x", ""))
@@ -405,7 +411,7 @@ func TestBadWritesAreRefusedWhole(t *testing.T) {
 			"long key":       {WriteRequest{Ops: []Op{put("123456789", "v")}}, ErrTooLarge},
 			"long value":     {WriteRequest{Ops: []Op{put("k", "123456789")}}, ErrTooLarge},
 			"many":           {WriteRequest{Ops: many}, ErrTooLarge},
-			"bytes":          {WriteRequest{Ops: []Op{put("a", "12345678"), put("b", "12345678"), put("c", "12345678"), put("d", "12345678"), put("e", "12345678"), put("f", "12345678"), put("g", "12345678"), put("h", "12345678"), put("i", "12345678"), put("j", "12345678"), put("k", "12345678"), put("l", "12345678")}}, ErrTooLarge},
+			"bytes":          {WriteRequest{Ops: heavy}, ErrTooLarge},
 			"twice":          {WriteRequest{Ops: []Op{put("k", "1"), del("k")}}, ErrBadRequest},
 			"twice in many":  {WriteRequest{Ops: twice[:20]}, ErrBadRequest},
 			"deleted value":  {WriteRequest{Ops: []Op{{Kind: OpDelete, Key: []byte("k"), Value: []byte("v")}}}, ErrBadRequest},
@@ -420,6 +426,56 @@ func TestBadWritesAreRefusedWhole(t *testing.T) {
 			if !errors.Is(err, tc.want) || out != nil || EffectOf(err) != wire.EffectNone {
 				t.Errorf("%s: got %v, %v", name, out, err)
 			}
+		}
+	})
+}
+
+func TestAReplicaThatBreaksItsDeadlineHoldsNobodyUp(t *testing.T) {
+	sixNodes(t, nil, func(t *testing.T, c *cluster) {
+		n := c.nodes[0]
+		foreign := c.foreign(n)
+		for _, r := range c.nodes[1:] {
+			r.deaf = true
+		}
+		began := time.Now()
+		out := n.write(t, WriteRequest{}, put(foreign, "v"), put("k1", "v"), put("k2", "v"), put("k3", "v"))
+		for i := range out {
+			if out[i].Err == nil || EffectOf(out[i].Err) == wire.EffectNone {
+				t.Errorf("op %d: %v, effect %s", i, out[i].Err, EffectOf(out[i].Err))
+			}
+		}
+		if n.get(t, foreign, LevelDefault).Err == nil || time.Since(began) != 2*time.Second {
+			t.Errorf("after %s", time.Since(began))
+		}
+	})
+}
+
+func TestAForwardedWriteIsAnsweredByItsDeadline(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, c *cluster) {
+		c.nodes[1].deaf, c.nodes[2].deaf = true, true
+		for _, ordered := range []bool{false, true} {
+			began, answered := time.Now(), make(chan Outcome, 1)
+			req := &WriteRequest{Ops: []Op{put("k", "v")}, Ordered: ordered}
+			c.nodes[0].coord.CoordinateForPeer(began.Add(time.Second), req, func(out []Outcome, err error) { answered <- out[0] })
+			out := <-answered
+			want := wire.EffectApplied
+			if ordered {
+				want = wire.EffectNone // it came to no decision
+			}
+			if out.Err == nil || EffectOf(out.Err) != want || time.Since(began) != time.Second {
+				t.Errorf("ordered %v, after %s: %v, effect %s", ordered, time.Since(began), out.Err, EffectOf(out.Err))
+			}
+		}
+	})
+}
+
+func TestAnOrderedPutHedgesItsJoin(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, c *cluster) {
+		c.nodes[1].silent = true
+		began := time.Now()
+		c.nodes[0].put(t, del("k"))
+		if time.Since(began) != 25*time.Millisecond {
+			t.Errorf("after %s", time.Since(began))
 		}
 	})
 }

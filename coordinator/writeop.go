@@ -47,17 +47,22 @@ type writeOp struct {
 	// deciding are the numbers of the keys that the local replica was given, in its order.
 	deciding []int
 	tally    tally
-	localErr error
-	gone     error // why nobody waits any longer, before anything was decided
+	// shipments are the items that each giver is sent.
+	shipments [][]Item
+	localErr  error
+	gone      error // why nobody waits any longer, before anything was decided
 
 	one struct { // what the slices above begin in, for a write of one key: one allocation instead of many
-		deciding [1]int
-		outcomes [1]Outcome
-		ds       [1]Decision
-		counts   [2]int16
-		skip     [1]bool
-		givers   [2]giver
-		targets  [3]target
+		deciding  [1]int
+		outcomes  [1]Outcome
+		ds        [1]Decision
+		counts    [2]int16
+		skip      [1]bool
+		givers    [2]giver
+		targets   [3]target
+		keys      [1]int
+		items     [1]Item
+		shipments [2][]Item
 	}
 }
 
@@ -174,6 +179,9 @@ func (op *writeOp) decide() {
 		late = context.DeadlineExceeded
 	}
 	ds := op.one.ds[:0]
+	if len(op.keys) > 1 {
+		ds = make([]Decision, 0, len(op.keys))
+	}
 	for i := range op.keys {
 		switch {
 		case op.tally.skip[i]:
@@ -197,7 +205,10 @@ func (op *writeOp) decide() {
 
 func (op *writeOp) decision(i int) Decision {
 	o := op.op(i)
-	d := Decision{Key: o.Key, Tombstone: o.Kind == OpDelete, Value: o.Value, ExpiresAt: o.ExpiresAt, Context: o.Context, HasContext: o.HasContext}
+	d := Decision{
+		Key: o.Key, Tombstone: o.Kind == OpDelete, Value: o.Value, ExpiresAt: o.ExpiresAt,
+		Context: o.Context, HasContext: o.HasContext,
+	}
 	if !o.HasContext && (d.Tombstone || op.ordered) {
 		d.Context, d.HasContext = op.seen[i], true
 	}
@@ -218,15 +229,16 @@ func (op *writeOp) decided(results []Decided) {
 			}
 		}
 	}
-	shipments := op.ship(results)
+	op.ship(results)
 	op.mu.Unlock()
-	for g, items := range shipments {
-		op.send(g, items)
+	for g := range op.tally.givers {
+		op.send(g)
 	}
 }
 
-// contextAfter is the causal context that covers a write and what it superseded, and nothing else. Where a sibling is left that the new
-// dot's entry would cover, too (an earlier one of the same actor), the context does without that entry: the writer has not seen that sibling.
+// contextAfter is the causal context that covers a write and what it superseded, and nothing else. Where a sibling is
+// left that the new dot's entry would cover, too (an earlier one of the same actor), the context does without that
+// entry: the writer has not seen that sibling.
 func (op *writeOp) contextAfter(i int, r *Decided) causal.Vector {
 	o := op.op(i)
 	if len(r.Object.Siblings) == 1 {
@@ -246,53 +258,62 @@ func (op *writeOp) contextAfter(i int, r *Decided) causal.Vector {
 }
 
 // ship says what each of the other replicas is sent: all keys that it replicates, as one frame. The caller holds mu.
-func (op *writeOp) ship(results []Decided) [][]Item {
-	var (
-		targets = make([]int, 0, 4)
-		numbers = make([][]int, 0, 4) // of the results that each target is sent
-	)
+func (op *writeOp) ship(results []Decided) {
+	keys, items := op.one.keys[:0], op.one.items[:0]
+	if len(results) > 1 {
+		keys, items = make([]int, 0, len(results)), make([]Item, 0, len(results))
+	}
 	for j, i := range op.deciding {
-		if results[j].Err != nil {
-			continue
+		if results[j].Err == nil {
+			keys = append(keys, i)
+			items = append(items, Item{Key: op.op(i).Key, Object: results[j].Object})
 		}
+	}
+	op.shipments = op.one.shipments[:0]
+	for n, i := range keys {
 		for _, id := range op.replicas(i) {
-			if id == op.c.opt.Self {
-				continue
+			if t := op.targets.index(op.c, id); id != op.c.opt.Self && !op.shipsTo(t) {
+				op.shipTo(t, keys[n:], items[n:])
 			}
-			t := op.targets.index(op.c, id)
-			g := slices.Index(targets, t)
-			if g < 0 {
-				g = len(targets)
-				targets, numbers = append(targets, t), append(numbers, nil)
-			}
-			numbers[g] = append(numbers[g], j)
 		}
 	}
-	shipments := make([][]Item, len(targets))
-	for g, js := range numbers {
-		if g > 0 && slices.Equal(js, numbers[0]) { // in a cluster of N nodes all are sent the same
-			shipments[g] = shipments[0]
-			op.tally.sent(targets[g], op.tally.givers[0].keys)
-			continue
-		}
-		items, keys := make([]Item, len(js)), make([]int, len(js))
-		for n, j := range js {
-			keys[n] = op.deciding[j]
-			items[n] = Item{Key: op.op(keys[n]).Key, Object: results[j].Object}
-		}
-		shipments[g] = items
-		op.tally.sent(targets[g], keys)
-	}
-	return shipments
 }
 
-func (op *writeOp) send(g int, items []Item) {
+// shipsTo says whether a target has its share already.
+func (op *writeOp) shipsTo(t int) bool {
+	return slices.ContainsFunc(op.tally.givers, func(v giver) bool { return v.target == t })
+}
+
+// shipTo gives a target those of the keys and items that it replicates. In a cluster of N nodes these are all, and all
+// are sent the same.
+func (op *writeOp) shipTo(t int, keys []int, items []Item) {
+	id := op.targets[t].id
+	foreign := 0
+	for _, i := range keys {
+		if !slices.Contains(op.replicas(i), id) {
+			foreign++
+		}
+	}
+	if foreign > 0 {
+		mine, theirs := make([]int, 0, len(keys)-foreign), make([]Item, 0, len(keys)-foreign)
+		for n, i := range keys {
+			if slices.Contains(op.replicas(i), id) {
+				mine, theirs = append(mine, i), append(theirs, items[n])
+			}
+		}
+		keys, items = mine, theirs
+	}
+	op.tally.sent(t, keys)
+	op.shipments = append(op.shipments, items)
+}
+
+func (op *writeOp) send(g int) {
 	t := &op.targets[op.tally.givers[g].target]
 	if t.peer == nil {
 		op.acked(g, StoreAck{}, &UnreachableError{Node: t.id, Err: errNotMember})
 		return
 	}
-	t.peer.Store(op.deadline, items, func(ack StoreAck, err error) { op.acked(g, ack, err) })
+	t.peer.Store(op.deadline, op.shipments[g], func(ack StoreAck, err error) { op.acked(g, ack, err) })
 }
 
 func (op *writeOp) acked(g int, ack StoreAck, err error) {
@@ -352,7 +373,8 @@ func (op *writeOp) proceed() {
 	op.mu.Unlock()
 }
 
-// void takes back the words of replicas that have another actor by now, this node's own among them. The caller holds mu.
+// void takes back the words of replicas that have another actor by now, this node's own among them. The caller holds
+// mu.
 func (op *writeOp) void(have []causal.Actor, own causal.Actor) (any bool) {
 	for g, actor := range have {
 		if op.tally.void(g, actor) {
@@ -361,8 +383,11 @@ func (op *writeOp) void(have []causal.Actor, own causal.Actor) (any bool) {
 		}
 	}
 	for i := range op.outcomes {
-		if dot := op.outcomes[i].Receipt.Dot; op.tally.local == localDurable && !op.tally.skip[i] && own != 0 && dot.Actor != own {
-			op.tally.local, op.localErr = localFailed, errVoid{had: dot.Actor, has: own}
+		if op.tally.local != localDurable || op.tally.skip[i] || own == 0 {
+			continue
+		}
+		if issuer := op.outcomes[i].Receipt.Dot.Actor; issuer != own {
+			op.tally.local, op.localErr = localFailed, errVoid{had: issuer, has: own}
 			any = true
 		}
 	}
