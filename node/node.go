@@ -170,7 +170,7 @@ func (n *Node) openFaces() error {
 	}
 	n.rpc, err = rpc.New(rpc.Options{
 		Store: n.coordinator, Clock: n.replica.Clock(), Inspector: n, Admission: n.admission,
-		Logger: n.log, Timeout: n.cfg.Timeout, TimeoutMax: n.cfg.TimeoutMax, ConnectionsMax: n.cfg.ConnectionsMax,
+		Logger: n.log, Now: n.now, Timeout: n.cfg.Timeout, TimeoutMax: n.cfg.TimeoutMax, ConnectionsMax: n.cfg.ConnectionsMax,
 		IdleTimeout: n.cfg.IdleTimeout, MessageTimeout: n.cfg.MessageTimeout, DrainTimeout: n.cfg.DrainTimeout,
 	})
 	return err

@@ -16,6 +16,8 @@ type Options struct {
 	Admission *gateway.Admission
 	// Logger takes what is wrong with the port and, at debug level, why connections ended; nil discards it.
 	Logger *slog.Logger
+	// Now is the wall clock that times to live are counted from and expiry is judged by; nil is time.Now.
+	Now func() time.Time
 
 	// Ordered makes every put without context ordered unless the request says otherwise.
 	Ordered bool
@@ -43,6 +45,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	orDefault(&o.Timeout, 2*time.Second)
 	orDefault(&o.TimeoutMax, 60*time.Second)

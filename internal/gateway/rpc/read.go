@@ -20,7 +20,7 @@ func (q *request) get() (*wire.Fault, error) {
 	if err := results[0].Err; err != nil {
 		return faultOf(err, true), nil
 	}
-	answer := getResult(&results[0].Object, params.Values, time.Now())
+	answer := getResult(&results[0].Object, params.Values, q.ses.srv.opts.Now())
 	answer.Clock = q.clock()
 	return nil, q.respond(answer.Encode)
 }
@@ -36,7 +36,7 @@ func (q *request) multiGet() (*wire.Fault, error) {
 		if fault != nil {
 			return fault, nil
 		}
-		now := time.Now()
+		now := q.ses.srv.opts.Now()
 		for i := range results {
 			if err := results[i].Err; err != nil {
 				answer.Results[i].Fault = faultOf(err, true)
@@ -106,7 +106,7 @@ func (q *request) scan() (*wire.Fault, error) {
 	if err != nil {
 		return faultOf(err, true), nil
 	}
-	fillPage(&answer, page, params.KeysOnly, time.Now())
+	fillPage(&answer, page, params.KeysOnly, q.ses.srv.opts.Now())
 	if page.More {
 		answer.Cursor = params.NextCursor(page.Resume)
 	}

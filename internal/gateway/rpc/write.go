@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/ringcask/ringcask/coordinator"
 	"github.com/ringcask/ringcask/internal/causal"
@@ -78,11 +77,15 @@ func (q *request) op(op *wire.Op) (coordinator.Op, error) {
 	}
 	if op.TTL > 0 {
 		// By this node's clock as it is now: a node that waits for the write does not shorten its life.
-		out.ExpiresAt = time.Now().Add(op.TTL).UnixMilli()
+		out.ExpiresAt = q.ses.srv.opts.Now().Add(op.TTL).UnixMilli()
 	}
 	if op.Options.Context != nil {
 		var err error
 		if out.Context, err = causal.DecodeVector(op.Options.Context); err != nil {
+			return out, fmt.Errorf("option context: %w", err)
+		}
+		// The dot exceeds every time in the context: a forged one must not push the clock into the future.
+		if err = q.ses.srv.opts.Clock.ObserveClient(out.Context.Max()); err != nil {
 			return out, fmt.Errorf("option context: %w", err)
 		}
 		out.HasContext = true
