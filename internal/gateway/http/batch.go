@@ -32,6 +32,11 @@ type operations struct {
 	list []operation
 }
 
+// tooManyError is a body with more operations than are read.
+type tooManyError struct{ most int }
+
+func (e *tooManyError) Error() string { return fmt.Sprintf("more than %d operations", e.most) }
+
 // UnmarshalJSON reads one operation after the other.
 func (o *operations) UnmarshalJSON(data []byte) error {
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -41,7 +46,7 @@ func (o *operations) UnmarshalJSON(data []byte) error {
 	}
 	for d.More() {
 		if len(o.list) == o.max {
-			return fmt.Errorf("more than %d operations", o.max)
+			return &tooManyError{most: o.max}
 		}
 		o.list = append(o.list, operation{})
 		if err := d.Decode(&o.list[len(o.list)-1]); err != nil {

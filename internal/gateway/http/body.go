@@ -107,7 +107,12 @@ func decodeJSON(body []byte, guessed bool, into any) *failure {
 	if brokenSurrogate(body) {
 		return badRequest(`body has a \u escape of half a surrogate pair, which stands for no character%s`, hint)
 	}
-	if err := strictUnmarshal(body, into); err != nil {
+	err := strictUnmarshal(body, into)
+	var tooMany *tooManyError
+	if errors.As(err, &tooMany) {
+		return tooLarge("%v", err)
+	}
+	if err != nil {
 		return badRequest("body is not the JSON that is expected: %v%s", err, hint)
 	}
 	return nil

@@ -163,9 +163,14 @@ func (x *exchange) deadline() time.Time { return time.Now().Add(x.params.timeout
 // setReadDeadline bounds what still arrives of the request. A connection that has no deadlines, as in tests, has none.
 func (x *exchange) setReadDeadline(at time.Time) { _ = x.rc.SetReadDeadline(at) }
 
-// setWriteDeadline bounds how long the client may take to accept what is written next.
+// setWriteDeadline bounds how long the client may take to accept what is written next. If it has not sent all of its body
+// the server waits for the rest before it writes anything.
 func (x *exchange) setWriteDeadline() {
-	_ = x.rc.SetWriteDeadline(time.Now().Add(x.opt.MessageTimeout))
+	patience := x.opt.MessageTimeout
+	if x.r.ContentLength != 0 {
+		patience *= 2
+	}
+	_ = x.rc.SetWriteDeadline(time.Now().Add(patience))
 }
 
 // respond writes an answer at once.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -95,24 +97,32 @@ type freshConns struct {
 
 // note is told of every change of a connection's state.
 func (f *freshConns) note(conn net.Conn, state http.ConnState) {
+	if f.add(conn, state) {
+		_ = conn.Close()
+	}
+}
+
+// add keeps the set, and says whether the connection came too late.
+func (f *freshConns) add(conn net.Conn, state http.ConnState) (late bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch {
-	case state != http.StateNew:
+	if state != http.StateNew {
 		delete(f.conns, conn)
-	case f.closed:
-		_ = conn.Close()
-	default:
+		return false
+	}
+	if !f.closed {
 		f.conns[conn] = struct{}{}
 	}
+	return f.closed
 }
 
 // close closes those there are and any that come.
 func (f *freshConns) close() {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.closed = true
-	for conn := range f.conns {
+	conns := slices.Collect(maps.Keys(f.conns))
+	f.mu.Unlock()
+	for _, conn := range conns {
 		_ = conn.Close()
 	}
 }

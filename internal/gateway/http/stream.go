@@ -14,6 +14,10 @@ const streamChunkBytes = 32 << 10
 // streamRange answers with one line of JSON for each key, page after page, to the limit or the end of the range. One page is
 // held at a time; the next is read when the client has taken the last. What goes wrong after the first line is the last line.
 func (x *exchange) streamRange(left bounds, more bool) *failure {
+	if !more {
+		x.beginStream()
+		return nil
+	}
 	var missing []ring.PartitionID
 	limited, wanted := x.params.rng.limit > 0, x.params.rng.limit
 	for first := true; more && (!limited || wanted > 0); first = false {
