@@ -1,0 +1,113 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/ringcask/ringcask/internal/wire"
+)
+
+// bulk is a request of many parts, of which some may succeed while others fail. Those that failed are sent again by the rule
+// for a call of each: as often, within the same time.
+type bulk struct {
+	c       *Client
+	method  string
+	timeout time.Duration
+	// safe is the safety of a part.
+	safe func(part int) safety
+	// round sends some parts and returns what became of each; its error is for all of them. retried says that one of them
+	// may have taken effect before.
+	round func(parts []int, deadline time.Time, retried bool) ([]*wire.Fault, error)
+}
+
+// run sends parts 0 to n-1 and calls failed with the *Error of each that failed in the end. Its error is that of a first round that
+// failed as a whole.
+func (b *bulk) run(ctx context.Context, n int, failed func(part int, err error)) error {
+	if b.timeout <= 0 {
+		b.timeout = b.c.opts.Timeout
+	}
+	deadline := time.Now().Add(b.timeout)
+	todo := make([]int, n)
+	for i := range todo {
+		todo[i] = i
+	}
+	worst := make(map[int]wire.Effect)
+	for attempt := 1; len(todo) > 0; attempt++ {
+		faults, err := b.round(todo, deadline, len(worst) > 0)
+		if err != nil {
+			if attempt == 1 {
+				return err
+			}
+			b.failAll(todo, worst, err, failed)
+			return nil
+		}
+		last := attempt > b.c.opts.RetriesMax
+		var wait time.Duration
+		var again []int
+		for at, part := range todo {
+			f := faults[at]
+			if f == nil {
+				continue
+			}
+			worst[part] = b.effect(part, worst, f)
+			if last || judge(f, b.safe(part), !b.c.opts.NoUnknownRetries) == giveUp {
+				failed(part, b.error(f, worst[part], attempt))
+				continue
+			}
+			// Parts fail because of replicas, which another coordinator may reach; time may help, too.
+			wait = max(wait, pause(f, attempt, b.c.opts.Random()))
+			again = append(again, part)
+		}
+		if len(again) == 0 {
+			return nil
+		}
+		if wait >= time.Until(deadline) || b.c.sleep(ctx, wait) != nil {
+			b.failParts(todo, faults, again, worst, attempt, failed)
+			return nil
+		}
+		todo = again
+	}
+	return nil
+}
+
+// effect is the gravest effect of a part so far; a read has none.
+func (b *bulk) effect(part int, worst map[int]wire.Effect, f *wire.Fault) wire.Effect {
+	if b.safe(part) == safeRead {
+		return wire.EffectNone
+	}
+	if before, ok := worst[part]; ok {
+		return graver(before, f.Effect)
+	}
+	return f.Effect
+}
+
+// failParts fails the parts that would be tried again if there were time.
+func (b *bulk) failParts(todo []int, faults []*wire.Fault, again []int, worst map[int]wire.Effect, attempts int, failed func(int, error)) {
+	next := 0
+	for at, part := range todo {
+		if next < len(again) && again[next] == part {
+			next++
+			failed(part, b.error(faults[at], worst[part], attempts))
+		}
+	}
+}
+
+// failAll fails every part with the error of a round.
+func (b *bulk) failAll(todo []int, worst map[int]wire.Effect, err error, failed func(int, error)) {
+	for _, part := range todo {
+		if e, ok := err.(*Error); ok {
+			each := *e
+			each.Effect = graver(e.Effect, worst[part])
+			err = &each
+		}
+		failed(part, err)
+	}
+}
+
+// error is the error of a part that failed with a fault.
+func (b *bulk) error(f *wire.Fault, effect wire.Effect, attempts int) *Error {
+	return &Error{
+		Op: b.method, Code: f.Code, Effect: effect, Message: f.Message, Need: f.Need, Got: f.Got, RetryAfter: f.RetryAfter,
+		Attempts: attempts,
+	}
+}
