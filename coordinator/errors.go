@@ -200,13 +200,10 @@ func elsewhere(err error) bool {
 	var (
 		never *UnreachableError
 		fault *wire.Fault
-		write *WriteError
 	)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return false
-	case errors.As(err, &write): // the log of that replica takes nothing: it is full, or read-only
-		return true
 	case errors.As(err, &never), errors.Is(err, ErrUnknownKey), errors.Is(err, ErrNotServing), errors.Is(err, ErrNotReplica):
 		return true
 	case errors.As(err, &fault):

@@ -327,6 +327,7 @@ func (n *fakeNode) Write(deadline time.Time, ds []Decision, decided func([]Decid
 	n.c.wait.Go(func() {
 		time.Sleep(n.c.lag())
 		if err := n.now().failDone; err != nil {
+			n.cause(func(w *trouble) { w.serving = err })
 			durable(err)
 			return
 		}

@@ -328,12 +328,16 @@ func (op *writeOp) acked(g int, ack StoreAck, err error) {
 
 // durable is the local replica's last word.
 func (op *writeOp) durable(err error) {
+	closed := err != nil && op.c.opt.Local.Serving() != nil // the log takes nothing more: another replica's may
 	op.mu.Lock()
 	switch {
 	case op.phase == writeDeciding: // decided never came
 		effect := wire.EffectNone
-		if err == nil {
+		switch {
+		case err == nil:
 			err, effect = errNeverDecided, wire.EffectUnknown
+		case closed:
+			err = notServing(err)
 		}
 		for _, i := range op.deciding {
 			op.refuse(i, &WriteError{Effect: effect, Err: err})
