@@ -1,6 +1,9 @@
 package httpgw
 
 import (
+	"os"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +55,23 @@ func TestEveryCodeAndEffectIsWrittenByName(t *testing.T) {
 			if (got.Error.Need == 3) != (code == wire.CodeQuorumNotMet) {
 				t.Errorf("%s: need %d", code, got.Error.Need)
 			}
+		}
+	}
+}
+
+func TestTheManualNamesEveryCodeWithItsStatus(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/http.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range wire.Codes() {
+		found := false
+		for line := range strings.Lines(string(page)) {
+			found = found || strings.HasPrefix(line, "| ") && strings.Contains(line, "`"+code.String()+"`") &&
+				strings.Contains(line, strconv.Itoa(HTTPStatus(code)))
+		}
+		if !found {
+			t.Errorf("docs/http.md has no line for %s with status %d", code, HTTPStatus(code))
 		}
 	}
 }
