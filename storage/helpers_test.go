@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -103,16 +102,6 @@ func contents(t testing.TB, e *Engine) map[string]string {
 		last = append(last[:0], rec.Key...)
 	}
 	return all
-}
-
-// testLogger shows what the engine logs when the test fails.
-func testLogger(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(testWriter{t}, nil)) }
-
-type testWriter struct{ t testing.TB }
-
-func (w testWriter) Write(p []byte) (int, error) {
-	w.t.Log(string(bytes.TrimSpace(p)))
-	return len(p), nil
 }
 
 func key(i int) string { return fmt.Sprintf("key-%04d", i) }

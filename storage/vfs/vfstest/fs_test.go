@@ -1,0 +1,178 @@
+package vfstest
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+
+	"github.com/ringcask/ringcask/storage/vfs"
+)
+
+func TestMemoryPassesTheSuite(t *testing.T) {
+	fs := New()
+	must(t, fs.MkdirAll("/root"))
+	TestFS(t, fs, "/root")
+}
+
+func TestSystemPassesTheSuite(t *testing.T) { TestFS(t, vfs.OS{}, t.TempDir()) }
+
+func TestCrashForgetsWhatWasNotSynced(t *testing.T) {
+	fs := New()
+	must(t, fs.MkdirAll("/d"))
+	f := create(t, fs, "/d/synced", "durable")
+	must(t, f.Sync())
+	create(t, fs, "/d/unsynced", "gone")
+	must(t, fs.SyncDir("/d"))
+	create(t, fs, "/d/unnamed", "gone")
+	_, err := f.WriteAt([]byte("!!"), 0)
+	must(t, err)
+	must(t, fs.Rename("/d/unsynced", "/d/renamed"))
+
+	after := fs.Crash(Nothing())
+	wantContent(t, after, "/d/synced", "durable")
+	wantContent(t, after, "/d/unsynced", "")
+	for _, name := range []string{"/d/unnamed", "/d/renamed"} {
+		if _, err := after.Stat(name); err == nil {
+			t.Errorf("%s survived without a sync of its directory", name)
+		}
+	}
+	after = fs.Crash(Everything())
+	wantContent(t, after, "/d/synced", "!!rable")
+	wantContent(t, after, "/d/renamed", "gone")
+	wantContent(t, fs, "/d/synced", "!!rable") // the original goes on
+}
+
+// TestRandomCrashReachesEveryOutcome counts the outcomes of one crash with two unsynced writes of two sectors each.
+func TestRandomCrashReachesEveryOutcome(t *testing.T) {
+	fs := New()
+	f := create(t, fs, "/f", string(make([]byte, 4*sectorBytes)))
+	must(t, f.Sync())
+	must(t, fs.SyncDir("/"))
+	for i, c := range []string{"a", "b"} {
+		data := make([]byte, 2*sectorBytes)
+		for j := range data {
+			data[j] = c[0]
+		}
+		_, err := f.WriteAt(data, int64(i*2*sectorBytes))
+		must(t, err)
+	}
+	outcomes := map[string]int{}
+	for seed := range uint64(500) {
+		data, err := fs.Crash(Random(seed)).Content("/f")
+		must(t, err)
+		kept := ""
+		for i := range 4 {
+			kept += string(data[i*sectorBytes:][:1])
+		}
+		outcomes[kept]++
+		if again, _ := fs.Crash(Random(seed)).Content("/f"); string(again) != string(data) {
+			t.Fatalf("seed %d has two outcomes", seed)
+		}
+	}
+	if len(outcomes) != 16 {
+		t.Errorf("%d outcomes of 16: %v", len(outcomes), outcomes)
+	}
+}
+
+func TestCrashAfterStopsEverything(t *testing.T) {
+	for n := range 4 {
+		fs := New()
+		fs.CrashAfter(n)
+		err := vfs.WriteFileAtomic(fs, "/f", []byte("x")) // create, write, sync, rename, sync of the directory
+		if !errors.Is(err, ErrCrashed) || !fs.Crashed() || fs.Changes() != n {
+			t.Errorf("after %d changes: %v, %d changes", n, err, fs.Changes())
+		}
+		if _, err := fs.List("/"); !errors.Is(err, ErrCrashed) {
+			t.Errorf("a dead file system answers: %v", err)
+		}
+		if _, err := fs.Crash(Random(1)).List("/"); err != nil {
+			t.Errorf("it does not come back: %v", err)
+		}
+	}
+}
+
+func TestWriteAtTheCrashMayBeKept(t *testing.T) {
+	fs := New()
+	f := create(t, fs, "/f", "")
+	must(t, fs.SyncDir("/"))
+	fs.CrashAfter(0)
+	if _, err := f.WriteAt([]byte("x"), 0); !errors.Is(err, ErrCrashed) {
+		t.Fatal(err)
+	}
+	kept := map[string]bool{}
+	for seed := range uint64(50) {
+		data, err := fs.Crash(Random(seed)).Content("/f")
+		must(t, err)
+		kept[string(data)] = true
+	}
+	if len(kept) != 2 {
+		t.Errorf("outcomes: %v", kept)
+	}
+}
+
+func TestFaultsStrikeTheOperationsNamed(t *testing.T) {
+	fs := New()
+	struck := make(chan struct{}, 9)
+	remove := fs.Inject(Fault{Ops: OpWrite | OpSync, Path: "log", Skip: 1, Times: 2, Err: syscall.EIO, Struck: struck})
+	other, log := create(t, fs, "/other", "x"), create(t, fs, "/log", "x")
+	must(t, other.Sync())
+	if err := log.Sync(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("second operation: %v", err)
+	}
+	if _, err := log.WriteAt([]byte("y"), 0); !errors.Is(err, syscall.EIO) {
+		t.Errorf("third operation: %v", err)
+	}
+	must(t, log.Sync())
+	wantContent(t, fs, "/log", "x")
+	remove()
+	fs.Inject(Fault{Ops: OpWrite, Err: syscall.ENOSPC, Short: true})
+	if n, err := log.WriteAt([]byte("1234"), 0); n != 0 || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("short write: %d %v", n, err)
+	}
+	wantContent(t, fs, "/log", "12")
+	if len(struck) != 2 {
+		t.Errorf("%d operations struck", len(struck))
+	}
+}
+
+func TestFaultHoldsAnOperationBack(t *testing.T) {
+	fs := New()
+	f := create(t, fs, "/f", "x")
+	gate, struck := make(chan struct{}), make(chan struct{}, 1)
+	fs.Inject(Fault{Ops: OpSync, Block: gate, Struck: struck})
+	done := make(chan error)
+	go func() { done <- f.Sync() }()
+	<-struck
+	select {
+	case <-done:
+		t.Error("not held back")
+	default:
+	}
+	wantContent(t, fs, "/f", "x") // others go on
+	close(gate)
+	must(t, <-done)
+}
+
+func TestEventsListWhatWasDone(t *testing.T) {
+	fs := New()
+	must(t, vfs.WriteFileAtomic(fs, "f", []byte("x")))
+	want := "[create /f.tmp write /f.tmp sync /f.tmp rename /f.tmp /f syncdir /]"
+	if have := fmt.Sprint(fs.Events(OpChange)); have != want {
+		t.Errorf("events %s, want %s", have, want)
+	}
+	fs.ResetEvents()
+	if have := fs.Events(^Op(0)); len(have) != 0 {
+		t.Errorf("events after a reset: %v", have)
+	}
+}
+
+func TestDamageFlipsBits(t *testing.T) {
+	fs := New()
+	must(t, fs.SetContent("/f", []byte{1, 2, 3}))
+	must(t, fs.Damage("/f", 1, 1))
+	wantContent(t, fs.Crash(Nothing()), "/f", "\x01\xfd\x03")
+	if err := fs.Damage("/f", 2, 2); err == nil {
+		t.Error("damage beyond the end")
+	}
+}
