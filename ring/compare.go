@@ -14,8 +14,8 @@ type Move struct {
 	From []NodeID
 }
 
-// Moves lists the copies that are new in to, in the order of partitions. A partition whose replicas are only in another order does not move.
-// The tables must have the same partition count, or nil is returned.
+// Moves lists the copies that are new in to, in the order of partitions. A partition whose replicas are only in
+// another order does not move. The tables must have the same partition count, or nil is returned.
 func Moves(from, to *Table) []Move {
 	if from.cfg.Partitions != to.cfg.Partitions {
 		return nil
@@ -35,8 +35,8 @@ func Moves(from, to *Table) []Move {
 // diffNamesMax bounds how many names Diff lists of a kind.
 const diffNamesMax = 8
 
-// Diff says in words in what two tables differ, one difference a line, for the operator whose nodes refuse each other. It is
-// empty if, and only if, the fingerprints are equal.
+// Diff says in words in what two tables differ, one difference a line, for the operator whose nodes refuse each
+// other. It is empty if, and only if, the fingerprints are equal.
 func Diff(a, b *Table) []string {
 	var diff []string
 	note := func(format string, args ...any) { diff = append(diff, fmt.Sprintf(format, args...)) }

@@ -171,9 +171,9 @@ func (pl *placement) giveable(from, to int32) (PartitionID, bool) {
 	return best, found
 }
 
-// order puts the replicas of each partition in their final order. If a primary is lost, the next in the row is asked first: it is
-// chosen so that each node has the partitions of every other to inherit in nearly equal numbers. The second round mends what the
-// first decided before it knew the rest.
+// order puts the replicas of each partition in their final order. If a primary is lost, the next in the row is asked
+// first: it is chosen so that each node has the partitions of every other to inherit in nearly equal numbers. The
+// second round mends what the first decided before it knew the rest.
 func (pl *placement) order() {
 	if pl.replicas == 1 {
 		return

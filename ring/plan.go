@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// Plan makes the table for a set of members, from the one before it or, if old is nil, from nothing. Zero fields of cfg are
-// defaults. The order of members does not matter, and members is not kept. It takes about a millisecond at ten members,
-// but ten seconds at a thousand: docs/ring.md says why. Errors wrap ErrConfig: a bad config or name, a duplicate, fewer members than replicas, or another
-// partition count than the old table's.
+// Plan makes the table for a set of members, from the one before it or, if old is nil, from nothing. Zero fields of
+// cfg are defaults. The order of members does not matter, and members is not kept. It takes about a millisecond at
+// ten members, but ten seconds at a thousand: docs/ring.md says why. Errors wrap ErrConfig: a bad config or name, a
+// duplicate, fewer members than replicas, or another partition count than the old table's.
 func Plan(old *Table, members []Member, cfg Config) (*Table, error) {
 	cfg = cfg.WithDefaults()
 	members = slices.Clone(members)

@@ -222,8 +222,9 @@ func TestPlanningTheSameMembersAgainMovesNothing(t *testing.T) {
 	})
 }
 
-// A change of this fingerprint means that another version of this package, or of a library, places copies elsewhere: a cluster
-// that is upgraded node by node falls apart. Then raise Algorithm, and see that there is a way to get from one to the other.
+// A change of this fingerprint means that another version of this package, or of a library, places copies elsewhere:
+// a cluster that is upgraded node by node falls apart. Then raise Algorithm, and see that there is a way to get from
+// one to the other.
 func TestPlacementIsWhatEarlierVersionsPlaced(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -8,9 +8,10 @@ type step struct {
 	p    PartitionID
 }
 
-// relieve brings every node down to its cap. A node with too much hands a copy to one with room; if the zones rule that
-// out, to one that in turn hands on another, and so forth. A chain always exists: caps leave room for all copies in every
-// zone, and the sets that obey the zone rule are the bases of a matroid, in which a shortest chain of exchanges is valid as a whole.
+// relieve brings every node down to its cap. A node with too much hands a copy to one with room; if the zones rule
+// that out, to one that in turn hands on another, and so forth. A chain always exists: caps leave room for all copies
+// in every zone, and the sets that obey the zone rule are the bases of a matroid, in which a shortest chain of
+// exchanges is valid as a whole.
 func (pl *placement) relieve() {
 	for i := range pl.load {
 		m := int32(i)
@@ -31,8 +32,8 @@ func (pl *placement) follow(chain []step, start, end int32) {
 	}
 }
 
-// shortestChain looks for the nearest node with room by breadth-first search. It returns the last step to every node it reached,
-// and the end, which is the node with the most room among the nearest, or -1 if there is none.
+// shortestChain looks for the nearest node with room by breadth-first search. It returns the last step to every node
+// it reached, and the end, which is the node with the most room among the nearest, or -1 if there is none.
 func (pl *placement) shortestChain(start int32) (chain []step, end int32) {
 	chain = make([]step, len(pl.load))
 	reached := make([]bool, len(pl.load))

@@ -10,8 +10,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Algorithm numbers the way Plan places copies. It grows with every change, ours or of a library, that makes Plan give another table for
-// the same input, so that nodes that would disagree refuse each other by their fingerprints.
+// Algorithm numbers the way Plan places copies. It grows with every change, ours or of a library, that makes Plan
+// give another table for the same input, so that nodes that would disagree refuse each other by their fingerprints.
 const Algorithm = 1
 
 // Table says which nodes hold which partition. It is immutable. The zero Table is not valid: Plan makes one.
@@ -28,8 +28,8 @@ type Table struct {
 	fingerprint       Fingerprint
 }
 
-// Fingerprint identifies a table by its content: the algorithm, the config, the members with their zones, and who holds what.
-// The version is not part of it.
+// Fingerprint identifies a table by its content: the algorithm, the config, the members with their zones, and who
+// holds what. The version is not part of it.
 type Fingerprint uint64
 
 // String is the fingerprint as 16 hexadecimal digits.
@@ -109,7 +109,8 @@ func (t *Table) Has(id NodeID) bool { return t.index(id) >= 0 }
 // Partition is the partition of a key. It does not keep the key, and allocates nothing.
 func (t *Table) Partition(key []byte) PartitionID { return PartitionOf(key, t.cfg.Partitions) }
 
-// Replicas are the N nodes that hold a partition, primary first; none for a partition out of range. Shared: not to be changed.
+// Replicas are the N nodes that hold a partition, primary first; none for a partition out of range. Shared: not to be
+// changed.
 func (t *Table) Replicas(p PartitionID) []NodeID {
 	if int64(p) >= int64(t.cfg.Partitions) {
 		return nil

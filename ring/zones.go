@@ -90,8 +90,9 @@ func (r *zoneRule) admits(set []int32, in, out int32) bool {
 	return inZone < r.base[zone]
 }
 
-// shares returns, for each zone, the fair share of copies of one node in it, rounded down and up, when partitions have their
-// copies spread by the rule and as evenly over nodes as the rule leaves free. Whole numbers only, so that every machine agrees.
+// shares returns, for each zone, the fair share of copies of one node in it, rounded down and up, when partitions
+// have their copies spread by the rule and as evenly over nodes as the rule leaves free. Whole numbers only, so that
+// every machine agrees.
 func (r *zoneRule) shares(partitions, replicas int) (low, high []int) {
 	copies := partitions * replicas
 	// level is the least number of copies a node that makes room for all of them. It is at most partitions.

@@ -9,8 +9,9 @@ import (
 )
 
 // Admission bounds the client requests of a node, over all its faces: how many are under way and how many bytes they
-// hold. Past either bound a request is refused at once, with a hint when to try again; nothing ever waits here. Work for peers
-// is not admitted here and so cannot be crowded out by clients. It is lock-free and safe for concurrent use.
+// hold. Past either bound a request is refused at once, with a hint when to try again; nothing ever waits here. Work
+// for peers is not admitted here and so cannot be crowded out by clients. It is lock-free and safe for concurrent
+// use.
 type Admission struct {
 	inFlightMax, bytesMax int64
 	// overloaded is what every refused request gets: refusing must not cost.
@@ -34,9 +35,9 @@ func NewAdmission(inFlightMax int, bytesMax int64, retryAfter time.Duration) *Ad
 	}
 }
 
-// Acquire admits a request that will hold bytes (what was read of it, and what it may have to buffer), or says why not:
-// overloaded, or too_large for one that would never be admitted. Who got nil owes a Release of the same bytes. The fault is shared
-// and must not be changed.
+// Acquire admits a request that will hold bytes (what was read of it, and what it may have to buffer), or says why
+// not: overloaded, or too_large for one that would never be admitted. Who got nil owes a Release of the same bytes.
+// The fault is shared and must not be changed.
 func (a *Admission) Acquire(bytes int64) *wire.Fault {
 	a.total.Add(1)
 	if bytes > a.bytesMax {

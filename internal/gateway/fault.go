@@ -14,7 +14,8 @@ import (
 // retryAfterReplica is when to try again if a replica, not the edge, had too much to do. Its queues hold less than that.
 const retryAfterReplica = 100 * time.Millisecond
 
-// codes is the one table from errors to codes. The first line whose error is in the chain wins, so what is more telling stands first.
+// codes is the one table from errors to codes. The first line whose error is in the chain wins, so what is more
+// telling stands first.
 var codes = []struct {
 	err  error
 	code wire.Code
@@ -38,8 +39,8 @@ var codes = []struct {
 	{context.Canceled, wire.CodeUnavailable},
 }
 
-// FaultOf is an error of the Store as it crosses a wire, nil for nil. A fault that came from another node keeps its code and
-// message. The fault may be shared and must not be changed.
+// FaultOf is an error of the Store as it crosses a wire, nil for nil. A fault that came from another node keeps its
+// code and message. The fault may be shared and must not be changed.
 func FaultOf(err error) *wire.Fault {
 	if err == nil {
 		return nil

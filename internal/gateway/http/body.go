@@ -17,7 +17,8 @@ import (
 // bodyBytesStart is what a body gets at first, however long it says it is.
 const bodyBytesStart = 64 << 10
 
-// readBody reads the whole body, of at most bytesMax. Memory is taken, and counted in admission, as bytes arrive. The slice is fresh.
+// readBody reads the whole body, of at most bytesMax. Memory is taken, and counted in admission, as bytes arrive. The
+// slice is fresh.
 func (x *exchange) readBody(bytesMax int) ([]byte, *failure) {
 	// most is one byte more than the body should have, to meet its end without growing.
 	most := bytesMax + 1
@@ -60,8 +61,8 @@ func bodyFailure(err error) *failure {
 	return badRequest("body: %v", err)
 }
 
-// jsonBytesMax bounds a JSON body that carries so many bytes in so many objects. Escapes can make six bytes of one: who has
-// much that needs them sends base64, which makes four of three.
+// jsonBytesMax bounds a JSON body that carries so many bytes in so many objects. Escapes can make six bytes of one:
+// who has much that needs them sends base64, which makes four of three.
 func jsonBytesMax(payload, objects int) int { return 2*payload + 1024*(objects+1) }
 
 // bodyKind is how a body is to be understood.
@@ -95,7 +96,8 @@ func (x *exchange) kindOfBody() (bodyKind, *failure) {
 	return 0, badRequest("Content-Type %.64q: send application/json, or application/octet-stream for a bare value", mediaType)
 }
 
-// decodeJSON reads a JSON body into a struct: nothing unknown, nothing after it, and nothing that would be changed by reading it.
+// decodeJSON reads a JSON body into a struct: nothing unknown, nothing after it, and nothing that would be changed by
+// reading it.
 func decodeJSON(body []byte, guessed bool, into any) *failure {
 	hint := ""
 	if guessed {

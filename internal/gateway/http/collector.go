@@ -7,7 +7,8 @@ import (
 	"github.com/ringcask/ringcask/internal/wire"
 )
 
-// statusCollector turns the node's status into metrics when it is scraped: numbers that are kept anyhow are not kept twice.
+// statusCollector turns the node's status into metrics when it is scraped: numbers that are kept anyhow are not kept
+// twice.
 type statusCollector struct {
 	inspector gateway.Inspector
 	admission *gateway.Admission

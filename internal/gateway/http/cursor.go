@@ -16,7 +16,8 @@ type bounds struct {
 
 // A cursor is, in URL-safe base64 without padding,
 //
-//	format (1 byte, 1) | flags (1 byte, 1: reverse) | length of start (uvarint) | start | end | CRC32C of all before (4 bytes, big-endian)
+//	format (1 byte, 1) | flags (1 byte, 1: reverse) | length of start (uvarint) | start | end | CRC32C of all before it
+//	                                                                                          (4 bytes, big-endian)
 //
 // It holds what is left of a range, so that a node needs no memory of it, and any node can go on with it.
 const (
@@ -99,7 +100,8 @@ func (left bounds) within(all bounds) bool {
 	case left.reverse != all.reverse:
 		return false
 	case left.reverse:
-		return bytes.Equal(left.start, all.start) && len(left.end) > 0 && (len(all.end) == 0 || bytes.Compare(left.end, all.end) <= 0)
+		ends := len(left.end) > 0 && (len(all.end) == 0 || bytes.Compare(left.end, all.end) <= 0)
+		return ends && bytes.Equal(left.start, all.start)
 	}
 	return bytes.Equal(left.end, all.end) && bytes.Compare(left.start, all.start) >= 0
 }

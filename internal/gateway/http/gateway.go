@@ -91,7 +91,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.metrics.observe(op, code, time.Since(start))
 }
 
-// serveKV answers a request under /kv/ that admission lets in, or says why not. What it wrote when it says nothing is the answer.
+// serveKV answers a request under /kv/ that admission lets in, or says why not. What it wrote when it says nothing is
+// the answer.
 func (x *exchange) serveKV(path string) (op, *failure) {
 	op, handle, fail := x.route(path)
 	if fail != nil {

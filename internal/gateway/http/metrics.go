@@ -31,7 +31,9 @@ type metrics struct {
 }
 
 // newMetrics registers the metrics of this face and the collector of the node's status.
-func newMetrics(registry prometheus.Registerer, inspector gateway.Inspector, admission *gateway.Admission) (*metrics, error) {
+func newMetrics(
+	registry prometheus.Registerer, inspector gateway.Inspector, admission *gateway.Admission,
+) (*metrics, error) {
 	m := &metrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "ringcask_http_request_seconds",

@@ -7,7 +7,8 @@ import (
 	"github.com/ringcask/ringcask/internal/wire"
 )
 
-// serveNode answers what is asked of the node itself. It passes admission by: whoever watches a node must not be shut out by its load.
+// serveNode answers what is asked of the node itself. It passes admission by: whoever watches a node must not be shut
+// out by its load.
 func (x *exchange) serveNode(path string) {
 	var answer func()
 	switch path {
@@ -20,7 +21,8 @@ func (x *exchange) serveNode(path string) {
 	case "/metrics":
 		answer = func() { x.scrape.ServeHTTP(x.w, x.r) }
 	default:
-		x.writeFailure(refused(wire.CodeNotFound, "no such path: a key is under /kv/, the node's state at /status, /health, /ready and /metrics"))
+		x.writeFailure(refused(wire.CodeNotFound,
+			"no such path: a key is under /kv/, the node's state at /status, /health, /ready and /metrics"))
 		return
 	}
 	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {

@@ -17,14 +17,16 @@ type Options struct {
 	Clock     gateway.Clock
 	Inspector gateway.Inspector
 	Admission *gateway.Admission
-	// Registry takes the metrics of this face and of the node's status, and is what /metrics shows. Nil is one of its own.
+	// Registry takes the metrics of this face and of the node's status, and is what /metrics shows. Nil is one of its
+	// own.
 	Registry *prometheus.Registry
 	// Logger takes what goes wrong in connections; nil discards it.
 	Logger *slog.Logger
 	// Now is the wall clock that times to live are counted from and expiry is judged by; nil is time.Now.
 	Now func() time.Time
 
-	// Timeout is a request's time limit when it names none. Zero is 2 s. TimeoutMax is the most that it may name. Zero is 60 s.
+	// Timeout is a request's time limit when it names none. Zero is 2 s. TimeoutMax is the most that it may name.
+	// Zero is 60 s.
 	Timeout, TimeoutMax time.Duration
 	// KeyBytesMax and ValueBytesMax bound a key and a value. Zero is 4 KiB and 16 MiB.
 	KeyBytesMax, ValueBytesMax int

@@ -59,8 +59,8 @@ func TestParametersOfEveryCallAreAcceptedOnEveryCall(t *testing.T) {
 	f.want(200, "DELETE", "/kv/k"+all, "")
 }
 
-// FuzzRequest throws any target, header and body at the gateway: it always answers, with JSON where it should, and lets go
-// of what it admitted.
+// FuzzRequest throws any target, header and body at the gateway: it always answers, with JSON where it should, and
+// lets go of what it admitted.
 func FuzzRequest(f *testing.F) {
 	for _, target := range []string{
 		"/kv/a", "/kv/%ff?r=1&w=2&timeout=1s&context=AQ", "/kv/range?start=a&end=b&limit=3&reverse", "/kv/range?cursor=AQAAAA",

@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 )
 
-// Serve answers requests that arrive at the listener until ctx is done, and closes it. Then it takes no more connections, ends
-// streams, waits up to DrainTimeout for the requests under way, and cuts off what is left. It returns nil if it was ended by ctx and nothing had to be cut
-// off, else an error. It is to be called once.
+// Serve answers requests that arrive at the listener until ctx is done, and closes it. Then it takes no more
+// connections, ends streams, waits up to DrainTimeout for the requests under way, and cuts off what is left. It
+// returns nil if it was ended by ctx and nothing had to be cut off, else an error. It is to be called once.
 func (g *Gateway) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           g,
@@ -47,7 +47,8 @@ func (g *Gateway) Serve(ctx context.Context, listener net.Listener) error {
 	return err
 }
 
-// limitedListener closes connections beyond a number at once: a client that is turned away can go elsewhere, one that waits cannot.
+// limitedListener closes connections beyond a number at once: a client that is turned away can go elsewhere, one that
+// waits cannot.
 type limitedListener struct {
 	net.Listener
 	max     int64

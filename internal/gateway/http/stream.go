@@ -11,8 +11,9 @@ import (
 // streamChunkBytes is how much of a stream is encoded before it is written.
 const streamChunkBytes = 32 << 10
 
-// streamRange answers with one line of JSON for each key, page after page, to the limit or the end of the range. One page is
-// held at a time; the next is read when the client has taken the last. What goes wrong after the first line is the last line.
+// streamRange answers with one line of JSON for each key, page after page, to the limit or the end of the range. One
+// page is held at a time; the next is read when the client has taken the last. What goes wrong after the first line
+// is the last line.
 func (x *exchange) streamRange(left bounds, more bool) *failure {
 	if !more {
 		x.beginStream()
