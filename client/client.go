@@ -16,7 +16,8 @@ type Client struct {
 	routing  atomic.Pointer[routing]
 	clock    atomic.Uint64
 	turn     atomic.Uint32
-	pendings sync.Pool // of *pending
+	stale    atomic.Bool // the topology may have changed
+	pendings sync.Pool   // of *pending
 
 	mu      sync.Mutex
 	closed  bool

@@ -128,7 +128,7 @@ func (c *Client) route(ctx context.Context) *routing {
 		return r
 	}
 	if r.topology != nil {
-		if time.Since(r.read) > c.opts.TopologyInterval {
+		if c.stale.Load() || time.Since(r.read) > c.opts.TopologyInterval {
 			c.readTopology()
 		}
 		return r
@@ -140,12 +140,8 @@ func (c *Client) route(ctx context.Context) *routing {
 	return c.routing.Load()
 }
 
-// topologyStale has the topology read again soon.
-func (c *Client) topologyStale() {
-	if !c.opts.Direct {
-		c.readTopology()
-	}
-}
+// topologyStale has the topology read again by the next call, but not sooner than it may be.
+func (c *Client) topologyStale() { c.stale.Store(true) }
 
 // readTopology starts reading the topology unless it is being read, or was just now. The channel is closed when that has ended.
 func (c *Client) readTopology() <-chan struct{} {
@@ -154,6 +150,7 @@ func (c *Client) readTopology() <-chan struct{} {
 	if c.reading != nil && (!isClosed(c.reading) || time.Since(c.readAt) < topologyPauseMin) {
 		return c.reading
 	}
+	c.stale.Store(false)
 	done := make(chan struct{})
 	if !c.spawnLocked(func() {
 		defer close(done)
