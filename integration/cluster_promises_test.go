@@ -156,7 +156,7 @@ func TestConcurrentWritesWithOneContextAreBothKeptUntilAPutResolvesThem(t *testi
 func TestTheSecondOfTwoPutsWinsThoughItsNodesClockIsBehind(t *testing.T) {
 	c := startCluster(t, clusterOptions{args: func(i int) []string {
 		if i == 2 {
-			return []string{"--test-clock-offset", "-30s"}
+			return []string{"--test-clock-offset=-30s"}
 		}
 		return nil
 	}})
