@@ -263,9 +263,26 @@ func TestDeadlinesSurviveSkewedClocks(t *testing.T) {
 			if _, err := store(t, r, 5*second, item("k", "v")); err != nil {
 				t.Fatal(err)
 			}
-			left := wait(t, deadlines).Add(-skew).Sub(sent)
+			left := wait(t, deadlines).Sub(sent) // replicas judge deadlines by time.Now
 			if (left - 5*second).Abs() > 100*time.Millisecond {
 				t.Errorf("the peer had %v for a request of 5 s", left)
+			}
+			// The skewed node asks the other way: it is handed deadlines by time.Now, too.
+			if _, err := store(t, nodes[1].remotes["n1"], 5*second, item("k", "v")); err != nil {
+				t.Error(err)
+			}
+			nodes[0].local.hook(func(l *fakeLocal) {
+				l.onStore = func(deadline time.Time, _ []coordinator.Item, _ func(coordinator.StoreAck, error)) { deadlines <- deadline }
+			})
+			sent = time.Now()
+			if _, err := store(t, nodes[1].remotes["n1"], second/10, item("k", "v")); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a request that is not answered ended with %v", err)
+			}
+			if waited := time.Since(sent); waited > 5*second {
+				t.Errorf("it expired after %v", waited)
+			}
+			if left := wait(t, deadlines).Sub(sent); (left - second/10).Abs() > 100*time.Millisecond {
+				t.Errorf("the peer had %v for a request of 100 ms", left)
 			}
 		})
 	}

@@ -38,8 +38,9 @@
 //
 // Every message carries the sender's hybrid logical clock, which the receiver observes. Pings measure the round trip
 // and, the way NTP does, the offset between the physical clocks. Deadlines travel as absolute times of the sender's
-// clock; the receiver subtracts the offset that the dialler's pings tell it. So work that waited in a socket buffer, or
-// in a stopped process, is seen to be late and dropped.
+// physical clock; the receiver subtracts the offset that the dialler's pings tell it. So work that waited in a socket
+// buffer, or in a stopped process, is seen to be late and dropped. Inside a node deadlines are by time.Now, whatever
+// its physical clock shows.
 //
 // # Concurrency
 //

@@ -49,7 +49,7 @@ func New(o Options) (*Peers, error) {
 		return nil, err
 	}
 	p := &Peers{
-		opt: o, epoch: o.Now(), places: places(o.Members), remotes: make(map[ring.NodeID]*remote),
+		opt: o, epoch: time.Now(), places: places(o.Members), remotes: make(map[ring.NodeID]*remote),
 		receive: wire.NewBudget(o.ReceiveBytesMax), servingBytesMax: 2 * o.InFlightBytesMax,
 		tasks: sync.Pool{New: func() any { return newTask() }},
 		scans: make(chan *task, o.WorkQueueMax), writes: make(chan *task, o.WorkQueueMax),
@@ -68,7 +68,7 @@ func New(o Options) (*Peers, error) {
 }
 
 // elapsed is the time since New, by the monotonic clock: what the tables of calls count in.
-func (p *Peers) elapsed() time.Duration { return p.opt.Now().Sub(p.epoch) }
+func (p *Peers) elapsed() time.Duration { return time.Since(p.epoch) }
 
 // observe decodes a message's clock and advances ours past it.
 func (p *Peers) observe(r *wire.Reader) {

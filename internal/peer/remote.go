@@ -124,7 +124,7 @@ type request struct {
 	conn    *conn
 	waiting call
 	clock   causal.Timestamp
-	// deadline is in nanoseconds since the Unix epoch, by this node's wall clock.
+	// deadline is in nanoseconds since the Unix epoch, by this node's physical clock (Options.Now).
 	deadline int64
 }
 
@@ -134,8 +134,7 @@ const messageBytes = 64
 // begin finds the link for a request. Errors: *coordinator.UnreachableError, context.DeadlineExceeded; neither has an
 // effect.
 func (r *remote) begin(cls class, deadline time.Time) (request, error) {
-	now := r.p.opt.Now()
-	left := deadline.Sub(now)
+	left := time.Until(deadline)
 	if left <= 0 {
 		return request{}, context.DeadlineExceeded
 	}
@@ -143,11 +142,11 @@ func (r *remote) begin(cls class, deadline time.Time) (request, error) {
 	if c == nil {
 		return request{}, &coordinator.UnreachableError{Node: r.id, Err: r.reason()}
 	}
-	sent := now.Sub(r.p.epoch)
+	sent := r.p.elapsed()
 	left = min(left, timeoutMax)
 	return request{
 		conn: c, waiting: call{deadline: sent + left, sent: sent, bytes: messageBytes},
-		clock: r.p.opt.Clock.Last(), deadline: now.UnixNano() + int64(left),
+		clock: r.p.opt.Clock.Last(), deadline: r.p.opt.Now().UnixNano() + int64(left),
 	}, nil
 }
 
@@ -210,8 +209,7 @@ func (r *remote) sendPing(c *conn) {
 	if c.class == foreground && c.pinged > time.Duration(c.answered.Load()) {
 		r.doubt(fmt.Sprintf("no answer to a ping for %v", (r.p.elapsed() - c.pinged).Round(time.Millisecond)))
 	}
-	sent := r.p.opt.Now()
-	pinged := sent.Sub(r.p.epoch)
+	sent, pinged := r.p.opt.Now(), r.p.elapsed()
 	c.pinged = pinged
 	c.ping(call{deadline: never, sent: pinged, ping: func(answer pong, err error) {
 		if err == nil {

@@ -116,13 +116,12 @@ func (c *conn) parameters(t *task, r *wire.Reader, own int) bool {
 		t.fail(malformed(err))
 		return false
 	}
-	now := c.p.opt.Now()
-	left := time.Duration(sent - c.offset.Load() - now.UnixNano())
+	left := time.Duration(sent - c.offset.Load() - c.p.opt.Now().UnixNano())
 	if left <= 0 {
 		t.fail(errLate)
 		return false
 	}
-	t.deadline = now.Add(min(left, timeoutMax))
+	t.deadline = time.Now().Add(min(left, timeoutMax))
 	return true
 }
 
@@ -204,7 +203,7 @@ func (p *Peers) runScans(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case t := <-p.scans:
-			if !t.deadline.After(p.opt.Now()) {
+			if !t.deadline.After(time.Now()) {
 				t.fail(errLate)
 				continue
 			}
@@ -228,7 +227,7 @@ func (p *Peers) handWrites(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case t := <-p.writes:
-			if !t.deadline.After(p.opt.Now()) {
+			if !t.deadline.After(time.Now()) {
 				t.fail(errLate)
 				continue
 			}
