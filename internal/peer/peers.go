@@ -136,11 +136,30 @@ func (p *Peers) dialLoop(ctx context.Context, r *remote, cls class, jitter *rand
 			wait = p.opt.BackoffMin
 		}
 		p.noteLoss(r, cls, opened, err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait/2 + time.Duration(jitter.Int64N(int64(wait)))):
-		}
+		pause(ctx, wait/2+time.Duration(jitter.Int64N(int64(wait))), r.back[cls])
 		wait = min(2*wait, p.opt.BackoffMax)
+	}
+}
+
+// redialMin is the least time between two attempts where the peer's own links end the wait: two nodes that let each other
+// in only to hang up do not keep each other busy.
+const redialMin = 20 * time.Millisecond
+
+// pause waits for so long, or, once redialMin has passed, until the peer is known to be back.
+func pause(ctx context.Context, long time.Duration, back <-chan struct{}) {
+	over := time.NewTimer(long)
+	defer over.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-over.C:
+		return
+	case <-time.After(redialMin):
+	}
+	select {
+	case <-ctx.Done():
+	case <-over.C:
+	case <-back:
 	}
 }
 

@@ -215,6 +215,30 @@ func TestLinkIsMadeAnewAfterAPeerDied(t *testing.T) {
 	}
 }
 
+func TestPeerThatComesBackIsDialledAtOnce(t *testing.T) {
+	members, listeners := listen(t, 2)
+	must(t, listeners[1].Close())
+	o := testOptions(t, members, 0)
+	o.BackoffMin, o.BackoffMax = time.Hour, time.Hour
+	failed := make(chan struct{}, 2)
+	o.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+		var d net.Dialer
+		nc, err := d.DialContext(ctx, "tcp", addr)
+		if err != nil {
+			failed <- struct{}{}
+		}
+		return nc, err
+	}
+	a := start(t, o, listeners[0])
+	wait(t, failed)
+	wait(t, failed) // both classes: the next attempts are half an hour away
+
+	ln, err := net.Listen("tcp", members[1].Addr)
+	must(t, err)
+	b := start(t, testOptions(t, members, 1), ln)
+	awaitAll(t, []*testNode{a, b})
+}
+
 // lastKnown is what the memory file says of a member.
 func (n *testNode) lastKnown(id ring.NodeID) identity {
 	a, err := openAdmission(n.opt.FS, n.opt.Dir)

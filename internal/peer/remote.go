@@ -26,6 +26,8 @@ type remote struct {
 	// doubtful says that the peer may be hung: it has not answered in time, nor a ping since.
 	doubtful atomic.Bool
 	actor    atomic.Uint64
+	// back tells the dial loops that the peer has just dialled us: so it is up.
+	back [classCount]chan struct{}
 
 	mu        sync.Mutex
 	conns     map[*conn]struct{} // all that are open
@@ -38,7 +40,11 @@ type remote struct {
 }
 
 func newRemote(p *Peers, m Member) *remote {
-	return &remote{p: p, id: m.ID, member: m, conns: make(map[*conn]struct{}), why: errNotConnected}
+	r := &remote{p: p, id: m.ID, member: m, conns: make(map[*conn]struct{}), why: errNotConnected}
+	for cls := range r.back {
+		r.back[cls] = make(chan struct{}, 1)
+	}
+	return r
 }
 
 // Store implements coordinator.Replica.
@@ -175,12 +181,22 @@ func (r *remote) add(c *conn) {
 	r.conns[c] = struct{}{}
 	r.announced = c.theirs
 	if !c.dialled {
+		r.tellDiallers()
 		return
 	}
 	r.links[c.class].Store(c)
 	if c.class == foreground {
 		r.why = nil
 		r.doubtful.Store(false)
+	}
+}
+
+func (r *remote) tellDiallers() {
+	for _, back := range r.back {
+		select {
+		case back <- struct{}{}:
+		default: // it is told already
+		}
 	}
 }
 
