@@ -149,5 +149,11 @@ func (s Setting) Example() string {
 	case Members:
 		return "ID=HOST:PORT,..."
 	}
+	switch s.Name {
+	case "r", "w", "log-level":
+		return "LEVEL"
+	case "sync":
+		return "POLICY"
+	}
 	return strings.ToUpper(s.Name)
 }
