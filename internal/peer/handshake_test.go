@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/coordinator"
+	"github.com/ringcask/ringcask/internal/causal"
 	"github.com/ringcask/ringcask/internal/wire"
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage/vfs/vfstest"
@@ -292,6 +293,31 @@ func TestNewActorOfARunningPeerIsHeardAndRemembered(t *testing.T) {
 	nodes[1].local.actor.Store(4711)
 	eventually(t, "n1 hears of the new actor", func() bool { return nodes[0].Peer("n2").Actor() == 4711 })
 	eventually(t, "n1 remembers the new actor", func() bool { return nodes[0].lastKnown("n2").actor == 4711 })
+}
+
+func TestReplacedLinkNoLongerNamesTheActor(t *testing.T) {
+	members, listeners := listen(t, 2)
+	for _, ln := range listeners {
+		must(t, ln.Close())
+	}
+	p, err := New(testOptions(t, members, 0))
+	must(t, err)
+	r := p.remotes["n2"]
+	link := func(boot uint64, actor causal.Actor) *conn {
+		id := identity{id: "n2", incarnation: boot, boot: boot, actor: actor}
+		return &conn{p: p, remote: r, theirs: &hello{identity: id}, stop: func(error) {}}
+	}
+	before, after := link(1, 10), link(2, 20)
+	r.add(before)
+	r.add(after)
+	r.changeActor(before, 10) // a ping that its reader had in hand when the link was replaced
+	if got := r.Actor(); got != 20 {
+		t.Fatalf("the present boot's actor is %v, was taken for %v", causal.Actor(20), got)
+	}
+	r.changeActor(after, 21)
+	if got := r.Actor(); got != 21 {
+		t.Fatalf("actor %v, want that of the last ping", got)
+	}
 }
 
 func TestAnnouncementsReachTheStatus(t *testing.T) {

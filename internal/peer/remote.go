@@ -25,7 +25,7 @@ type remote struct {
 	links [classCount]atomic.Pointer[conn]
 	// doubtful says that the peer may be hung: it has not answered in time, nor a ping since.
 	doubtful atomic.Bool
-	actor    atomic.Uint64
+	actor    atomic.Uint64 // changed under mu
 	// back tells the dial loops that the peer has just dialled us: so it is up.
 	back [classCount]chan struct{}
 
@@ -168,9 +168,9 @@ func (t *request) encode(w *wire.Writer, id uint32, method string, params int) {
 
 // add enters an open link, of either direction.
 func (r *remote) add(c *conn) {
-	r.actor.Store(uint64(c.theirs.identity.actor))
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.actor.Store(uint64(c.theirs.identity.actor))
 	for old := range r.conns {
 		// A dialler has one link of each class: an older one that it has given up is of no further use to it.
 		if old.dialled == c.dialled && old.class == c.class {
@@ -237,7 +237,7 @@ func (r *remote) sendPing(c *conn) {
 
 // onPong takes a pong into account.
 func (r *remote) onPong(c *conn, sent time.Time, pinged time.Duration, answer pong) {
-	r.changeActor(answer.actor)
+	r.changeActor(c, answer.actor)
 	if c.class != foreground {
 		return
 	}
@@ -273,9 +273,14 @@ func (r *remote) offset() (offset time.Duration, measured bool) {
 	return clampOffset(r.filter.best.offset), r.filter.count > 0
 }
 
-// changeActor takes note of the actor that a ping or pong names.
-func (r *remote) changeActor(actor causal.Actor) {
-	if r.actor.Swap(uint64(actor)) == uint64(actor) {
+// changeActor takes note of the actor that a ping or pong on a link names. A link that was replaced may speak for an
+// earlier boot: its word would bring back an actor that is gone, and with it the acks that are void.
+func (r *remote) changeActor(c *conn, actor causal.Actor) {
+	r.mu.Lock()
+	_, open := r.conns[c]
+	changed := open && r.actor.Swap(uint64(actor)) != uint64(actor)
+	r.mu.Unlock()
+	if !changed {
 		return
 	}
 	select {

@@ -168,7 +168,7 @@ func (c *conn) onPing(id uint32, r *wire.Reader) error {
 	}
 	if c.in(open) {
 		c.p.opt.Clock.Observe(clock)
-		c.remote.changeActor(p.actor)
+		c.remote.changeActor(c, p.actor)
 		if p.hasOffset && !c.dialled {
 			c.offset.Store(int64(-p.offset))
 		}
