@@ -122,6 +122,9 @@ func (s *fakeStore) Range(ctx context.Context, req *coordinator.RangeRequest) (*
 	if s.err != nil {
 		return nil, s.err
 	}
+	if req.Limit < 0 || req.BytesMax < 0 { // as the coordinator does
+		return nil, &coordinator.RequestError{Detail: "negative limit", Err: coordinator.ErrBadRequest}
+	}
 	if s.page != nil {
 		if page, err := s.page(len(s.rng), req); page != nil || err != nil {
 			return page, err

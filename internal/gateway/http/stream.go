@@ -35,7 +35,9 @@ func (x *exchange) streamRange(left bounds, more bool) *failure {
 		if !x.writePage(page) {
 			return nil // the client is gone
 		}
-		wanted -= len(page.Items)
+		if limited {
+			wanted -= len(page.Items)
+		}
 		missing = union(missing, page.Missing)
 		if more = page.More; more {
 			left = left.rest(page.Resume)
