@@ -50,15 +50,15 @@ func openAdmission(fsys vfs.FS, dir string) (*admission, error) {
 }
 
 // admit lets in the node at the other end of c, or says why not. accepted is called when it is in, before anyone else
-// can use the link. A live link of another boot of the node is asked whether it still answers: only a dead one is
-// replaced.
+// can use the link. Another boot of the node that has links is asked, on all of them at once, whether it still answers:
+// only a dead one is replaced.
 func (a *admission) admit(c *conn, accepted func()) *HandshakeError {
 	for {
-		holder, verdict := a.tryAdmit(c, accepted)
-		if verdict != nil || holder == nil {
+		holders, verdict := a.tryAdmit(c, accepted)
+		if verdict != nil || len(holders) == 0 {
 			return verdict
 		}
-		if holder.answers(c.ctx) {
+		if holder := firstToAnswer(c.ctx, holders); holder != nil {
 			return &HandshakeError{
 				Node: c.remote.id, Reason: ReasonDuplicateNode,
 				Detail: fmt.Sprintf("another holder of node id %s is alive at %s: live %s, newcomer %s",
@@ -69,21 +69,23 @@ func (a *admission) admit(c *conn, accepted func()) *HandshakeError {
 			cause := context.Cause(c.ctx)
 			return &HandshakeError{Node: c.remote.id, Reason: ReasonInternal, Detail: "gave up: " + cause.Error()}
 		}
-		holder.stop(errReplaced)
-		c.remote.drop(holder)
+		for _, holder := range holders {
+			holder.stop(errReplaced)
+			c.remote.drop(holder)
+		}
 	}
 }
 
-// tryAdmit lets c in, or says why not, or names a link of another boot that must first be found dead.
-func (a *admission) tryAdmit(c *conn, accepted func()) (holder *conn, verdict *HandshakeError) {
+// tryAdmit lets c in, or says why not, or names the links of another boot that must first be found dead.
+func (a *admission) tryAdmit(c *conn, accepted func()) (holders []*conn, verdict *HandshakeError) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	newcomer := c.theirs.identity
 	if verdict := judge(a.known, newcomer); verdict != nil {
 		return nil, verdict
 	}
-	if holder := c.remote.otherBoot(newcomer.boot); holder != nil {
-		return holder, nil
+	if holders := c.remote.otherBoots(newcomer.boot); len(holders) > 0 {
+		return holders, nil
 	}
 	if err := a.rememberLocked(newcomer); err != nil {
 		return nil, &HandshakeError{Node: newcomer.id, Reason: ReasonInternal, Detail: err.Error()}

@@ -272,7 +272,9 @@ func TestDeadlinesSurviveSkewedClocks(t *testing.T) {
 				t.Error(err)
 			}
 			nodes[0].local.hook(func(l *fakeLocal) {
-				l.onStore = func(deadline time.Time, _ []coordinator.Item, _ func(coordinator.StoreAck, error)) { deadlines <- deadline }
+				l.onStore = func(deadline time.Time, _ []coordinator.Item, _ func(coordinator.StoreAck, error)) {
+					deadlines <- deadline
+				}
 			})
 			sent = time.Now()
 			if _, err := store(t, nodes[1].remotes["n1"], second/10, item("k", "v")); !errors.Is(err, context.DeadlineExceeded) {

@@ -330,18 +330,32 @@ func (c *conn) ping(waiting call) {
 	})
 }
 
-// answers pings the other end and says whether it answered in time. It waits.
-func (c *conn) answers(ctx context.Context) bool {
-	answered := make(chan bool, 1)
-	now := c.p.elapsed()
-	c.ping(call{
-		deadline: now + c.p.opt.HandshakeTimeout/2, sent: now,
-		ping: func(_ pong, err error) { answered <- err == nil },
-	})
-	select {
-	case alive := <-answered:
-		return alive
-	case <-ctx.Done():
-		return false
+// firstToAnswer pings the other ends of links and returns the first link whose end answers in time; nil if none does.
+// It waits.
+func firstToAnswer(ctx context.Context, links []*conn) *conn {
+	answered := make(chan *conn, len(links))
+	for _, c := range links {
+		now := c.p.elapsed()
+		c.ping(call{
+			deadline: now + c.p.opt.HandshakeTimeout/2, sent: now,
+			ping: func(_ pong, err error) {
+				if err != nil {
+					answered <- nil
+					return
+				}
+				answered <- c
+			},
+		})
 	}
+	for range links {
+		select {
+		case c := <-answered:
+			if c != nil {
+				return c
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
 }

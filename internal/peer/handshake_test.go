@@ -231,6 +231,22 @@ func TestLaterBootReplacesOneThatAnswersNoMore(t *testing.T) {
 	}
 }
 
+func TestLaterBootWaitsOnceForAllLinksOfTheEarlier(t *testing.T) {
+	n := lonely(t, 2, func(o *Options) { o.HandshakeTimeout = 400 * time.Millisecond })
+	for cls := range classCount {
+		silent := dialPuppet(t, n.addr)
+		h := helloOf(n, 1, 1, 10)
+		h.class = cls
+		if _, verdict := silent.greet(h); verdict != nil {
+			t.Fatal(verdict)
+		}
+	}
+	later := dialPuppet(t, n.addr)
+	if _, verdict := later.greet(helloOf(n, 1, 2, 20)); verdict != nil {
+		t.Fatal(verdict)
+	}
+}
+
 func TestLaterBootIsRefusedWhileTheEarlierAnswers(t *testing.T) {
 	n := lonely(t, 2, nil)
 	holder := dialPuppet(t, n.addr)

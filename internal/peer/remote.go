@@ -208,16 +208,16 @@ func (r *remote) drop(c *conn) {
 	r.mu.Unlock()
 }
 
-// otherBoot is an open link to another boot of the node; nil if there is none.
-func (r *remote) otherBoot(boot uint64) *conn {
+// otherBoots are the open links to another boot of the node.
+func (r *remote) otherBoots(boot uint64) (links []*conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for c := range r.conns {
 		if c.theirs.identity.boot != boot {
-			return c
+			links = append(links, c)
 		}
 	}
-	return nil
+	return links
 }
 
 // sendPing asks the other end of a dialled link for a sign of life. The link's tender calls it.
