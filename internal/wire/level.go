@@ -66,7 +66,13 @@ func decodeLevel(r *Reader) Level {
 	if r.Kind() == KindInt {
 		return Level(r.Int(1, levelMax))
 	}
-	level, err := ParseLevel(string(r.Bytes()))
+	text := r.Bytes()
+	for _, named := range []Level{LevelOne, LevelQuorum, LevelAll} {
+		if string(text) == named.String() {
+			return named
+		}
+	}
+	level, err := ParseLevel(string(text))
 	if err != nil {
 		r.fail("%v", err)
 	} else if level == LevelDefault {
