@@ -29,6 +29,7 @@ func TestWhatIsLoadedIsFoundByteForByteAndInOrderThroughEveryNode(t *testing.T) 
 		verifyAll(t, c.direct(n), n.id, all)
 		checkScan(t, "scan via "+n.id, mustRun(t, "", "scan", "--addr", n.rpc, "--prefix", prefix, "-o", "json"), want)
 		checkScan(t, "HTTP range via "+n.id, httpRange(t, n, prefix), want)
+		checkScan(t, "HTTP stream via "+n.id, httpStream(t, n, "debian/"), withPrefix(all, ""))
 		checkScan(t, "dump via "+n.id, mustRun(t, "", "dump", "--addr", n.rpc), withPrefix(all, ""))
 	}
 }
@@ -320,6 +321,26 @@ func httpRange(t *testing.T, n *testNode, prefix string) string {
 	}
 	t.Fatal("the cursor never ends")
 	return ""
+}
+
+// httpStream returns the range as the JSON Lines that HTTP streams.
+func httpStream(t *testing.T, n *testNode, prefix string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+n.http+"/kv/range?prefix="+url.QueryEscape(prefix), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/x-ndjson")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("stream: %s, %v", resp.Status, err)
+	}
+	return string(body)
 }
 
 func httpGet(t *testing.T, u string) (*http.Response, string) {
