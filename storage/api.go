@@ -41,7 +41,8 @@ type Options struct {
 	ValueBytesMax int
 	// BatchBytesMax bounds one atomic frame. Zero is 64 MiB.
 	BatchBytesMax int
-	// QueueBytesMax and QueueLenMax bound what waits for the writer; Submit blocks past either. Zero is 64 MiB and 16,384.
+	// QueueBytesMax and QueueLenMax bound what waits for the writer; Submit blocks past either. Zero is 64 MiB and
+	// 16,384.
 	QueueBytesMax int64
 	QueueLenMax   int
 	// Observer is told of every committed change, in log order, before the writes are acknowledged. It runs on the
@@ -86,16 +87,17 @@ type Current struct {
 }
 
 // Mutation is one atomic read-decide-write on one or more keys, as Submit takes it. The engine calls Decide at least
-// once, Decided at most once and Done exactly once, in this order. Decide and Decided run on the writer's goroutine: they must be short and
-// must never block. Done runs on a goroutine of the engine and must not block either.
+// once (unless it turns read-only before), Decided at most once and Done exactly once, in this order. Decide and
+// Decided run on the writer's goroutine: they must be short and must never block. Done runs on a goroutine of the
+// engine and must not block either.
 type Mutation interface {
 	// Keys are the keys to decide upon, all different. Neither the slice nor the keys may change until Done.
 	Keys() [][]byte
-	// Decide looks at the current state of each key (cur[i] is that of Keys()[i]: what is published, overlaid with what is decided but
-	// not yet published) and adds what is to be written to w, which copies it. It may be called again, with w empty and
-	// newer states. Decisions run in log order. ErrNeedValues asks for the values of all keys that are Present; any other error
-	// ends the mutation with that error and no effect. To add nothing is not an error: Done then comes when all that the decision was
-	// based on is durable under the sync policy.
+	// Decide looks at the current state of each key (cur[i] is that of Keys()[i]: what is published, overlaid with
+	// what is decided but not yet published) and adds what is to be written to w, which copies it. It may be called
+	// again, with w empty and newer states. Decisions run in log order. ErrNeedValues asks for the values of all keys
+	// that are Present; any other error ends the mutation with that error and no effect. To add nothing is not an
+	// error: Done then comes when all that the decision was based on is durable under the sync policy.
 	Decide(cur []Current, w *Writes) error
 	// Decided is called when the last decision stands, in log order, before it is written or synced.
 	Decided()
@@ -131,7 +133,8 @@ type IOError struct {
 func (e *IOError) Error() string { return fmt.Sprintf("storage: %s %s: %v", e.Op, e.Path, e.Err) }
 func (e *IOError) Unwrap() error { return e.Err }
 
-// CorruptError is a stored record, or a part of the log, that fails its checksum or cannot be parsed: what it held is unknown.
+// CorruptError is a stored record, or a part of the log, that fails its checksum or cannot be parsed: what it held is
+// unknown.
 type CorruptError struct {
 	Segment SegmentID
 	Offset  int64

@@ -98,8 +98,8 @@ func apply(to, changes map[string]string) {
 	}
 }
 
-// check compares what an engine holds with what it may hold: all that was acknowledged, and all or nothing of the pending operation, which
-// is settled by this.
+// check compares what an engine holds with what it may hold: all that was acknowledged, and all or nothing of the
+// pending operation, which is settled by this.
 func (h *history) check(t testing.TB, e *Engine) {
 	t.Helper()
 	have := contents(t, e)
@@ -185,8 +185,8 @@ func reopen(t *testing.T, fs *vfstest.FS, rng *rand.Rand, policy SyncPolicy) (*v
 	}
 }
 
-// TestCrashAnywhereKeepsAcknowledgedWrites loses power at every change of the file system in a history, with what was not synced kept,
-// dropped or torn at random, again and again during recovery, and then goes on.
+// TestCrashAnywhereKeepsAcknowledgedWrites loses power at every change of the file system in a history, with what was
+// not synced kept, dropped or torn at random, again and again during recovery, and then goes on.
 func TestCrashAnywhereKeepsAcknowledgedWrites(t *testing.T) {
 	seeds := []uint64{1, 2, 3, 4}
 	if testing.Short() {
@@ -237,7 +237,8 @@ func survives(t *testing.T, fs *vfstest.FS, h *history, seed uint64, point int) 
 	return !t.Failed()
 }
 
-// TestCrashCheckerNoticesALostWrite plants the bug that the crash tests look for: an engine that acknowledges before it syncs.
+// TestCrashCheckerNoticesALostWrite plants the bug that the crash tests look for: an engine that acknowledges before
+// it syncs.
 func TestCrashCheckerNoticesALostWrite(t *testing.T) {
 	fs, h := vfstest.New(), newHistory(1)
 	e, err := Open(dataDir, crashOptions(fs, SyncNever))
@@ -313,8 +314,8 @@ func TestCrashUnderConcurrentWritersKeepsAcknowledgedWrites(t *testing.T) {
 	}
 }
 
-// TestCrashWithoutSyncKeepsAPrefix loses power under the lax policies: what is left is what some prefix of the operations had made, no
-// batch in part, nothing older beside something newer.
+// TestCrashWithoutSyncKeepsAPrefix loses power under the lax policies: what is left is what some prefix of the
+// operations had made, no batch in part, nothing older beside something newer.
 func TestCrashWithoutSyncKeepsAPrefix(t *testing.T) {
 	points := 120
 	if testing.Short() {
@@ -358,8 +359,8 @@ func cmpSeed(fixed, or uint64) uint64 {
 	return or
 }
 
-// TestFailureAnywhereTurnsReadOnly makes every single write, sync and name change fail in turn. The engine must refuse further writes,
-// serve what was acknowledged, and hold all of it after a reopen.
+// TestFailureAnywhereTurnsReadOnly makes every single write, sync and name change fail in turn. The engine must
+// refuse further writes, serve what was acknowledged, and hold all of it after a reopen.
 func TestFailureAnywhereTurnsReadOnly(t *testing.T) {
 	for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
 		for _, short := range []bool{false, true} {

@@ -2,15 +2,15 @@ package storage
 
 import "fmt"
 
-// Damage is a part of the log that cannot be read, and what may have been in it. It is never repaired behind one's back: the bytes stay,
-// and every Open finds them again.
+// Damage is a part of the log that cannot be read, and what may have been in it. It is never repaired behind one's
+// back: the bytes stay, and every Open finds them again.
 type Damage struct {
 	Segment SegmentID
 	// Offset and Length give the place, in bytes. A length of zero is bytes that are missing altogether.
 	Offset, Length int64
 	Reason         string
-	// KeysKnown says that exactly Keys were lost: they are Unknown until they are written again. At most DamageKeysMax are
-	// listed; KeyCount says how many there are.
+	// KeysKnown says that exactly Keys were lost: they are Unknown until they are written again. At most
+	// DamageKeysMax are listed; KeyCount says how many there are.
 	KeysKnown bool
 	Keys      [][]byte
 	KeyCount  int
@@ -19,7 +19,7 @@ type Damage struct {
 	FirstSeq, LastSeq uint64
 }
 
-// DamageKeysMax bounds the keys that a Damage lists, and the damages that an engine lists since Open.
+// DamageKeysMax bounds the keys that a Damage lists.
 const DamageKeysMax = 1024
 
 func (d Damage) String() string {

@@ -259,6 +259,56 @@ func TestSegmentCutShortIsDamage(t *testing.T) {
 	}
 }
 
+// TestDamageAtTheEndOfTheLogIsNotForgotten has nothing readable behind the damage that would say how much is lost: a
+// crash came while the next segment was made.
+func TestDamageAtTheEndOfTheLogIsNotForgotten(t *testing.T) {
+	for name, from := range map[string]int64{"the end": 0, "all": 1, "truncated": -1} {
+		t.Run(name, func(t *testing.T) {
+			fs := vfstest.New()
+			e := mustOpen(t, fs, smallSegments)
+			fill(t, e, 0, 30)
+			mustPut(t, e, key(3), "newer")
+			path, en := placeOf(t, e, key(29))
+			if en.segment != 2 {
+				t.Fatalf("key 29 is in segment %d", en.segment)
+			}
+			mustClose(t, e)
+			content, err := fs.Content(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch from {
+			case 0:
+				mustDamage(t, fs, path, int64(en.offset), len(content)-int(en.offset))
+			case 1:
+				mustDamage(t, fs, path, 0, len(content))
+			default:
+				if err := fs.SetContent(path, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := fs.SetContent(segmentPath(dataDir, 3), nil); err != nil {
+				t.Fatal(err)
+			}
+			for pass := range 3 {
+				e = mustOpen(t, fs, smallSegments)
+				if !e.Stats().UnknownAll {
+					t.Fatalf("nothing unknown: %v", e.Recovery())
+				}
+				wantValue(t, e, key(3), "?")
+				wantValue(t, e, "absent", "?")
+				if pass == 1 {
+					mustPut(t, e, "new", "value")
+				}
+				if pass > 0 {
+					wantValue(t, e, "new", "value")
+				}
+				mustClose(t, e)
+			}
+		})
+	}
+}
+
 func TestDamagedHeaderLosesNoRecord(t *testing.T) {
 	for _, segment := range []SegmentID{1, 3} {
 		for _, hintFiles := range []bool{true, false} {
@@ -380,8 +430,8 @@ func TestDamagedHintFileIsRebuilt(t *testing.T) {
 	}
 }
 
-// TestEveryFlippedByteIsNoticed flips each byte of a small log in turn. No key may then show an older value, or none, as if
-// nothing had happened: it is as it was, or Unknown.
+// TestEveryFlippedByteIsNoticed flips each byte of a small log in turn. No key may then show an older value, or none,
+// as if nothing had happened: it is as it was, or Unknown.
 func TestEveryFlippedByteIsNoticed(t *testing.T) {
 	fs := vfstest.New()
 	e := mustOpen(t, fs, Options{Sync: SyncNever})

@@ -54,8 +54,8 @@ type failure struct {
 	refusal error // what later writes are told
 }
 
-// Err is why the engine takes no more writes: the *IOError of the write or sync that failed, or nil. The way back is to open the directory
-// again, once its cause is gone: what the failed write left is then found out.
+// Err is why the engine takes no more writes: the *IOError of the write or sync that failed, or nil. The way back is
+// to open the directory again, once its cause is gone: what the failed write left is then found out.
 func (e *Engine) Err() error {
 	if f := e.failure.Load(); f != nil {
 		return f.err
@@ -71,8 +71,8 @@ func (e *Engine) refusal() error {
 	return nil
 }
 
-// fail makes the engine read-only, once and for all: what a failed write or sync has left on the disk cannot be known, and a later
-// sync that succeeds would prove nothing about it. It returns the first failure.
+// fail makes the engine read-only, once and for all: what a failed write or sync has left on the disk cannot be
+// known, and a later sync that succeeds would prove nothing about it. It returns the first failure.
 func (e *Engine) fail(err error) error {
 	if e.failure.CompareAndSwap(nil, &failure{err, fmt.Errorf("%w: %w", ErrReadOnly, err)}) {
 		e.opts.Logger.Error("storage: engine is read-only from now on", "dir", e.dir, "error", err)
@@ -110,9 +110,9 @@ func (e *Engine) syncLoop() {
 	}
 }
 
-// Close takes no more writes, makes durable and acknowledges those taken before, and returns when every goroutine of the engine has ended. Reads and
-// scans under way end with ErrClosed. It may be called more than once; each call returns the same error: nil, or why not everything
-// acknowledged is known to be durable.
+// Close takes no more writes, makes durable and acknowledges those taken before, and returns when every goroutine of
+// the engine has ended. Reads and scans under way end with ErrClosed. It may be called more than once; each call
+// returns the same error: nil, or why not everything acknowledged is known to be durable.
 func (e *Engine) Close() error {
 	e.closing.Do(func() {
 		e.writer.close()

@@ -31,12 +31,14 @@ func recordBytesMax(key, meta, value int) int { return frameHeadBytesMax + key +
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// frameSum computes the checksums of one segment's frames. It starts from the checksum of the engine's and the segment's ids, so
-// that no frame passes in a place that it was not written to: not one of a file's former life, nor one that a user stored as a value.
+// frameSum computes the checksums of one segment's frames. It starts from the checksum of the engine's and the
+// segment's ids, so that no frame passes in a place that it was not written to: not one of a file's former life, nor
+// one that a user stored as a value.
 type frameSum uint32
 
 func newFrameSum(engine engineID, segment SegmentID) frameSum {
-	return frameSum(crc32.Checksum(binary.LittleEndian.AppendUint64(engine[:len(engine):len(engine)], uint64(segment)), castagnoli))
+	ids := binary.LittleEndian.AppendUint64(engine[:len(engine):len(engine)], uint64(segment))
+	return frameSum(crc32.Checksum(ids, castagnoli))
 }
 
 // of is the checksum of a whole frame that stands at off in the segment.
@@ -50,7 +52,8 @@ type frame struct {
 	member bool
 	// length is the whole frame's, in bytes.
 	length int
-	// synced is the offset in the segment below which everything was durable when the frame was encoded; members have none.
+	// synced is the offset in the segment below which everything was durable when the frame was encoded; members have
+	// none.
 	synced int64
 	// seq is the number of the record; of the first record of a batch; of the next record after a mark.
 	seq uint64
@@ -78,18 +81,25 @@ func appendHead(buf []byte, kind byte, off, synced int64, seq uint64) []byte {
 	return binary.AppendUvarint(binary.AppendUvarint(buf, uint64(off-synced)), seq)
 }
 
-// appendRecord adds a put or delete. keyAt is where the key begins in the result, followed by the meta.
-func (s frameSum) appendRecord(buf []byte, off, synced int64, seq uint64, member, del bool, key, meta, value []byte) (out []byte, keyAt int) {
+// placement is where a record goes. A member of a batch has no synced offset of its own.
+type placement struct {
+	off, synced int64
+	seq         uint64
+	member      bool
+}
+
+// appendRecord adds a put, or a delete, which has no meta and value. keyAt is where the key begins in the result, followed by the meta.
+func (s frameSum) appendRecord(buf []byte, p placement, del bool, key, meta, value []byte) (out []byte, keyAt int) {
 	start := len(buf)
 	kind := byte(kindPut)
 	if del {
 		kind = kindDelete
 	}
-	if member {
+	if p.member {
 		buf = append(append(buf, frameBlank[:]...), kind|kindMember)
-		buf = binary.AppendUvarint(buf, seq)
+		buf = binary.AppendUvarint(buf, p.seq)
 	} else {
-		buf = appendHead(buf, kind, off, synced, seq)
+		buf = appendHead(buf, kind, p.off, p.synced, p.seq)
 	}
 	buf = binary.AppendUvarint(buf, uint64(len(key)))
 	if !del {
@@ -97,7 +107,7 @@ func (s frameSum) appendRecord(buf []byte, off, synced int64, seq uint64, member
 	}
 	keyAt = len(buf)
 	buf = append(append(append(buf, key...), meta...), value...)
-	s.seal(buf, start, off)
+	s.seal(buf, start, p.off)
 	return buf, keyAt
 }
 
@@ -175,8 +185,8 @@ func parseFrame(b []byte, off int64) (f frame, reason string) {
 	return f, ""
 }
 
-// eachMember calls fn for each member of a batch, whose checksum was verified, with the member's place within the frame. It says
-// whether the batch is well-formed; fn is not called past the first flaw.
+// eachMember calls fn for each member of a batch, whose checksum was verified, with the member's place within the
+// frame. It says whether the batch is well-formed; fn is not called past the first flaw.
 func (f *frame) eachMember(off int64, fn func(m *frame, at int)) bool {
 	at := 0
 	for i := range f.count {

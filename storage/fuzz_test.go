@@ -12,11 +12,12 @@ var fuzzSum = newFrameSum(goldenID, 1)
 // fuzzFrames is a batch and a mark, and a record.
 func fuzzFrames() []byte {
 	b := (segmentHeader{id: 1, engine: goldenID, firstSeq: 1}).encode()
-	b, _ = fuzzSum.appendRecord(b, int64(len(b)), segmentHeaderBytes, 1, false, false, []byte("key"), []byte("meta"), []byte("value"))
+	at := placement{off: int64(len(b)), synced: segmentHeaderBytes, seq: 1}
+	b, _ = fuzzSum.appendRecord(b, at, false, []byte("key"), []byte("meta"), []byte("value"))
 	start := len(b)
 	b = appendBatchHead(b, int64(start), segmentHeaderBytes, 2, 2)
-	b, _ = fuzzSum.appendRecord(b, int64(len(b)), 0, 2, true, false, []byte("key"), nil, []byte("value"))
-	b, _ = fuzzSum.appendRecord(b, int64(len(b)), 0, 3, true, true, []byte("key"), nil, nil)
+	b, _ = fuzzSum.appendRecord(b, placement{off: int64(len(b)), seq: 2, member: true}, false, []byte("key"), nil, nil)
+	b, _ = fuzzSum.appendRecord(b, placement{off: int64(len(b)), seq: 3, member: true}, true, []byte("key"), nil, nil)
 	fuzzSum.seal(b, start, int64(start))
 	return fuzzSum.appendMark(b, int64(len(b)), int64(len(b)), 4)
 }
@@ -55,8 +56,8 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
-// FuzzSegment has recovery read any bytes as a segment, as the youngest and as an older one. What it then says must be consistent, and a
-// segment cut by it must read the same again without a torn tail.
+// FuzzSegment has recovery read any bytes as a segment, as the youngest and as an older one. What it then says must
+// be consistent, and a segment cut by it must read the same again without a torn tail.
 func FuzzSegment(f *testing.F) {
 	all := fuzzFrames()
 	f.Add(all)

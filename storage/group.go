@@ -29,6 +29,8 @@ type group struct {
 type change struct {
 	now, before entry
 	valueLen    uint32
+	// last ends a mutation: readers may see the index between it and the next change.
+	last bool
 }
 
 func (g *group) begin(seg *segment, start int64, opens bool) {
@@ -50,36 +52,39 @@ func (g *group) encode(w *Writes, seq uint64) {
 	synced, sum := g.seg.synced.Load(), g.seg.sum
 	g.vouched = synced
 	if len(w.ops) == 1 {
-		g.record(w, &w.ops[0], synced, seq, false)
-		return
+		g.record(w, &w.ops[0], placement{synced: synced, seq: seq})
+	} else {
+		off, start := g.end(), len(g.buf)
+		g.buf = appendBatchHead(g.buf, off, synced, seq, len(w.ops))
+		for i := range w.ops {
+			g.record(w, &w.ops[i], placement{seq: seq + uint64(i), member: true})
+		}
+		sum.seal(g.buf, start, off)
 	}
-	off, start := g.end(), len(g.buf)
-	g.buf = appendBatchHead(g.buf, off, synced, seq, len(w.ops))
-	for i := range w.ops {
-		g.record(w, &w.ops[i], synced, seq+uint64(i), true)
-	}
-	sum.seal(g.buf, start, off)
+	g.changes[len(g.changes)-1].last = true
 }
 
-// vouch adds a mark if more is durable by now than the frames say: the group before was still being synced when they were encoded. Without
-// it, damage to that group, which was acknowledged, would pass for a torn tail. next is the number of the next record.
+// vouch adds a mark if more is durable by now than the frames say: the group before was still being synced when they
+// were encoded. Without it, damage to that group, which was acknowledged, would pass for a torn tail. next is the
+// number of the next record.
 func (g *group) vouch(next uint64) {
 	if synced := g.seg.synced.Load(); len(g.buf) > 0 && synced > g.vouched {
 		g.buf = g.seg.sum.appendMark(g.buf, g.end(), synced, next)
 	}
 }
 
-func (g *group) record(w *Writes, op *write, synced int64, seq uint64, member bool) {
+func (g *group) record(w *Writes, op *write, p placement) {
 	key, meta, value := w.parts(op)
-	off, start := g.end(), len(g.buf)
+	start := len(g.buf)
+	p.off = g.end()
 	var keyAt int
-	g.buf, keyAt = g.seg.sum.appendRecord(g.buf, off, synced, seq, member, op.delete, key, meta, value)
+	g.buf, keyAt = g.seg.sum.appendRecord(g.buf, p, op.delete, key, meta, value)
 	c := change{valueLen: uint32(len(value)), now: entry{
 		// The one allocation of a write: the index keeps it.
 		text:    string(g.buf[keyAt : keyAt+len(key)+len(meta)]),
-		seq:     seq,
+		seq:     p.seq,
 		segment: uint32(g.seg.id),
-		offset:  uint32(off),
+		offset:  uint32(p.off),
 		length:  uint32(len(g.buf) - start),
 		keyLen:  uint16(len(key)),
 	}}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 
 	"github.com/ringcask/ringcask/storage/vfs"
 )
@@ -48,7 +49,8 @@ var errHintFile = errors.New("hint file is damaged or not of this segment")
 // decodeHintFileHeader fails for anything but an intact header of this version, engine and segment: a hint file that
 // is not understood is made anew, never guessed at.
 func decodeHintFileHeader(b []byte, sum frameSum, id SegmentID) (h hintFileHeader, err error) {
-	if len(b) < hintFileHeaderBytes || string(b[:8]) != hintFileMagic || binary.LittleEndian.Uint16(b[8:]) != FormatVersion ||
+	if len(b) < hintFileHeaderBytes || string(b[:8]) != hintFileMagic ||
+		binary.LittleEndian.Uint16(b[8:]) != FormatVersion ||
 		leUint32(b[60:]) != crc32.Update(uint32(sum), castagnoli, b[:60]) {
 		return h, errHintFile
 	}
@@ -87,7 +89,7 @@ func takeHintEntry(r *fieldReader, h *hintFileHeader) (l located, err error) {
 	l.key, l.meta = r.take(int(keyLen)), r.take(metaLen)
 	seq, offset, length := r.uvarint(), r.uvarint(), r.uvarint()
 	if r.bad || seq >= h.nextSeq-h.firstSeq || offset < segmentHeaderBytes || length < frameBytesMin ||
-		length > frameBytesMax || offset+length > uint64(h.dataEnd) || offset > segmentIDMax {
+		length > frameBytesMax || offset+length > uint64(h.dataEnd) || offset > math.MaxUint32 {
 		return l, errHintFile
 	}
 	l.seq, l.offset, l.length = h.firstSeq+seq, uint32(offset), uint32(length)

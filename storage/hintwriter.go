@@ -2,9 +2,9 @@ package storage
 
 import "sync"
 
-// hintFileWriter writes the hint files of sealed segments in the background, one at a time. It reads each segment back for it,
-// which needs no memory while the segment is filled and checks what was written. A hint file that cannot be written is only
-// a slower Open: it is logged and not tried again before that.
+// hintFileWriter writes the hint files of sealed segments in the background, one at a time. It reads each segment
+// back for it, which needs no memory while the segment is filled and checks what was written. A hint file that cannot
+// be written is only a slower Open: it is logged and not tried again before that.
 type hintFileWriter struct {
 	e       *Engine
 	mu      sync.Mutex
@@ -80,8 +80,8 @@ func (h *hintFileWriter) pending() *segment {
 	return nil
 }
 
-// makeHintFile scans a sealed segment and writes its hint file. A damaged segment gets none, so that every Open reads it and finds the
-// damage again.
+// makeHintFile scans a sealed segment and writes its hint file. A damaged segment gets none, so that every Open reads
+// it and finds the damage again.
 func (e *Engine) makeHintFile(seg *segment) error {
 	r, err := replaySegment(newLogScan(seg.file, seg.path, seg.sum, seg.written.Load()), e.engine, seg.id)
 	if err != nil {

@@ -65,8 +65,8 @@ func decodeFormat(data []byte) (id engineID, err error) {
 	return id, nil
 }
 
-// checkOurs refuses a directory that has no identity and is not new. A crash may have left what is made before the identity: the
-// lock and an unfinished copy. Everything else is somebody's data.
+// checkOurs refuses a directory that has no identity and is not new. A crash may have left what is made before the
+// identity: the lock and an unfinished copy. Everything else is somebody's data.
 func checkOurs(dir string, names []string) error {
 	i := slices.IndexFunc(names, func(name string) bool {
 		return name != lockName && name != formatName+vfs.TempSuffix && name != "lost+found"

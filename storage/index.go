@@ -55,8 +55,8 @@ func bytesOf(s string) []byte {
 	return unsafe.Slice(unsafe.StringData(s), len(s))
 }
 
-// index is the sorted map from keys to entries. Readers and the committer share it under a lock that is never held across I/O; a
-// view is immutable and needs none.
+// index is the sorted map from keys to entries. Readers and the committer share it under a lock that is never held
+// across I/O; a view is immutable and needs none.
 type index struct {
 	mu   sync.RWMutex
 	tree *btree.BTreeG[entry]
@@ -99,23 +99,37 @@ func (x *index) count(e *entry, by int64) {
 	}
 }
 
-// publish makes changes visible, all at once, and notes in each what stood before.
+// publishChunk is how many changes are made under one hold of the lock, so that a large group does not keep readers
+// waiting.
+const publishChunk = 64
+
+// publish makes changes visible, those of one mutation all at once, and notes in each what stood before.
 func (x *index) publish(changes []change) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.shared = nil
-	for i := range changes {
-		c := &changes[i]
-		if c.now.live() || x.keepTombstones {
-			c.before, _ = x.tree.Set(c.now)
-			x.count(&c.now, 1)
-		} else {
-			c.before, _ = x.tree.Delete(c.now)
+	for len(changes) > 0 {
+		n := min(publishChunk, len(changes))
+		for !changes[n-1].last {
+			n++
 		}
-		// Where nothing stood, before is the zero entry, which must not count as a key.
-		if c.before.seq != 0 {
-			x.count(&c.before, -1)
+		x.mu.Lock()
+		x.shared = nil
+		for i := range changes[:n] {
+			x.setLocked(&changes[i])
 		}
+		x.mu.Unlock()
+		changes = changes[n:]
+	}
+}
+
+func (x *index) setLocked(c *change) {
+	if c.now.live() || x.keepTombstones {
+		c.before, _ = x.tree.Set(c.now)
+		x.count(&c.now, 1)
+	} else {
+		c.before, _ = x.tree.Delete(c.now)
+	}
+	// Where nothing stood, before is the zero entry, which must not count as a key.
+	if c.before.seq != 0 {
+		x.count(&c.before, -1)
 	}
 }
 

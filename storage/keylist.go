@@ -23,7 +23,8 @@ func (l *located) entry() entry {
 	}
 }
 
-// source is a stream of located keys, sorted and without repetition. The slices are valid until the next call; ok is false at the end.
+// source is a stream of located keys, sorted and without repetition. The slices are valid until the next call; ok is
+// false at the end.
 type source interface {
 	next() (l located, ok bool, err error)
 }

@@ -59,7 +59,8 @@ func (s *logScan) load(off int64, n int) error {
 	return nil
 }
 
-// frameAt reads and checks the frame at off. The reason says what is wrong with it. The frame is valid until the next call.
+// frameAt reads and checks the frame at off. The reason says what is wrong with it. The frame is valid until the next
+// call.
 func (s *logScan) frameAt(off int64) (f frame, reason string, err error) {
 	head, err := s.bytes(off, frameHeadBytesMax)
 	if err != nil {
@@ -113,14 +114,16 @@ func (s *logScan) checkLong(off int64, length int) (bool, error) {
 	return crc+uint32(off) == want, nil
 }
 
-// resync finds the first whole frame at or after off. Numbers from seq on may come next; zero is not known. ok is false if there is no frame.
+// resync finds the first whole frame at or after off. Numbers from seq on may come next; zero is not known. ok is
+// false if there is no frame.
 func (s *logScan) resync(off int64, seq uint64) (at int64, ok bool, err error) {
 	for at = off; at+frameBytesMin <= s.size; at++ {
 		b, err := s.bytes(at, frameHeadBytesMax)
 		if err != nil {
 			return 0, false, err
 		}
-		// Cheap tests first: nearly every offset fails them. So many records cannot have been lost as to skip more numbers.
+		// Cheap tests first: nearly every offset fails them. So many records cannot have been lost as to skip more
+		// numbers.
 		if len(b) < frameBytesMin || b[8] < kindPut || b[8] > kindMark || frameLength(b) > s.size-at {
 			continue
 		}

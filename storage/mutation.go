@@ -2,15 +2,15 @@ package storage
 
 import "sync"
 
-// Sized is what a Mutation may implement besides, to say how many bytes it holds until it is decided. Others count as the size
-// of their keys toward Options.QueueBytesMax.
+// Sized is what a Mutation may implement besides, to say how many bytes it holds until it is decided. Others count as
+// the size of their keys toward Options.QueueBytesMax.
 type Sized interface {
 	SizeBytes() int
 }
 
-// Submit queues a mutation and returns; Mutation.Done has the outcome. It blocks while the queue is full, and so must not be called from
-// Decide, Decided or Done. After an error the engine has not kept m, and none of its methods is called.
-// Errors: ErrClosed, ErrReadOnly (effect: none). Done may get these and, with an unknown effect, *IOError.
+// Submit queues a mutation and returns; Mutation.Done has the outcome. It blocks while the queue is full, and so must
+// not be called from Decide, Decided or Done. After an error the engine has not kept m, and none of its methods is
+// called. Errors: ErrClosed, ErrReadOnly (effect: none). Done may get these and, with an unknown effect, *IOError.
 func (e *Engine) Submit(m Mutation) error {
 	size := 0
 	if s, ok := m.(Sized); ok {
@@ -39,14 +39,14 @@ func (e *Engine) Delete(key []byte) error {
 	return e.write(simpleWrite{delete: true, key: key})
 }
 
-// Apply makes the writes of a batch durable and visible, all at once: no crash and no reader ever sees a part of them. The
-// batch must not change until Apply returns. Errors are those of Put.
+// Apply makes the writes of a batch durable and visible, all at once: no crash and no reader ever sees a part of
+// them. The batch must not change until Apply returns. Errors are those of Put.
 func (e *Engine) Apply(b *Batch) error {
 	return e.write(simpleWrite{batch: b})
 }
 
-// Update decides on the current state of keys, which must all be different, and returns once what it wrote is durable under
-// the sync policy and visible. decide is Mutation.Decide. Errors are decide's own and those of Put.
+// Update decides on the current state of keys, which must all be different, and returns once what it wrote is durable
+// under the sync policy and visible. decide is Mutation.Decide. Errors are decide's own and those of Put.
 func (e *Engine) Update(keys [][]byte, decide func(cur []Current, w *Writes) error) error {
 	return e.write(simpleWrite{keys: keys, update: decide})
 }

@@ -28,7 +28,8 @@ func (o Options) withDefaults() Options {
 	o.SegmentBytesMax = orDefault(o.SegmentBytesMax, 256<<20)
 	o.KeyBytesMax = orDefault(o.KeyBytesMax, 4<<10)
 	o.ValueBytesMax = orDefault(o.ValueBytesMax, 16<<20)
-	o.BatchBytesMax = orDefault(o.BatchBytesMax, max(64<<20, recordBytesMax(o.KeyBytesMax, MetaBytesMax, o.ValueBytesMax)))
+	recordMax := recordBytesMax(o.KeyBytesMax, MetaBytesMax, o.ValueBytesMax)
+	o.BatchBytesMax = orDefault(o.BatchBytesMax, max(64<<20, recordMax))
 	o.QueueBytesMax = orDefault(o.QueueBytesMax, 64<<20)
 	o.QueueLenMax = orDefault(o.QueueLenMax, 16384)
 	return o
@@ -45,6 +46,7 @@ func orDefault[T comparable](v, def T) T {
 // Validate says which setting is out of bounds, if any. Open calls it after filling in the defaults.
 func (o Options) Validate() error {
 	o = o.withDefaults()
+	recordMax := int64(recordBytesMax(o.KeyBytesMax, MetaBytesMax, o.ValueBytesMax))
 	for _, c := range []struct {
 		name               string
 		value, least, most int64
@@ -54,7 +56,7 @@ func (o Options) Validate() error {
 		{"SegmentBytesMax", o.SegmentBytesMax, segmentBytesLeast, segmentBytesLimit},
 		{"KeyBytesMax", int64(o.KeyBytesMax), 1, keyBytesLimit},
 		{"ValueBytesMax", int64(o.ValueBytesMax), 1, valueBytesLimit},
-		{"BatchBytesMax", int64(o.BatchBytesMax), int64(recordBytesMax(o.KeyBytesMax, MetaBytesMax, o.ValueBytesMax)), batchBytesLimit},
+		{"BatchBytesMax", int64(o.BatchBytesMax), recordMax, batchBytesLimit},
 		{"QueueBytesMax", o.QueueBytesMax, 1, 1 << 40},
 		{"QueueLenMax", int64(o.QueueLenMax), 1, 1 << 24},
 	} {

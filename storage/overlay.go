@@ -1,7 +1,8 @@
 package storage
 
-// overlay is what is decided but not yet published: it lies over the index for the decisions that follow. It is used by the
-// decider alone. A log of blind writes never builds it: the changes of a group are entered when a decision first asks.
+// overlay is what is decided but not yet published: it lies over the index for the decisions that follow. It is used
+// by the decider alone. A log of blind writes never builds it: the changes of a group are entered when a decision
+// first asks.
 type overlay struct {
 	entries map[string]overlaid
 }

@@ -26,8 +26,8 @@ func (e *Engine) Get(key, dst []byte) ([]byte, error) {
 	return append(grown, f.value...), nil
 }
 
-// Read returns one consistent record. Its Meta and Value stand in dst's storage beyond its length, if there is room, else in a new
-// slice; Key is the caller's. Errors are those of Get.
+// Read returns one consistent record. Its Meta and Value stand in dst's storage beyond its length, if there is room,
+// else in a new slice; Key is the caller's. Errors are those of Get.
 func (e *Engine) Read(key, dst []byte) (Record, error) {
 	e.life.RLock()
 	defer e.life.RUnlock()
@@ -90,8 +90,9 @@ func (e *Engine) absence(en *entry, ok bool) error {
 	return e.lostError
 }
 
-// readFrame reads and checks the record that an entry points at, into buf if its capacity suffices. A record that fails the check
-// is counted, and its key is Unknown from then on. The caller holds life, or is a goroutine that Close waits for.
+// readFrame reads and checks the record that an entry points at, into buf if its capacity suffices. A record that
+// fails the check is counted, and its key is Unknown from then on. The caller holds life, or is a goroutine that
+// Close waits for.
 func (e *Engine) readFrame(en *entry, buf []byte) (frame, error) {
 	buf = slices.Grow(buf[:0], int(en.length))[:en.length]
 	seg := e.log.segment(en.segment)

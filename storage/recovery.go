@@ -19,11 +19,13 @@ import (
 type Recovery struct {
 	// Created says that the directory was empty and was given an identity.
 	Created bool
-	// Segments were found; HintFilesUsed of them were loaded from their hint files, HintFilesRebuilt had theirs written anew.
+	// Segments were found; HintFilesUsed of them were loaded from their hint files, HintFilesRebuilt had theirs
+	// written anew.
 	Segments, HintFilesUsed, HintFilesRebuilt int
 	// RecordsReplayed were read from segments without a usable hint file.
 	RecordsReplayed int64
-	// TornBytes were cut off the end of the log: a write that was under way when the engine last stopped and that was not known to be durable.
+	// TornBytes were cut off the end of the log: a write that was under way when the engine last stopped and that was
+	// not known to be durable.
 	TornBytes   int64
 	TornSegment SegmentID
 	// Damage is what cannot be read though it was durable.
@@ -44,14 +46,14 @@ type opened struct {
 	started           bool
 	firstSeq, nextSeq uint64
 	rebuilt           bool
-	// gone is a segment whose creation a crash cut short: it was removed.
-	gone   bool
+	// unmade is a segment whose creation a crash cut short.
+	unmade bool
 	damage []Damage
 }
 
-// Open opens the data directory dir, making it if it is missing or empty, and recovers what is in it. It fails if the directory is in use
-// (ErrLocked), is not ours or of another format (ErrFormat), or cannot be read (*IOError). Damage in it is no failure: Recovery reports
-// it, and the keys that it may touch are Unknown.
+// Open opens the data directory dir, making it if it is missing or empty, and recovers what is in it. It fails if the
+// directory is in use (ErrLocked), is not ours or of another format (ErrFormat), or cannot be read (*IOError). Damage
+// in it is no failure: Recovery reports it, and the keys that it may touch are Unknown.
 func Open(dir string, o Options) (*Engine, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -95,7 +97,8 @@ func (e *Engine) open() error {
 	return nil
 }
 
-// claim locks the directory, checks its identity and clears away what a crash left unfinished. It returns the names in the directory.
+// claim locks the directory, checks its identity and clears away what a crash left unfinished. It returns the names
+// in the directory.
 func (e *Engine) claim() ([]string, error) {
 	if err := e.fs.MkdirAll(e.dir); err != nil {
 		return nil, &IOError{"create", e.dir, err}
@@ -148,7 +151,6 @@ func (e *Engine) openSegments(names []string) ([]*opened, error) {
 		}
 	}
 	slices.SortFunc(found, func(a, b *opened) int { return int(int64(a.seg.id) - int64(b.seg.id)) })
-	e.recovery.Segments = len(found)
 	errs := make([]error, len(found))
 	var next atomic.Int64
 	var workers sync.WaitGroup
@@ -202,7 +204,8 @@ func (e *Engine) openSegment(s *opened, youngest bool) (err error) {
 	return nil
 }
 
-// verifiedHintFile opens the segment's hint file and reads it to its end. Nil is a hint file that is missing or of no use.
+// verifiedHintFile opens the segment's hint file and reads it to its end. Nil is a hint file that is missing or of no
+// use.
 func (e *Engine) verifiedHintFile(seg *segment) *hintFileReader {
 	r, err := openHintFile(e.fs, seg)
 	if err == nil {
@@ -220,7 +223,8 @@ func (e *Engine) verifiedHintFile(seg *segment) *hintFileReader {
 	return nil
 }
 
-// openWithHintFile takes the keys from the hint file. The segment itself is read only if something is known to be wrong with it.
+// openWithHintFile takes the keys from the hint file. The segment itself is read only if something is known to be
+// wrong with it.
 func (e *Engine) openWithHintFile(s *opened, hints *hintFileReader, size int64) error {
 	h := hints.header
 	s.hints, s.src = hints, hints
@@ -261,7 +265,7 @@ func (e *Engine) openYoungest(s *opened, scan *logScan) error {
 	r, seg := s.replay, s.seg
 	r.cut(scan)
 	if !r.started {
-		return e.removeUnmade(s, r)
+		return e.leaveUnmade(s)
 	}
 	e.adopt(s)
 	if r.tornBytes > 0 {
@@ -283,19 +287,43 @@ func (e *Engine) openYoungest(s *opened, scan *logScan) error {
 	return nil
 }
 
-// removeUnmade removes a youngest segment that has neither a header nor a frame: a crash came before its header was synced, and so
-// before its first frame.
-func (e *Engine) removeUnmade(s *opened, r *replay) error {
+// leaveUnmade passes over a youngest segment that has neither a header nor a frame: a crash came before its header
+// was synced, and so before its first frame. The file stays until the segment is made again: it says that the one
+// before it was sealed.
+func (e *Engine) leaveUnmade(s *opened) error {
 	err := s.seg.file.Close()
-	s.seg.file, s.gone = nil, true
-	if err == nil {
-		err = e.fs.Remove(s.seg.path)
-	}
-	if err == nil {
-		err = e.fs.SyncDir(e.dir)
-	}
+	s.seg.file, s.unmade = nil, true
 	if err != nil {
-		return &IOError{"remove", s.seg.path, err}
+		return &IOError{"close", s.seg.path, err}
 	}
 	return nil
+}
+
+// summarize completes the report and logs it.
+func (e *Engine) summarize(found []*opened, began time.Time) {
+	rec := &e.recovery
+	rec.Segments = len(e.log.all())
+	for _, s := range found {
+		if s.hints != nil {
+			rec.HintFilesUsed++
+		}
+		if s.rebuilt {
+			rec.HintFilesRebuilt++
+		}
+		if s.replay != nil {
+			rec.RecordsReplayed += s.replay.records
+			if s.replay.tornBytes > 0 && !s.unmade {
+				rec.TornBytes, rec.TornSegment = s.replay.tornBytes, s.seg.id
+			}
+		}
+		rec.Damage = append(rec.Damage, s.damage...)
+	}
+	e.damaged.Add(int64(len(rec.Damage)))
+	rec.Duration = time.Since(began)
+	if rec.TornBytes > 0 {
+		e.opts.Logger.Warn("storage: torn tail cut", "dir", e.dir, "segment", rec.TornSegment, "bytes", rec.TornBytes)
+	}
+	for _, d := range rec.Damage {
+		e.opts.Logger.Error("storage: damage found", "dir", e.dir, "damage", d.String())
+	}
 }

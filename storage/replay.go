@@ -28,8 +28,8 @@ type replay struct {
 type region struct {
 	from, to int64
 	reason   string
-	// lostFirst and lostLast are the numbers that are missing, none if the last is less than the first. A region that is open has nothing
-	// readable behind it: its last number follows from the next segment.
+	// lostFirst and lostLast are the numbers that are missing, none if the last is less than the first. A region that
+	// is open has nothing readable behind it: its last number follows from the next segment.
 	lostFirst, lostLast uint64
 	open                bool
 	// items and records are how many keys and records came before it.
@@ -87,7 +87,9 @@ func (r *replay) step(s *logScan, off int64) (int64, error) {
 	if zeros, err := s.zerosFrom(off); err != nil || zeros {
 		return -1, err
 	}
-	bad := region{from: off, to: s.dataEnd, reason: reason, items: len(r.keys.items), records: r.records, lostFirst: r.nextSeq}
+	bad := region{
+		from: off, to: s.dataEnd, reason: reason, lostFirst: r.nextSeq, items: len(r.keys.items), records: r.records,
+	}
 	at, ok, err := s.resync(off+1, r.nextSeq)
 	if err != nil {
 		return 0, err
@@ -131,8 +133,8 @@ func (r *replay) take(f *frame, off int64) {
 	}
 }
 
-// cut takes the torn tail off the youngest segment: the first place that cannot be read and that no frame vouches for, and all
-// behind it. What was never known to be durable was never more than a promise to try.
+// cut takes the torn tail off the youngest segment: the first place that cannot be read and that no frame vouches
+// for, and all behind it. What was never known to be durable was never more than a promise to try.
 func (r *replay) cut(s *logScan) {
 	for i, bad := range r.regions {
 		if bad.from < r.synced || bad.from == bad.to || bad.from < segmentHeaderBytes {
@@ -146,14 +148,38 @@ func (r *replay) cut(s *logScan) {
 	}
 }
 
-// settle says what the regions have lost, now that it is known which number follows the segment.
-func (r *replay) settle(next uint64) {
-	for i := range r.regions {
-		bad := &r.regions[i]
-		if bad.open {
-			bad.lostLast, bad.open = next-1, false
-		}
+// nothing notes that no header and no frame of the segment can be read: what it held begins with the number first.
+func (r *replay) nothing(first uint64) {
+	r.firstSeq, r.nextSeq = first, first
+	if !r.isOpen() {
+		r.regions = append(r.regions, region{
+			from: segmentHeaderBytes, to: segmentHeaderBytes, reason: "the segment is empty", open: true,
+		})
 	}
+	r.regions[len(r.regions)-1].lostFirst = first
+}
+
+// isOpen says whether the segment ends in a region that nothing readable follows. A nil replay, of a segment with a
+// hint file, does not.
+func (r *replay) isOpen() bool {
+	return r != nil && len(r.regions) > 0 && r.regions[len(r.regions)-1].open
+}
+
+// settle says what such a region has lost, now that it is known which number follows the segment.
+func (r *replay) settle(next uint64) {
+	if r.isOpen() {
+		bad := &r.regions[len(r.regions)-1]
+		bad.lostLast, bad.open = next-1, false
+	}
+}
+
+// lostUpTo says whether the damage at the end of the segment accounts for all numbers before next.
+func (r *replay) lostUpTo(next uint64) bool {
+	if r == nil || len(r.regions) == 0 {
+		return false
+	}
+	bad := r.regions[len(r.regions)-1]
+	return bad.lostFirst == r.nextSeq && bad.lostLast == next-1
 }
 
 func (b region) damage(id SegmentID) Damage {

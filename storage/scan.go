@@ -2,8 +2,8 @@ package storage
 
 import "iter"
 
-// Scan visits the records in a range in key order. It shows the store as it is when the iteration begins, however long it lasts, and
-// neither blocks writers nor waits for them. The slices of a Record are valid until the next step.
+// Scan visits the records in a range in key order. It shows the store as it is when the iteration begins, however
+// long it lasts, and neither blocks writers nor waits for them. The slices of a Record are valid until the next step.
 //
 // Beside a record that cannot be read stands a *CorruptError; its Key, and only that, is set, and the scan goes on. Any
 // other error (ErrClosed, *IOError) ends the scan. Where Stats.UnknownAll is set there may be keys that no scan knows of.

@@ -93,8 +93,8 @@ func (h segmentHeader) encode() []byte {
 	return b
 }
 
-// decodeSegmentHeader reads a header. ok says that its checksum is right; an error, which wraps ErrFormat, that it is right but
-// the segment is not for this engine.
+// decodeSegmentHeader reads a header. ok says that its checksum is right; an error, which wraps ErrFormat, that it is
+// right but the segment is not for this engine.
 func decodeSegmentHeader(b []byte, engine engineID, id SegmentID) (h segmentHeader, ok bool, err error) {
 	if len(b) < segmentHeaderBytes || binary.LittleEndian.Uint32(b[60:]) != crc32.Checksum(b[:60], castagnoli) ||
 		string(b[:8]) != segmentMagic {

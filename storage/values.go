@@ -118,8 +118,8 @@ func (w *writer) readLoop() {
 	}
 }
 
-// readValues reads the values wanted. A record that turns out unreadable is Unknown from now on, which the next look at its key shows; any
-// other failure ends the mutation.
+// readValues reads the values wanted. A record that turns out unreadable is Unknown from now on, which the next look
+// at its key shows; any other failure ends the mutation.
 func (e *Engine) readValues(v *values) {
 	v.bytes = 0
 	for i := range v.items {

@@ -11,9 +11,10 @@ type Progress struct {
 	Bytes, BytesTotal int64
 }
 
-// Verify reads the whole log and checks it, without holding up writers or readers, and returns the damage that it finds, whether or not it was
-// known. Keys whose newest record turns out unreadable become Unknown. progress, unless nil, is called now and then on the caller's
-// goroutine. An error says why not everything was read: ctx's, ErrClosed or *IOError.
+// Verify reads the whole log and checks it, without holding up writers or readers, and returns the damage that it
+// finds, whether or not it was known. Keys whose newest record turns out unreadable become Unknown. progress, unless
+// nil, is called now and then on the caller's goroutine. An error says why not everything was read: ctx's, ErrClosed
+// or *IOError.
 func (e *Engine) Verify(ctx context.Context, progress func(Progress)) ([]Damage, error) {
 	segments := e.log.all()
 	ends := make([]int64, len(segments))
@@ -46,7 +47,8 @@ func (e *Engine) Verify(ctx context.Context, progress func(Progress)) ([]Damage,
 // verifyStepBytes is how much is read between two looks at the context, and how long Close may have to wait.
 const verifyStepBytes = 4 << 20
 
-// verifySegment checks one segment up to end. It lets go of the engine's files between steps, so that Close can have them.
+// verifySegment checks one segment up to end. It lets go of the engine's files between steps, so that Close can have
+// them.
 func (e *Engine) verifySegment(s *segment, end int64, report func(int64) error) ([]Damage, error) {
 	scan := newLogScan(s.file, s.path, s.sum, end)
 	r := &replay{}
@@ -79,7 +81,8 @@ func (e *Engine) alive(fn func() error) error {
 	return fn()
 }
 
-// charge attributes damage to the keys whose newest records stood there, which the index knows for sure, and quarantines them.
+// charge attributes damage to the keys whose newest records stood there, which the index knows for sure, and
+// quarantines them.
 func (e *Engine) charge(s *segment, r *replay) []Damage {
 	if len(r.regions) == 0 {
 		return nil

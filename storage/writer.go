@@ -21,8 +21,8 @@ type request struct {
 	values *values
 }
 
-// writer is the way from Submit to the log: a bounded queue, the decider, the committer and the value readers. doc.go has the picture. mu is
-// held for moments only; what is marked so belongs to one goroutine and needs no lock.
+// writer is the way from Submit to the log: a bounded queue, the decider, the committer and the value readers. doc.go
+// has the picture. mu is held for moments only; what is marked so belongs to one goroutine and needs no lock.
 type writer struct {
 	e  *Engine
 	mu sync.Mutex
@@ -32,7 +32,8 @@ type writer struct {
 	waiting []request // submitted
 	ready   []request // whose values were read
 	reading []request // whose values are to be read
-	// undecided counts the mutations, and undecidedBytes their bytes, from Submit to their decision: what the queue's bounds are for.
+	// undecided counts the mutations, and undecidedBytes their bytes, from Submit to their decision: what the queue's
+	// bounds are for.
 	undecided      int
 	undecidedBytes int64
 	// readyBytes are the values read for requests that are not decided yet.
@@ -80,7 +81,8 @@ func (w *writer) start() {
 	}
 }
 
-// close ends the intake, waits until everything taken in is decided, committed and acknowledged, and until the goroutines are gone.
+// close ends the intake, waits until everything taken in is decided, committed and acknowledged, and until the
+// goroutines are gone.
 func (w *writer) close() {
 	w.mu.Lock()
 	w.closing = true
@@ -322,7 +324,8 @@ func (w *writer) tryDecide(r *request) (pending bool, err error) {
 	return pending, err
 }
 
-// see fills current with the states of keys, and with their values where v has them. It says whether any of them is not published.
+// see fills current with the states of keys, and with their values where v has them. It says whether any of them is
+// not published.
 func (w *writer) see(keys [][]byte, v *values) (pending bool) {
 	clear(w.current)
 	w.current = w.current[:0]

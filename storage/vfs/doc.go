@@ -11,8 +11,8 @@
 //	File.Sync     the file's bytes and its length, as of the call
 //	FS.SyncDir    the names in a directory: creations, renames and removals up to the call
 //
-// Whatever was not synced may be there afterwards, in part, in any order, or not at all. Rename is atomic: a crash leaves the old
-// name or the new one. WriteFileAtomic puts these together for small files.
+// Whatever was not synced may be there afterwards, in part, in any order, or not at all. Rename is atomic: a crash
+// leaves the old name or the new one. WriteFileAtomic puts these together for small files.
 //
 // A File may be used from several goroutines at once; Close must not overlap other calls. The package vfstest has an
 // implementation in memory that forgets what was not synced, and fails when told to.

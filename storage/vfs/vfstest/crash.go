@@ -21,7 +21,8 @@ func Nothing() Keep { return Keep{} }
 // Everything keeps all that was written, as when only the process was killed.
 func Everything() Keep { return Keep{everything: true} }
 
-// Random keeps, for each file and directory by itself, nothing, all, a prefix with a torn end, or any subset of its sectors.
+// Random keeps, for each file and directory by itself, nothing, all, a prefix with a torn end, or any subset of its
+// sectors.
 func Random(seed uint64) Keep { return Keep{rng: rand.New(rand.NewPCG(seed, 0))} }
 
 // Crash returns the file system that is found when the power is back: durable, unlocked and without faults. The FS itself

@@ -1,5 +1,6 @@
-// Package vfstest helps to test code that stores things through the package vfs. FS is a file system in memory that can lose
-// power and break; TestFS is the suite that every implementation of vfs.FS has to pass. It is for tests only.
+// Package vfstest helps to test code that stores things through the package vfs. FS is a file system in memory that
+// can lose power and break; TestFS is the suite that every implementation of vfs.FS has to pass. It is for tests
+// only.
 //
 // # Losing power
 //
@@ -11,16 +12,19 @@
 //	…use disk until it fails…
 //	disk = disk.Crash(vfstest.Random(seed)) // and look what is left
 //
-// Running the same steps for n = 0, 1, 2, … until nothing fails visits every point at which power can be lost. A write keeps any
-// subset of its 512-byte sectors; directory changes keep a prefix, as journaling file systems do; MkdirAll is durable at once.
+// Running the same steps for n = 0, 1, 2, … until nothing fails visits every point at which power can be lost. A
+// write keeps any subset of its 512-byte sectors; directory changes keep a prefix, as journaling file systems do;
+// MkdirAll is durable at once.
 //
 // # Breaking
 //
-// Inject adds a Fault: an error for the n-th matching operation, a short write, or an operation that blocks until a channel is closed.
+// Inject adds a Fault: an error for the n-th matching operation, a short write, or an operation that blocks until a
+// channel is closed.
 //
 // # The record
 //
-// Events lists what was done (create, write, sync, rename, …), so that a test can compare the order of syncs with a golden list.
+// Events lists what was done (create, write, sync, rename, …), so that a test can compare the order of syncs with a
+// golden list.
 //
 // An FS may be used from several goroutines at once. It is a model: it has no permissions, links or open-file limits.
 package vfstest

@@ -43,7 +43,8 @@ func (m *FS) Inject(f Fault) (remove func()) {
 	}
 }
 
-// CrashAfter makes the power fail after n more changes (OpChange). A write that finds it failing is torn like any unsynced one.
+// CrashAfter makes the power fail after n more changes (OpChange). A write that finds it failing is torn like any
+// unsynced one.
 func (m *FS) CrashAfter(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

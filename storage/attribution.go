@@ -1,0 +1,94 @@
+package storage
+
+import (
+	"errors"
+	"io"
+)
+
+// nameDamage reads a segment that has a hint file and is damaged. Exactly the keys whose records cannot be read any
+// more become Unknown; tombstones have nothing to read, and are as good as the hint file.
+func (e *Engine) nameDamage(s *opened, dataEnd, size int64) error {
+	scan := newLogScan(s.seg.file, s.seg.path, s.seg.sum, min(size, dataEnd))
+	r, err := replaySegment(scan, e.engine, s.seg.id)
+	if err != nil {
+		return err
+	}
+	if size < dataEnd {
+		r.regions = append(r.regions, region{from: max(size, r.end), to: dataEnd, reason: "the segment was cut short"})
+	}
+	lost := &unreadable{src: s.src, offsets: map[uint32]bool{}}
+	for _, bad := range r.regions {
+		d := bad.damage(s.seg.id)
+		d.KeysKnown, d.FirstSeq, d.LastSeq = true, 0, 0
+		s.damage = append(s.damage, d)
+	}
+	hints, err := openHintFile(e.fs, s.seg)
+	if err != nil {
+		return &IOError{"read", s.seg.hintFilePath(), err}
+	}
+	err = e.attribute(s, hints, lost)
+	if err = errors.Join(err, hints.close()); err != nil {
+		return err
+	}
+	s.src = lost
+	return nil
+}
+
+// attribute finds the keys that stood in the damaged places.
+func (e *Engine) attribute(s *opened, hints *hintFileReader, lost *unreadable) error {
+	for {
+		l, ok, err := hints.next()
+		if err != nil || !ok {
+			return err
+		}
+		if l.flags&flagTombstone != 0 {
+			continue
+		}
+		from, to := int64(l.offset), int64(l.offset)+int64(l.length)
+		for i := range s.damage {
+			d := &s.damage[i]
+			if from >= d.Offset+d.Length || to <= d.Offset {
+				continue
+			}
+			readable, err := s.seg.readable(&l)
+			if err != nil {
+				return err
+			}
+			if !readable && !lost.offsets[l.offset] {
+				lost.offsets[l.offset] = true
+				d.add(l.key)
+			}
+		}
+	}
+}
+
+// readable says whether a record can be read by itself.
+func (s *segment) readable(l *located) (bool, error) {
+	buf := make([]byte, l.length)
+	n, err := s.file.ReadAt(buf, int64(l.offset))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, &IOError{"read", s.path, err}
+	}
+	return n == len(buf) && s.sum.check(buf, int64(l.offset)), nil
+}
+
+func (d *Damage) add(key []byte) {
+	d.KeyCount++
+	if len(d.Keys) < DamageKeysMax {
+		d.Keys = append(d.Keys, append([]byte(nil), key...))
+	}
+}
+
+// unreadable is a source that flags the keys whose records cannot be read.
+type unreadable struct {
+	src     source
+	offsets map[uint32]bool
+}
+
+func (u *unreadable) next() (located, bool, error) {
+	l, ok, err := u.src.next()
+	if ok && u.offsets[l.offset] {
+		l.flags |= flagUnreadable
+	}
+	return l, ok, err
+}
