@@ -346,6 +346,30 @@ func TestScansAndForwardedWritesHaveBoundedWorkers(t *testing.T) {
 	eventually(t, "all are answered", func() bool { return answered.Load() == workers+queue+2 })
 }
 
+func TestReadOfManyKeysHoldsUpNoWrite(t *testing.T) {
+	nodes := startCluster(t, 2, nil)
+	release := make(chan struct{})
+	nodes[1].local.hook(func(l *fakeLocal) {
+		l.onRead = func(_ time.Time, keys [][]byte, _ coordinator.ReadWant, done func([]coordinator.ReadItem, error)) {
+			<-release // the disk is slow
+			done(make([]coordinator.ReadItem, len(keys)), nil)
+		}
+	})
+	keys := make([][]byte, readInlineMax+1)
+	for i := range keys {
+		keys[i] = fmt.Appendf(nil, "k%d", i)
+	}
+	done, got := once[[]coordinator.ReadItem](t)
+	nodes[0].Peer("n2").Read(time.Now().Add(10*second), keys, coordinator.WantValues, done)
+	if _, err := store(t, nodes[0].Peer("n2"), 2*second, item("k", "v")); err != nil {
+		t.Errorf("a store behind the read: %v", err)
+	}
+	close(release)
+	if a := wait(t, got); a.err != nil || len(a.v) != len(keys) {
+		t.Errorf("%d items, %v", len(a.v), a.err)
+	}
+}
+
 func TestOversizedRequestIsTooLarge(t *testing.T) {
 	nodes := startCluster(t, 2, func(_ int, o *Options) { o.MessageBytesMax = 2 << 20 })
 	p := nodes[0].Peer("n2")

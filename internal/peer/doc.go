@@ -45,10 +45,10 @@
 // # Concurrency
 //
 // Peers.Run dials and Peers.Serve accepts; each returns only when all goroutines that it started have ended. A link has
-// a reader and a writer (wire.Link's) and one goroutine for deadlines and pings. Requests for the local replica start
-// on the reader's goroutine, so that what arrived together is logged together; scans and coordination run on a bounded
-// set of workers. Nothing here blocks a caller: a request that does not fit the bounds of its peer fails at once with
-// *coordinator.UnreachableError. No callback is made with a lock held.
+// a reader and a writer (wire.Link's) and one goroutine for deadlines and pings. Stores and reads of a few keys start on
+// the reader's goroutine, so that what arrived together is logged together; scans, reads of many keys and coordination
+// run on a bounded set of workers. Nothing here blocks a caller: a request that does not fit the bounds of its peer
+// fails at once with *coordinator.UnreachableError. No callback is made with a lock held.
 //
 // Sources: Mills, "Network Time Protocol Version 4" (RFC 5905), §8 and §10 for the offset and its filter; the
 // MessagePack-RPC specification for the envelope.

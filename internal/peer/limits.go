@@ -7,6 +7,8 @@ const (
 	// textBytesMax bounds addresses and zones; detailBytesMax what an error or a refusal says.
 	textBytesMax   = 256
 	detailBytesMax = 4096
+	// readInlineMax is how many keys may be read on a link's reader goroutine, where what comes after waits.
+	readInlineMax = 16
 	// itemsMax bounds the keys of a request or page.
 	itemsMax = 1 << 20
 	// replicasMax bounds the nodes in a receipt or the causes of an error.

@@ -105,8 +105,8 @@ type Options struct {
 	InFlightBytesMax int64
 	// MessageBytesMax bounds one message, SendBytesMax what waits to be written to one link. Zero is 128 MiB each.
 	MessageBytesMax, SendBytesMax int
-	// Workers run the peers' scans and hand over their forwarded writes; WorkQueueMax bounds what waits for each of the
-	// two. Zero is 4 and 1,024.
+	// Workers run the peers' scans, as many more their reads of many keys, and as many hand over their forwarded writes;
+	// WorkQueueMax bounds what waits for each of the three. Zero is 4 and 1,024.
 	Workers, WorkQueueMax int
 	// GreetingsMax bounds the accepted connections that are not through their handshake. Zero is 64 and 8 for each
 	// member.

@@ -17,8 +17,12 @@ type task struct {
 	id       uint32
 	bytes    int64
 	deadline time.Time
+	keys     [][]byte
+	want     coordinator.ReadWant
 	scan     coordinator.ScanRequest
 	write    *coordinator.WriteRequest
+	// ended is told when a worker's task has been answered; nil for others.
+	ended chan<- struct{}
 
 	storeDone func(coordinator.StoreAck, error)
 	readDone  func([]coordinator.ReadItem, error)
@@ -37,6 +41,9 @@ func newTask() *task {
 
 // finish answers and gives the task back.
 func (t *task) finish(err error, fields int, build func(w *wire.Writer)) {
+	if t.ended != nil {
+		defer func(ended chan<- struct{}) { ended <- struct{}{} }(t.ended)
+	}
 	if err != nil {
 		t.c.replyError(t.id, err)
 	} else {
@@ -49,13 +56,13 @@ func (t *task) free() {
 	c := t.c
 	c.serving.Add(-1)
 	c.servingBytes.Add(-t.bytes)
-	t.c, t.write, t.scan = nil, nil, coordinator.ScanRequest{}
+	t.c, t.keys, t.write, t.scan, t.ended = nil, nil, nil, coordinator.ScanRequest{}, nil
 	c.p.tasks.Put(t)
 }
 
-// onRequest begins a request. Store and read start here, on the reader's goroutine; the rest is for the workers. A
-// request that cannot be decoded is answered so and the link goes on: the frame's checksum says that only its sender
-// can be wrong.
+// onRequest begins a request. Stores and reads of a few keys start here, on the reader's goroutine; the rest is for the
+// workers. A request that cannot be decoded is answered so and the link goes on: the frame's checksum says that only
+// its sender can be wrong.
 func (c *conn) onRequest(id uint32, size int, r *wire.Reader) error {
 	method := r.StrBytes()
 	if string(method) == methodPing {
@@ -148,13 +155,25 @@ func (c *conn) onRead(t *task, r *wire.Reader) {
 	if !c.parameters(t, r, 2) {
 		return
 	}
-	want := coordinator.ReadWant(r.Uint(uint64(coordinator.WantHeads)))
-	keys := decodeKeys(r)
+	t.want = coordinator.ReadWant(r.Uint(uint64(coordinator.WantHeads)))
+	t.keys = decodeKeys(r)
+	if len(t.keys) > readInlineMax {
+		c.hand(t, r, c.p.reads)
+		return
+	}
 	if err := r.Done(); err != nil {
 		t.fail(malformed(err))
 		return
 	}
-	c.p.opt.Local.Read(t.deadline, keys, want, t.readDone)
+	t.read()
+}
+
+func (t *task) read() { t.c.p.opt.Local.Read(t.deadline, t.keys, t.want, t.readDone) }
+
+func (t *task) runScan() {
+	t.c.p.opt.Local.Scan(t.deadline, t.scan, func(page *coordinator.ScanPage, err error) {
+		t.finish(err, scanPageFields, func(w *wire.Writer) { encodePage(w, page) })
+	})
 }
 
 // onPing answers a ping.
@@ -195,22 +214,21 @@ func (c *conn) hand(t *task, r *wire.Reader, queue chan<- *task) {
 	}
 }
 
-// runScans runs one scan after another, each to its end: so there are never more at once than workers.
-func (p *Peers) runScans(ctx context.Context) {
+// runToTheEnd runs one task of a queue after another, each until it is answered: so there are never more at once than
+// workers.
+func (p *Peers) runToTheEnd(ctx context.Context, queue <-chan *task, run func(*task)) {
 	ended := make(chan struct{}, 1)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case t := <-p.scans:
+		case t := <-queue:
 			if !t.deadline.After(time.Now()) {
 				t.fail(errLate)
 				continue
 			}
-			p.opt.Local.Scan(t.deadline, t.scan, func(page *coordinator.ScanPage, err error) {
-				t.finish(err, scanPageFields, func(w *wire.Writer) { encodePage(w, page) })
-				ended <- struct{}{}
-			})
+			t.ended = ended
+			run(t)
 			select {
 			case <-ended:
 			case <-ctx.Done():
