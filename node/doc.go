@@ -15,7 +15,8 @@
 //	            storage.Engine
 //
 // Starting goes from the bottom up: the data directory is opened and recovered first, the listeners are bound last, so
-// that a node that answers can serve. Stopping goes from the top down: the faces stop accepting and finish what is under way
+// that a node that answers can serve. It coordinates writes once its peers have let it in (or contactGrace is over): until
+// then other replicas do. Stopping goes from the top down: the faces stop accepting and finish what is under way
 // (at most Config.DrainTimeout), the peer links close, the engine is synced and closed, and last the mark of a clean
 // shutdown is written.
 //

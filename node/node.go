@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync/atomic"
@@ -53,8 +52,9 @@ type Node struct {
 	// offset is the last measured offset of this node's clock, in nanoseconds.
 	offset atomic.Int64
 	phase  atomic.Int32
-	// refused gets the verdict of a peer that this node must not run.
-	refused chan error
+	// verdict is that of a peer that this node must not run; refused is closed once it stands.
+	verdict atomic.Pointer[error]
+	refused chan struct{}
 }
 
 // Open validates the configuration, opens and recovers the data directory, and binds the ports. It starts nothing but the engine.
@@ -69,7 +69,7 @@ func Open(cfg Config, o Options) (*Node, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{cfg: cfg, log: o.Logger, now: time.Now, refused: make(chan error, 1), metrics: new(coordinator.Metrics)}
+	n := &Node{cfg: cfg, log: o.Logger, now: time.Now, refused: make(chan struct{}), metrics: new(coordinator.Metrics)}
 	if cfg.TestClockOffset != 0 {
 		n.now = func() time.Time { return time.Now().Add(cfg.TestClockOffset) }
 	}
@@ -115,7 +115,7 @@ func (n *Node) openReplica() error {
 	if err != nil {
 		return err
 	}
-	n.replica.SetServing(n.clockInBounds)
+	n.replica.SetServing(n.mayCoordinate)
 	return nil
 }
 
@@ -202,7 +202,7 @@ func (n *Node) peerOptions() peer.Options {
 			n.coordinator.CoordinateForPeer(deadline, req, done)
 		},
 		FS: vfs.OS{}, Dir: n.cfg.Dir,
-		Refused: func(err *peer.HandshakeError) { n.refused <- fmt.Errorf("a peer refused this node: %w", err) },
+		Refused: n.refuse,
 		Logger:  n.log, Now: n.now,
 		Seed: binary.BigEndian.Uint64(boot[:]),
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ringcask/ringcask/client"
+	"github.com/ringcask/ringcask/internal/peer"
 	"github.com/ringcask/ringcask/internal/replica"
 )
 
@@ -53,6 +54,30 @@ func newTrio(t *testing.T) *trio {
 // start opens and runs all three, and waits until they are ready.
 func (tr *trio) start() {
 	tr.t.Helper()
+	tr.run()
+	for _, n := range tr.nodes {
+		tr.await(n.cfg.ID+" is ready", func() bool { return n.Ready() == nil })
+	}
+}
+
+// await waits for a condition.
+func (tr *trio) await(what string, holds func() bool) {
+	tr.t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			tr.t.Fatalf("does not happen within 10 s: %s", what)
+		}
+	}
+}
+
+// run opens and runs all three.
+func (tr *trio) run() {
+	tr.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	tr.stop, tr.ended, tr.nodes = stop, make(chan error, 3), nil
 	for _, cfg := range tr.cfgs {
@@ -62,17 +87,6 @@ func (tr *trio) start() {
 		}
 		tr.nodes = append(tr.nodes, n)
 		go func() { tr.ended <- n.Run(ctx) }()
-	}
-	for _, n := range tr.nodes {
-		deadline := time.Now().Add(10 * time.Second)
-		tick := time.NewTicker(5 * time.Millisecond)
-		for n.Ready() != nil {
-			if time.Now().After(deadline) {
-				tr.t.Fatalf("%s is not ready: %v", n.cfg.ID, n.Ready())
-			}
-			<-tick.C
-		}
-		tick.Stop()
 	}
 }
 
@@ -132,6 +146,47 @@ func TestThreeNodesServeDrainAndHaveTheirDataAgain(t *testing.T) {
 		if now := tr.nodes[i].Status(); now.Actor != actor || now.Incarnation != 2 {
 			t.Errorf("after a clean shutdown: actor %s, was %s; incarnation %d", now.Actor, actor, now.Incarnation)
 		}
+	}
+}
+
+func TestANodeCoordinatesNothingBeforeItsPeersHaveLetItIn(t *testing.T) {
+	tr := newTrio(t)
+	n, err := Open(tr.cfgs[0], Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.replica.Serving() == nil {
+		t.Error("a node that no peer has checked coordinates writes: it may be a copy of one that runs")
+	}
+	if err := errors.Join(n.ports.close(), n.close()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestARefusedNodeCoordinatesNothingMore(t *testing.T) {
+	tr := newTrio(t)
+	tr.start()
+	n := tr.nodes[0]
+	n.peerOptions().Refused(&peer.HandshakeError{Node: "n2", ByPeer: true, Reason: peer.ReasonDuplicateNode})
+	if n.replica.Serving() == nil {
+		t.Error("it coordinates writes")
+	}
+	if err := <-tr.ended; !errors.Is(err, errRefused) {
+		t.Errorf("Run: %v", err)
+	}
+	tr.nodes = tr.nodes[1:]
+	tr.end()
+}
+
+func TestANodeWhoseClockIsFarOffNeverCoordinates(t *testing.T) {
+	tr := newTrio(t)
+	tr.cfgs[2].TestClockOffset = time.Hour
+	tr.run()
+	defer tr.end()
+	n := tr.nodes[2]
+	tr.await("n3 has met its peers", func() bool { return n.phase.Load() == phaseServing })
+	if n.replica.Serving() == nil {
+		t.Error("n3 coordinates writes before its clock was compared")
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/ringcask/ringcask/internal/peer"
 )
 
 // The phases of a node's life.
@@ -90,17 +92,27 @@ func (n *Node) close() error {
 	return n.replica.Close(ctx)
 }
 
-// obeyRefusal stops the node when a peer knows that its data directory is a copy or an old state.
+// refuse is told, at most once, that a peer knows this node's data directory to be a copy or an old state. From then on no
+// dot is issued, not even while the node drains.
+func (n *Node) refuse(by *peer.HandshakeError) {
+	err := fmt.Errorf("%w: a peer refused it: %w", errRefused, by)
+	n.verdict.Store(&err)
+	close(n.refused)
+}
+
+// obeyRefusal stops the node once it is refused.
 func (n *Node) obeyRefusal(ctx context.Context, stop context.CancelCauseFunc) {
 	select {
-	case err := <-n.refused:
+	case <-n.refused:
+		err := *n.verdict.Load()
 		n.log.Error("stopping", "error", err)
-		stop(fmt.Errorf("%w: %w", errRefused, err))
+		stop(err)
 	case <-ctx.Done():
 	}
 }
 
-// awaitContact makes the node ready once it has met all of its peers, or waited long enough.
+// awaitContact makes the node ready once it has met all of its peers and compared its clock with theirs, or waited long
+// enough.
 func (n *Node) awaitContact(ctx context.Context) {
 	tick := time.NewTicker(contactInterval)
 	defer tick.Stop()
@@ -110,7 +122,7 @@ func (n *Node) awaitContact(ctx context.Context) {
 		case <-tick.C:
 			met = true
 			for _, p := range n.peers.Status() {
-				met = met && p.Reachable
+				met = met && p.Reachable && p.Measured
 			}
 		case <-grace:
 			n.log.Warn("ready without having met all peers")
@@ -119,6 +131,7 @@ func (n *Node) awaitContact(ctx context.Context) {
 			return
 		}
 	}
+	n.offset.Store(int64(n.peers.ClockOffset()))
 	n.phase.CompareAndSwap(phaseStarting, phaseServing)
 }
 
@@ -143,8 +156,15 @@ func (n *Node) watchClock(ctx context.Context) {
 	}
 }
 
-// clockInBounds is the node's own condition for coordinating: see causal on why a clock far off must not issue timestamps.
-func (n *Node) clockInBounds() error {
+// mayCoordinate is the node's own condition for issuing dots. Before its peers have let it in, its data directory may be a
+// copy of one that runs, with the same actor; and a clock far off must not issue timestamps. Others coordinate meanwhile.
+func (n *Node) mayCoordinate() error {
+	if err := n.verdict.Load(); err != nil {
+		return *err
+	}
+	if n.phase.Load() == phaseStarting {
+		return errStarting
+	}
 	if offset := time.Duration(n.offset.Load()); offset.Abs() > n.cfg.ClockOffsetMax {
 		return fmt.Errorf("this node's clock is %v off the median of its peers', more than %v", offset, n.cfg.ClockOffsetMax)
 	}

@@ -17,8 +17,9 @@ type Status struct {
 	Reachable                   bool
 	// Reason is why it is not reachable.
 	Reason string
-	// RTT is the best round trip of the last pings, and Offset the peer's physical clock less ours; zero before the
-	// first.
+	// Measured says that a ping was answered. RTT is the best round trip of the last pings, and Offset the peer's
+	// physical clock less ours; zero before.
+	Measured    bool
 	RTT, Offset time.Duration
 	// Incarnation and Actor are the last heard of, since this process started.
 	Incarnation uint64
@@ -61,7 +62,7 @@ func (r *remote) status() Status {
 	if r.announced != nil {
 		s.RPCAddr, s.HTTPAddr, s.Incarnation = r.announced.rpcAddr, r.announced.httpAddr, r.announced.identity.incarnation
 	}
-	s.RTT, s.Offset = r.filter.best.rtt, r.filter.best.offset
+	s.Measured, s.RTT, s.Offset = r.filter.count > 0, r.filter.best.rtt, r.filter.best.offset
 	return s
 }
 
