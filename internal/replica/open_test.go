@@ -240,6 +240,21 @@ func TestReplicaServesUntilItIsClosed(t *testing.T) {
 	if err := r.Serving(); !errors.Is(err, off) {
 		t.Fatalf("got %v", err)
 	}
+	if _, handed, err := r.writeNow(put("k", "v")); !errors.Is(err, off) || handed {
+		t.Fatalf("a write while it does not serve: %v, handed %v", err, handed)
+	}
+	// Nor is a dot issued to a write that was let in before.
+	asked := 0
+	r.SetServing(func() error {
+		if asked++; asked > 1 {
+			return off
+		}
+		return nil
+	})
+	if _, handed, err := r.writeNow(put("k", "v")); !errors.Is(err, off) || handed {
+		t.Fatalf("a write that waited until it did not serve: %v, handed %v", err, handed)
+	}
+	r.mustStore(t, item("k", foreign(1, 1, "v")))
 	r.SetServing(func() error { return nil })
 	mustClose(t, r)
 	mustClose(t, r)

@@ -204,29 +204,25 @@ func (r *Replica) Clock() *causal.Clock { return r.clock }
 // Recovery says what opening the engine found.
 func (r *Replica) Recovery() storage.Recovery { return r.engine.Recovery() }
 
-// SetServing sets a further condition of Serving, such as that the node's clock is within bounds. It must not block.
+// SetServing sets a further condition of Serving, such as that the node's clock is within bounds. It must not block. Where
+// it fails no dot is issued, not even for a write that was let in before.
 func (r *Replica) SetServing(condition func() error) { r.gate.Store(&condition) }
 
-// Serving implements coordinator.Local: nil, or why this replica must not coordinate now.
+// Serving implements coordinator.Local: nil, or why this replica must not coordinate, and issues no dots, now.
 func (r *Replica) Serving() error {
-	if err := r.issuing(); err != nil {
-		return err
-	}
-	if gate := r.gate.Load(); gate != nil {
-		return (*gate)()
-	}
-	return nil
-}
-
-// issuing is nil, or why no dot may be issued.
-func (r *Replica) issuing() error {
 	if r.closing.Load() {
 		return ErrClosing
 	}
 	if err := r.broken.Load(); err != nil {
 		return *err
 	}
-	return r.engine.Err()
+	if err := r.engine.Err(); err != nil {
+		return err
+	}
+	if gate := r.gate.Load(); gate != nil {
+		return (*gate)()
+	}
+	return nil
 }
 
 // breakOff ends the issuing of dots: what became of one that was handed out is not known.

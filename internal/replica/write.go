@@ -14,11 +14,11 @@ import (
 // would be left with too many siblings, or too many bytes of them, with coordinator.ErrTooManySiblings; the others are written all the same.
 // The objects that decided gets belong to the caller; they share the values of ds.
 //
-// Errors of the whole before decided was called (effect none): context.DeadlineExceeded, coordinator.ErrOverloaded, ErrClosing, the
-// write that failed before, those of the clock's ceiling, storage.ErrTooLarge, storage.ErrReadOnly, storage.ErrClosed. After it any error is of unknown
-// effect, and the last that this replica wrote: it issues no more dots.
+// Errors of the whole before decided was called (effect none): context.DeadlineExceeded, coordinator.ErrOverloaded, what Serving
+// says (ErrClosing, the write that failed before), those of the clock's ceiling, storage.ErrTooLarge, storage.ErrReadOnly,
+// storage.ErrClosed. After it any error is of unknown effect, and the last that this replica wrote: it issues no more dots.
 func (r *Replica) Write(deadline time.Time, ds []coordinator.Decision, decided func([]coordinator.Decided), durable func(error)) {
-	err := r.issuing()
+	err := r.Serving()
 	size := sizeOf(ds)
 	if err == nil {
 		err = r.writing.take(size)
@@ -69,7 +69,7 @@ func (m *write) Decide(cur []storage.Current, w *storage.Writes) error {
 	if expired(m.deadline) {
 		return context.DeadlineExceeded
 	}
-	if err := m.r.issuing(); err != nil {
+	if err := m.r.Serving(); err != nil {
 		return err
 	}
 	for i := range cur {
