@@ -146,7 +146,11 @@ func TestAMessageInSmallestPiecesIsReadWhole(t *testing.T) {
 			var q PutRequest
 			return q.Decode(&e.Body)
 		}, nil)
-		go io.Copy(io.Discard, a)
+		if framing == Framed {
+			if _, err := io.ReadFull(a, make([]byte, preambleBytes)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		for _, c := range stream {
 			if _, err := a.Write([]byte{c}); err != nil {
 				t.Fatal(err)
@@ -190,16 +194,17 @@ func TestABatchIsWhatOneReadBrought(t *testing.T) {
 	}
 }
 
-// countingConn counts writes and can hold them back.
+// countingConn counts writes and can hold them back: it says on held that it has one, and waits for hold to be closed.
 type countingConn struct {
 	net.Conn
-	writes atomic.Int64
-	hold   chan struct{}
+	writes     atomic.Int64
+	hold, held chan struct{}
 }
 
 func (c *countingConn) Write(b []byte) (int, error) {
 	c.writes.Add(1)
 	if c.hold != nil {
+		c.held <- struct{}{}
 		<-c.hold
 	}
 	return c.Conn.Write(b)
@@ -337,13 +342,15 @@ func TestAnErrorOfOnMessageEndsTheLinkAfterWhatWasSent(t *testing.T) {
 func TestShutdownWritesWhatWasSentAndRefusesMore(t *testing.T) {
 	a, b := tcpPair(t)
 	hold := make(chan struct{})
-	l := NewLink(&countingConn{Conn: b, hold: hold}, LinkOptions{})
+	held := make(chan struct{}, 100)
+	l := NewLink(&countingConn{Conn: b, hold: hold, held: held}, LinkOptions{})
 	ended := start(t, l, ignore, nil)
 	for range 10 {
 		if err := sendBin(l, []byte("last")); err != nil {
 			t.Fatal(err)
 		}
 	}
+	waitFor(t, held)
 	down := make(chan struct{})
 	go func() {
 		defer close(down)

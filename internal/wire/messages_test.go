@@ -51,7 +51,7 @@ var messages = []struct {
 	{"put", &PutRequest{Key: []byte("k"), Value: []byte("v")}},
 	{"put with options", &PutRequest{Key: []byte("k"), Value: make([]byte, 300), Options: allOptions}},
 	{"put, not ordered", &PutRequest{Key: []byte("k"), Value: []byte{}, Options: Options{Ordered: ChoiceNo, W: 127}}},
-	{"delete", &DeleteRequest{Key: []byte("k"), Options: Options{W: LevelAll, R: 1, Context: []byte{}, Retried: true}}},
+	{"delete", &DeleteRequest{Key: []byte("k"), Options: Options{W: LevelAll, R: 1, Context: []byte("cc"), Retried: true}}},
 	{"write result", &WriteResult{Context: []byte("cc"), Receipt: aReceipt, Clock: 1 << 59}},
 	{"batch", &BatchRequest{Ops: []Op{
 		{Key: []byte("a"), Value: []byte("1")},

@@ -34,7 +34,7 @@ type Options struct {
 	Clock uint64
 	// Values asks a get for every sibling.
 	Values bool
-	// Context is the causal context of an earlier get; nil for none.
+	// Context is the causal context of an earlier get; nil for none, as which an empty one is sent and received.
 	Context []byte
 	// TTL is how long a put is visible, in whole milliseconds; zero is for ever.
 	TTL time.Duration
@@ -131,7 +131,7 @@ func (o *Options) encodeFields(w *Writer, m int) {
 		w.field(m, "values")
 		w.Bool(true)
 	}
-	if o.Context != nil {
+	if len(o.Context) > 0 {
 		w.field(m, "context")
 		w.Bin(o.Context)
 	}
@@ -177,8 +177,8 @@ func (o *Options) decodeField(r *Reader, name []byte, allowed option) bool {
 	case optionValues:
 		o.Values = r.Bool()
 	case optionContext:
-		if !r.TryNil() {
-			o.Context = r.Bytes()
+		if cc := r.bytesOrNil(); len(cc) > 0 {
+			o.Context = cc
 		}
 	case optionTTL:
 		o.TTL = r.millis()
