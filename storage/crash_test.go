@@ -317,7 +317,7 @@ func TestCrashUnderConcurrentWritersKeepsAcknowledgedWrites(t *testing.T) {
 // TestCrashWithoutSyncKeepsAPrefix loses power under the lax policies: what is left is what some prefix of the
 // operations had made, no batch in part, nothing older beside something newer.
 func TestCrashWithoutSyncKeepsAPrefix(t *testing.T) {
-	points := 120
+	points := 160
 	if testing.Short() {
 		points = 30
 	}
@@ -335,6 +335,11 @@ func TestCrashWithoutSyncKeepsAPrefix(t *testing.T) {
 			}
 			settleHintFiles(e)
 			states = append(states, maps.Clone(h.acked))
+		}
+		if point%2 == 1 {
+			// In the middle of a close, or of the roll that comes next.
+			fs.CrashAfter(point / 2 % 4)
+			e.Close()
 		}
 		after, err := Open(dataDir, crashOptions(fs.Crash(vfstest.Random(seed)), SyncNever))
 		if err != nil {

@@ -163,6 +163,9 @@ func TestDamageBelowTheSyncedMarkOfTheActiveSegmentIsNoTornTail(t *testing.T) {
 			wantValue(t, e, key(last), "?")
 			// What is written now goes to a new segment, and the damage is found again.
 			mustPut(t, e, "new", "value")
+			if _, en := placeOf(t, e, "new"); en.segment != 2 {
+				t.Errorf("written to segment %d", en.segment)
+			}
 			mustClose(t, e)
 			e = mustOpen(t, fs, Options{})
 			if d := e.Recovery().Damage; len(d) != 1 {

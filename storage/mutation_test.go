@@ -116,6 +116,62 @@ func TestDecisionsSeeWhatIsDecidedButNotYetDurable(t *testing.T) {
 	}
 }
 
+// TestDecisionsSeeTheYoungestOfSeveralPendingGroups has one group published while the next, which changes the same
+// key, is not.
+func TestDecisionsSeeTheYoungestOfSeveralPendingGroups(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{})
+	mustPut(t, e, "k", "0")
+	var gates [2]chan struct{}
+	struck := make(chan struct{}, 2)
+	for i := range gates {
+		gates[i] = make(chan struct{})
+		fs.Inject(vfstest.Fault{Ops: vfstest.OpSync, Path: segmentSuffix, Times: 1, Block: gates[i], Struck: struck})
+	}
+	submit := func(m *scripted) {
+		t.Helper()
+		if err := e.Submit(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := newScripted(put("k", "1"), "k"), newScripted(put("k", "22"), "k")
+	submit(first)
+	<-struck
+	submit(second)
+	peek := newScripted(func([]Current, *Writes) error { return nil }, "k") // has both groups looked at
+	seen := make(chan struct{})
+	peek.decided = func() { close(seen) }
+	submit(peek)
+	<-seen
+	close(gates[0])
+	if err := <-first.done; err != nil {
+		t.Fatal(err)
+	}
+	<-struck // the second group is being synced, and the decider may take the first one back
+	var value string
+	third := newScripted(func(cur []Current, w *Writes) error {
+		if !cur[0].HasValue {
+			return ErrNeedValues
+		}
+		value = string(cur[0].Value)
+		w.Put([]byte("k"), nil, []byte("3"))
+		return nil
+	}, "k")
+	decided := make(chan struct{})
+	third.decided = func() { close(decided) }
+	submit(third)
+	<-decided
+	close(gates[1])
+	for _, m := range []*scripted{second, peek, third} {
+		if err := <-m.done; err != nil {
+			t.Error(err)
+		}
+	}
+	if value != "22" {
+		t.Errorf("the third decision saw %q", value)
+	}
+}
+
 func TestMutationThatWritesNothingIsDoneWithoutASync(t *testing.T) {
 	fs := vfstest.New()
 	e := mustOpen(t, fs, Options{})

@@ -88,6 +88,19 @@ func TestNeverPolicySyncsOnlyAtRollAndClose(t *testing.T) {
 	wantValue(t, after, "d", "4")
 }
 
+// TestWhatIsServedAfterARestartIsDurable kills the process, not the system: what was never synced is there, is
+// served, and must not go away again when the power fails later.
+func TestWhatIsServedAfterARestartIsDurable(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{Sync: SyncNever})
+	mustPut(t, e, "k", "v")
+	killed := fs.Restart()
+	e = mustOpen(t, killed, Options{Sync: SyncNever})
+	wantValue(t, e, "k", "v")
+	e = mustOpen(t, killed.Crash(vfstest.Nothing()), Options{})
+	wantValue(t, e, "k", "v")
+}
+
 // TestWritersShareSyncs holds one sync back until all other writers have queued: they must go into one group.
 func TestWritersShareSyncs(t *testing.T) {
 	fs := vfstest.New()

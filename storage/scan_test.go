@@ -108,7 +108,7 @@ func TestScanNeverShowsHalfABatch(t *testing.T) {
 			default:
 			}
 			b.Reset()
-			for k := range 10 {
+			for k := range 3 * publishChunk {
 				b.Put([]byte(key(k)), fmt.Append(nil, i))
 			}
 			if err := e.Apply(&b); err != nil {

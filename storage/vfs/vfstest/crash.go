@@ -52,6 +52,37 @@ func (m *FS) Crash(keep Keep) *FS {
 	return after
 }
 
+// Restart returns the file system as it is found after the process was killed and the system lived on: all that was
+// written is there, and what was not synced can still be lost. Locks and faults are gone, the FS itself is left as it
+// was.
+func (m *FS) Restart() *FS {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	after := New()
+	nodes := map[*inode]*inode{nil: nil}
+	copyOf := func(n *inode) *inode {
+		if _, ok := nodes[n]; !ok {
+			nodes[n] = &inode{data: slices.Clone(n.data), durable: slices.Clone(n.durable), unsynced: slices.Clone(n.unsynced)}
+		}
+		return nodes[n]
+	}
+	for path, before := range m.dirs {
+		d := newDirectory()
+		for name, n := range before.now {
+			d.now[name] = copyOf(n)
+		}
+		for name, n := range before.durable {
+			d.durable[name] = copyOf(n)
+		}
+		for _, c := range before.unsynced {
+			c.file = copyOf(c.file)
+			d.unsynced = append(d.unsynced, c)
+		}
+		after.dirs[path] = d
+	}
+	return after
+}
+
 // prefix is how many of n ordered changes are kept.
 func (k Keep) prefix(n int) int {
 	switch {

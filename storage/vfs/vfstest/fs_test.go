@@ -43,6 +43,25 @@ func TestCrashForgetsWhatWasNotSynced(t *testing.T) {
 	wantContent(t, fs, "/d/synced", "!!rable") // the original goes on
 }
 
+func TestRestartKeepsWhatIsNotSyncedInDoubt(t *testing.T) {
+	fs := New()
+	f := create(t, fs, "/f", "old")
+	must(t, f.Sync())
+	must(t, fs.SyncDir("/"))
+	_, err := f.WriteAt([]byte("new"), 0)
+	must(t, err)
+	create(t, fs, "/g", "x")
+	after := fs.Restart()
+	wantContent(t, after, "/f", "new")
+	wantContent(t, after, "/g", "x")
+	wantContent(t, after.Crash(Nothing()), "/f", "old")
+	if _, err := after.Crash(Nothing()).Stat("/g"); err == nil {
+		t.Error("/g became durable by a restart")
+	}
+	must(t, f.Sync()) // the process that was killed has no hold on the new one
+	wantContent(t, after.Crash(Nothing()), "/f", "old")
+}
+
 // TestRandomCrashReachesEveryOutcome counts the outcomes of one crash with two unsynced writes of two sectors each.
 func TestRandomCrashReachesEveryOutcome(t *testing.T) {
 	fs := New()
