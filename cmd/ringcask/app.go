@@ -66,9 +66,13 @@ func newParser(a *app, c *cli) (*kong.Kong, error) {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.Vars{"version": version()},
 		kong.ExplicitGroups([]kong.Group{
-			{Key: "servers", Title: "Servers"}, {Key: "data", Title: "Data"}, {Key: "cluster", Title: "Cluster"}, {Key: "other", Title: "Other"},
+			{Key: "servers", Title: "Servers"}, {Key: "data", Title: "Data"},
+			{Key: "cluster", Title: "Cluster"}, {Key: "other", Title: "Other"},
 			{Key: "connection", Title: "Connection and output"},
-			{Key: "settings", Title: "Settings of the node", Description: "Each may also come from RINGCASK_<NAME> in the environment."},
+			{
+				Key: "settings", Title: "Settings of the node",
+				Description: "Each may also come from RINGCASK_<NAME> in the environment.",
+			},
 		}),
 	)
 }

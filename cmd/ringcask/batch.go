@@ -85,7 +85,8 @@ func readOps(in *input) ([]client.Op, error) {
 			return nil, fmt.Errorf("%s: %w; nothing was sent", in.name, err)
 		}
 		if before, twice := lines[string(op.Key)]; twice {
-			return nil, usagef("%s: lines %d and %d have the same key, %s; nothing was sent", in.name, before, r.Line(), printable(op.Key))
+			return nil, usagef("%s: lines %d and %d have the same key, %s; nothing was sent",
+				in.name, before, r.Line(), brief(op.Key))
 		}
 		lines[string(op.Key)] = r.Line()
 		ops = append(ops, client.Op{Delete: op.Type == records.Delete, Key: op.Key, Value: op.Value})
@@ -112,6 +113,6 @@ func (b *batchCommand) print(w *bufio.Writer, op client.Op, outcome *client.Batc
 	if outcome.Err != nil {
 		result = outcome.Err.Error()
 	}
-	_, err := fmt.Fprintf(w, "%s %s: %s\n", name, printable(op.Key), result)
+	_, err := fmt.Fprintf(w, "%s %s: %s\n", name, brief(op.Key), result)
 	return err
 }

@@ -291,6 +291,26 @@ func TestLoadReportsBadLinesByNumberAndKeepsTheOrderOfAKey(t *testing.T) {
 	}
 }
 
+func TestARecordThatTheNodesRefuseDoesNotTakeItsBatchAlong(t *testing.T) {
+	t.Parallel()
+	s := shell{t, singleNode(t)}
+	var lines []byte
+	for i := range 50 {
+		key := fmt.Append(nil, i)
+		if i == 20 || i == 33 {
+			key = bytes.Repeat([]byte("k"), 5000)
+		}
+		lines = records.AppendRecord(lines, append(key, byte(i)), []byte("v"))
+	}
+	got := s.run(string(lines), "load", "-", "--concurrency=1")
+	if got.code != exitCluster || !strings.HasPrefix(got.stdout, "wrote 48 records") || !strings.Contains(got.stderr, "line 21, key kkk") || !strings.Contains(got.stderr, "line 34, key kkk") {
+		t.Errorf("%+v", got)
+	}
+	if got := s.run(string(lines), "load", "-", "--w=2"); got.code != exitUsage || !strings.Contains(got.stderr, "--w 2 is more than the 1 replica") {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestAnInterruptedLoadPrintsItsSummary(t *testing.T) {
 	t.Parallel()
 	s := shell{t, singleNode(t)}
@@ -310,6 +330,9 @@ func TestAnInterruptedLoadPrintsItsSummary(t *testing.T) {
 
 func TestWithoutAQuorumCommandsExitWith3AndSayWhatWasNeeded(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("the node first waits for the peer that never comes")
+	}
 	s := shell{t, halfCluster(t)}
 	record := `{"key":"a","value":"1"}`
 	operation := `{"type":"put","key":"a","value":"1"}`

@@ -49,7 +49,7 @@ func (d *delCommand) Run(a *app) error {
 	for _, key := range keys {
 		w, err := c.Delete(a.ctx, key, &client.DeleteOptions{R: client.Level(d.R), W: client.Level(d.W), Context: cc})
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", printable(key), err))
+			errs = append(errs, fmt.Errorf("%s: %w", brief(key), err))
 			continue
 		}
 		if d.json() {

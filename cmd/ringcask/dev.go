@@ -28,9 +28,9 @@ type devCommand struct {
 }
 
 func (*devCommand) Help() string {
-	return `Starts node processes on loopback and stops them when it is stopped itself. A node that is killed stays dead, so that failures
-can be tried. DIR/dev.json lists the nodes with the command that starts each again; DIR/<node>/node.log is a node's log. The data
-stays when the nodes stop: started again on the same directory, they have all of it.
+	return `Starts node processes on loopback and stops them when it is stopped itself. A node that is killed stays dead, so
+that failures can be tried. DIR/dev.json lists the nodes with the command that starts each again; DIR/<node>/node.log is
+a node's log. The data stays when the nodes stop: started again on the same directory, they have all of it.
 
 Node i, from 0, has the ports base+10·i (HTTP), +1 (MessagePack-RPC) and +3 (peers). Settings apply to every node.
 
@@ -80,7 +80,9 @@ func (d *devCommand) plan(environ []string) ([]devcluster.Node, error) {
 	if err != nil {
 		return nil, &usageError{err}
 	}
-	drain := []settings.Given{{Name: "drain-timeout", Text: devDrainTimeout, Origin: settings.Origin{Kind: settings.FromFile, Where: "ringcask dev"}}}
+	drain := []settings.Given{{
+		Name: "drain-timeout", Text: devDrainTimeout, Origin: settings.Origin{Kind: settings.FromFile, Where: "ringcask dev"},
+	}}
 	resolved, err := settings.Resolve(drain, variables, d.flags.Given())
 	if err != nil {
 		return nil, &usageError{err}
@@ -101,7 +103,8 @@ func (d *devCommand) plan(environ []string) ([]devcluster.Node, error) {
 		return nil, err
 	}
 	if before != nil && len(before) != len(nodes) {
-		return nil, usagef("%s was made with %d nodes, not %d: use --nodes %d, or another --dir", d.Dir, len(before), len(nodes), len(before))
+		return nil, usagef("%s was made with %d nodes, not %d: use --nodes %d, or another --dir",
+			d.Dir, len(before), len(nodes), len(before))
 	}
 	return nodes, nil
 }

@@ -51,7 +51,8 @@ func (g *getCommand) Run(a *app) error {
 		return err
 	}
 	if v.Siblings > 1 {
-		fmt.Fprintf(a.stderr, "ringcask: %s has %s; this is the newest (--siblings prints all)\n", printable(key), plural(v.Siblings, "value", "values"))
+		fmt.Fprintf(a.stderr, "ringcask: %s has %s; this is the newest (--siblings prints all)\n",
+			brief(key), plural(v.Siblings, "value", "values"))
 	}
 	return a.printValue(v.Value)
 }
@@ -65,8 +66,8 @@ func (a *app) printValue(value []byte) error {
 	return err
 }
 
-// printJSON writes what the key holds as one object. A key without a value has a context all the same, for the put that is to
-// supersede what was deleted.
+// printJSON writes what the key holds as one object. A key without a value has a context all the same, for the put
+// that is to supersede what was deleted.
 func (g *getCommand) printJSON(a *app, key []byte, v *client.Value, found bool) error {
 	var o object
 	o.bytes("key", key)

@@ -23,7 +23,8 @@ func (in *input) Close() error {
 	return in.file.Close()
 }
 
-// openInput opens the file of that name, or standard input for "-". Reading it ends with the context's cause when that ends first.
+// openInput opens the file of that name, or standard input for "-". Reading it ends with the context's cause when
+// that ends first.
 func (a *app) openInput(name string) (*input, error) {
 	if name == "-" {
 		return &input{Reader: &interruptible{ctx: a.ctx, from: a.stdin}, size: -1, name: "standard input"}, nil

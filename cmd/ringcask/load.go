@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -55,8 +54,14 @@ func (l *loadCommand) Run(a *app) error {
 		return err
 	}
 	defer c.Close()
-	if _, err := c.Topology(a.ctx); err != nil {
-		return err // before anything is read: a cluster that cannot be reached should not look like so many failed records
+	// Before anything is read: a cluster that cannot be reached, or a level that it cannot meet, should not look like
+	// so many failed records.
+	topology, err := c.Topology(a.ctx)
+	if err != nil {
+		return err
+	}
+	if int(l.W) > topology.Replicas {
+		return usagef("--w %d is more than the %s that a key has", l.W, plural(topology.Replicas, "replica", "replicas"))
 	}
 	return l.load(a, c, in, lineBytesMax)
 }
@@ -131,7 +136,8 @@ func (l *loadCommand) print(a *app, s bulkload.Summary, messages *loadMessages, 
 	rate := float64(s.Written) / seconds
 	if l.json() {
 		var o object
-		o.add("written", s.Written).add("failed", s.Failed).add("bad_lines", s.BadLines).add("bytes", s.Bytes).add("lines", s.Lines)
+		o.add("written", s.Written).add("failed", s.Failed).add("bad_lines", s.BadLines)
+		o.add("bytes", s.Bytes).add("lines", s.Lines)
 		o.add("seconds", roundTo(seconds, 1000)).add("records_per_second", roundTo(rate, 10)).add("complete", stopped == nil)
 		return o.writeTo(a.stdout)
 	}
@@ -142,33 +148,12 @@ func (l *loadCommand) print(a *app, s bulkload.Summary, messages *loadMessages, 
 	}
 	_, err := fmt.Fprintf(a.stdout, "wrote %s (%s) in %.1f s: %s records/s, %s/s; %s failed, %s%s\n",
 		plural(int(s.Written), "record", "records"), bytesize.Approximate(float64(s.Bytes)), seconds, thousands(int64(rate)),
-		bytesize.Approximate(float64(s.Bytes)/seconds), thousands(s.Failed), plural(int(s.BadLines), "bad line", "bad lines"), note)
+		bytesize.Approximate(float64(s.Bytes)/seconds), thousands(s.Failed),
+		plural(int(s.BadLines), "bad line", "bad lines"), note)
 	return err
 }
 
 // roundTo rounds v to a multiple of 1/parts.
 func roundTo(v float64, parts int64) float64 {
 	return float64(int64(v*float64(parts)+0.5)) / float64(parts)
-}
-
-// batchStore writes batches through a client.
-type batchStore struct {
-	client  *client.Client
-	options client.BatchOptions
-}
-
-// WriteBatch implements bulkload.Store.
-func (s *batchStore) WriteBatch(ctx context.Context, batch []records.Record) []error {
-	ops := make([]client.Op, len(batch))
-	for i, r := range batch {
-		ops[i] = client.Op{Key: r.Key, Value: r.Value}
-	}
-	errs := make([]error, len(batch))
-	results, err := s.client.Batch(ctx, ops, &s.options)
-	for i := range errs {
-		if errs[i] = err; err == nil {
-			errs[i] = results[i].Err
-		}
-	}
-	return errs
 }

@@ -10,8 +10,8 @@ import (
 // messagesMax is how many bad lines and failed records people are shown each.
 const messagesMax = 20
 
-// loadMessages tells of the lines and records that were not loaded: people the first of them, on standard error; programs all of them, on
-// standard output. The loader calls it from one goroutine at a time.
+// loadMessages tells of the lines and records that were not loaded: people the first of them, on standard error;
+// programs all of them, on standard output. The loader calls it from one goroutine at a time.
 type loadMessages struct {
 	json           bool
 	stdout, stderr io.Writer
@@ -39,7 +39,7 @@ func (m *loadMessages) failed(line int, key []byte, err error) {
 		var o object
 		_ = o.add("line", line).bytes("key", key).add("error", describe(err)).writeTo(m.stdout)
 	case m.failures <= messagesMax:
-		fmt.Fprintf(m.stderr, "ringcask: line %d, key %s: %v\n", line, printable(key), err)
+		fmt.Fprintf(m.stderr, "ringcask: line %d, key %s: %v\n", line, brief(key), err)
 	}
 }
 

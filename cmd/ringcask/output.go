@@ -67,13 +67,23 @@ func (o *object) writeTo(w io.Writer) error {
 	return err
 }
 
-// printable shows bytes on a terminal: as they are, but for what would move the cursor or is not UTF-8, which is escaped as in Go.
+// printable shows bytes on a terminal: as they are, but for what would move the cursor or is not UTF-8, which is
+// escaped as in Go.
 func printable(b []byte) string {
 	if utf8.Valid(b) && !strings.ContainsFunc(string(b), unicode.IsControl) {
 		return string(b)
 	}
 	quoted := fmt.Sprintf("%q", b)
 	return quoted[1 : len(quoted)-1]
+}
+
+// brief is printable, cut to what fits into a message.
+func brief(b []byte) string {
+	const runesMax = 100
+	if runes := []rune(printable(b)); len(runes) > runesMax {
+		return string(runes[:runesMax]) + "…"
+	}
+	return printable(b)
 }
 
 // buffered runs print with a buffer before w and flushes it.

@@ -34,7 +34,8 @@ func (p *progress) start() {
 	if !p.terminal {
 		return
 	}
-	p.container = mpb.New(mpb.WithOutput(p.errors), mpb.WithWidth(40), mpb.WithRefreshRate(150*time.Millisecond), mpb.WithAutoRefresh())
+	p.container = mpb.New(mpb.WithOutput(p.errors), mpb.WithWidth(40),
+		mpb.WithRefreshRate(150*time.Millisecond), mpb.WithAutoRefresh())
 	text := mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return p.text() }))
 	if p.total < 0 {
 		p.bar = p.container.New(0, mpb.NopStyle(), text)
@@ -49,7 +50,8 @@ func (p *progress) start() {
 func (p *progress) text() string {
 	n, bytes := p.counts()
 	seconds := time.Since(p.started).Seconds()
-	return fmt.Sprintf(" %s records, %s/s, %s/s", thousands(n), thousands(int64(float64(n)/seconds)), bytesize.Approximate(float64(bytes)/seconds))
+	return fmt.Sprintf(" %s records, %s/s, %s/s",
+		thousands(n), thousands(int64(float64(n)/seconds)), bytesize.Approximate(float64(bytes)/seconds))
 }
 
 // read wraps a reader whose bytes move the bar.

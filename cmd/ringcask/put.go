@@ -90,10 +90,12 @@ type receipt struct {
 // writtenObject tells of a write that is done.
 func writtenObject(key []byte, w *client.Receipt) *object {
 	var o object
-	return o.bytes("key", key).add("context", contextText(w.Context)).add("receipt", receipt{w.Replicas, dotText(w.Actor, w.Time), w.Retried})
+	o.bytes("key", key).add("context", contextText(w.Context))
+	return o.add("receipt", receipt{w.Replicas, dotText(w.Actor, w.Time), w.Retried})
 }
 
-// dotText writes a dot as the nodes do in logs and HTTP: the actor, the milliseconds and the logic of the hybrid timestamp.
+// dotText writes a dot as the nodes do in logs and HTTP: the actor, the milliseconds and the logic of the hybrid
+// timestamp.
 func dotText(actor, timestamp uint64) string {
 	return fmt.Sprintf("%012x@%s+%d", actor, written(timestamp).Format("2006-01-02T15:04:05.000Z"), timestamp&0xffff)
 }

@@ -74,7 +74,8 @@ func (r *ringCommand) printTable(a *app, t *client.Topology) error {
 		o.add("r", t.R).add("w", t.W).add("members", counts)
 		return o.writeTo(a.stdout)
 	}
-	fmt.Fprintf(a.stdout, "table %s, version %d: %d partitions, N=%d, R=%d, W=%d\n", t.Fingerprint, t.Version, t.Partitions, t.Replicas, t.R, t.W)
+	fmt.Fprintf(a.stdout, "table %s, version %d: %d partitions, N=%d, R=%d, W=%d\n",
+		t.Fingerprint, t.Version, t.Partitions, t.Replicas, t.R, t.W)
 	table := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(table, "MEMBER\tZONE\tPRIMARIES\tREPLICAS\tHTTP\tRPC\tPEERS")
 	for _, m := range counts {
@@ -99,15 +100,16 @@ func (r *ringCommand) printKey(a *app, t *client.Topology, key []byte) error {
 		return o.writeTo(a.stdout)
 	}
 	_, err := fmt.Fprintf(a.stdout, "key %s is in partition %d of %d\nreplicas, primary first: %s\n",
-		printable(key), partition, t.Partitions, strings.Join(replicas, ", "))
+		brief(key), partition, t.Partitions, strings.Join(replicas, ", "))
 	if err == nil && len(fallbacks) > 0 {
 		_, err = fmt.Fprintf(a.stdout, "then, in this order: %s\n", strings.Join(fallbacks, ", "))
 	}
 	return err
 }
 
-// fallbacksOf are the members that stand in for a replica that is away, in order. A topology has the replicas only: the whole list
-// comes from planning the same table again. It is nil if that gives another one, as it may for a cluster that has grown.
+// fallbacksOf are the members that stand in for a replica that is away, in order. A topology has the replicas only:
+// the whole list comes from planning the same table again. It is nil if that gives another one, as it may for a
+// cluster that has grown.
 func fallbacksOf(t *client.Topology, partition ring.PartitionID) []string {
 	members := make([]ring.Member, len(t.Members))
 	for i, m := range t.Members {

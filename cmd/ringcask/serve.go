@@ -103,8 +103,8 @@ func serve(ctx context.Context, cfg node.Config, logger *slog.Logger) error {
 // errParentGone is why a node drains whose owner died.
 var errParentGone = errors.New("the process that started this node is gone")
 
-// watchParent calls cancel once fd, the read end of a pipe that the parent holds open, reads end of file. The file that it
-// returns must be closed when that is no longer of interest.
+// watchParent calls cancel once fd, the read end of a pipe that the parent holds open, reads end of file. The file
+// that it returns must be closed when that is no longer of interest.
 func watchParent(fd int, cancel context.CancelCauseFunc) (*os.File, error) {
 	// Only a descriptor in non-blocking mode lets Close interrupt the read.
 	if err := syscall.SetNonblock(fd, true); err != nil {

@@ -133,8 +133,9 @@ func printStatus(w io.Writer, answers []answer) error {
 			}
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%v\t%s\t%s\t%s\t%s\t%s\t%+.1f ms\t%d/%d\n", s.Node, answer.addr, s.State,
-			time.Since(s.StartedAt).Round(time.Second), thousands(s.Storage.Keys), bytesize.Approximate(float64(s.Storage.DiskBytes)),
-			thousands(s.Requests.Total), thousands(s.Requests.InFlight), thousands(s.Requests.Refused), s.ClockOffsetMillis, reached, len(s.Members))
+			time.Since(s.StartedAt).Round(time.Second), thousands(s.Storage.Keys),
+			bytesize.Approximate(float64(s.Storage.DiskBytes)), thousands(s.Requests.Total), thousands(s.Requests.InFlight),
+			thousands(s.Requests.Refused), s.ClockOffsetMillis, reached, len(s.Members))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -1,11 +1,11 @@
-// Package bulkload writes a stream of records as fast as a store takes them: batched, several batches at once, in bounded
-// memory.
+// Package bulkload writes a stream of records as fast as a store takes them: batched, several batches at once, in
+// bounded memory.
 //
 // # Order
 //
-// Each key belongs to one worker, chosen by a hash of the key. A worker sends one batch at a time and a batch has no key
-// twice, so of two records with the same key the later one is sent after the earlier one was answered: the last one in
-// the file wins. Records with different keys are written in any order.
+// Each key belongs to one worker, chosen by a hash of the key. A worker sends one batch at a time and a batch has no
+// key twice, so of two records with the same key the later one is sent after the earlier one was answered: the last
+// one in the file wins. Records with different keys are written in any order.
 //
 //	              ┌ pending batch ─▶ queue of 1 ─▶ worker 0 ─▶ Store.WriteBatch
 //	records ─▶ hash(key)

@@ -13,8 +13,8 @@ import (
 
 // Store takes batches of records. It is used from several goroutines at once.
 type Store interface {
-	// WriteBatch writes records, whose keys are all different, and returns an error or nil for each. The context is never cancelled by
-	// an interruption: a batch that was sent should be answered.
+	// WriteBatch writes records, whose keys are all different, and returns an error or nil for each. The context is
+	// never cancelled by an interruption: a batch that was sent should be answered.
 	WriteBatch(ctx context.Context, batch []records.Record) []error
 }
 
@@ -28,13 +28,15 @@ type Source interface {
 
 // Options are the settings of a load. A zero is the default.
 type Options struct {
-	// BatchLen and BatchBytes bound the records of a batch (defaults 100 and 1 MiB of keys and values); a record that is larger goes alone.
+	// BatchLen and BatchBytes bound the records of a batch (defaults 100 and 1 MiB of keys and values); a record that
+	// is larger goes alone.
 	BatchLen, BatchBytes int
 	// Concurrency is how many batches are under way at once (default 16).
 	Concurrency int
 	// Strict stops at the first bad line or failed write.
 	Strict bool
-	// BadLine is told of each bad line, Failed of each record that was not written, from one goroutine at a time. Nil tells nobody.
+	// BadLine is told of each bad line, Failed of each record that was not written, from one goroutine at a time. Nil
+	// tells nobody.
 	BadLine func(*records.LineError)
 	Failed  func(line int, key []byte, err error)
 }
@@ -52,7 +54,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Summary is what became of a load. Records that were read and, because the load was stopped, never sent are in no count.
+// Summary is what became of a load. Records that were read and, because the load was stopped, never sent are in no
+// count.
 type Summary struct {
 	// Written and Failed count records, BadLines lines that were none.
 	Written, Failed, BadLines int64

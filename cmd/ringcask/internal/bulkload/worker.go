@@ -14,7 +14,8 @@ type batch struct {
 	bytes   int
 }
 
-// worker owns the keys of one hash class. Its pending batch belongs to the goroutine that reads, its queue's batches to run.
+// worker owns the keys of one hash class. Its pending batch belongs to the goroutine that reads, its queue's batches
+// to run.
 type worker struct {
 	loader  *Loader
 	stop    context.CancelCauseFunc

@@ -5,6 +5,6 @@
 // command takes a file; hidden flags and commands are left out. A script is only as fresh as the binary that wrote it,
 // so shells should run `ringcask completion SHELL` when they start.
 //
-// The libraries for this (jotaen/kong-completion on posener/complete) run the binary at every Tab, and print instructions
-// rather than a script to source.
+// The libraries for this (jotaen/kong-completion on posener/complete) run the binary at every Tab, and print
+// instructions rather than a script to source.
 package completion

@@ -30,7 +30,8 @@ func bash(name string, commands []command) string {
 			}
 			switch {
 			case len(f.values) > 0:
-				fmt.Fprintf(&b, "        %s) COMPREPLY=($(compgen -W %s -- \"$cur\")); return ;;\n", patterns, quote(strings.Join(f.values, " ")))
+				fmt.Fprintf(&b, "        %s) COMPREPLY=($(compgen -W %s -- \"$cur\")); return ;;\n",
+					patterns, quote(strings.Join(f.values, " ")))
 			case f.takesValue && !f.files:
 				fmt.Fprintf(&b, "        %s) compopt +o default; return ;;\n", patterns)
 			case f.files:
@@ -38,7 +39,8 @@ func bash(name string, commands []command) string {
 			}
 		}
 		b.WriteString("        esac\n")
-		fmt.Fprintf(&b, "        case $cur in -*) COMPREPLY=($(compgen -W %s -- \"$cur\")); return ;; esac\n", quote(strings.Join(flags, " ")))
+		fmt.Fprintf(&b, "        case $cur in -*) COMPREPLY=($(compgen -W %s -- \"$cur\")); return ;; esac\n",
+			quote(strings.Join(flags, " ")))
 		switch {
 		case len(c.values) > 0:
 			fmt.Fprintf(&b, "        COMPREPLY=($(compgen -W %s -- \"$cur\"))\n", quote(strings.Join(c.values, " ")))
@@ -47,7 +49,8 @@ func bash(name string, commands []command) string {
 		}
 		b.WriteString("        ;;\n")
 	}
-	fmt.Fprintf(&b, "    *) COMPREPLY=($(compgen -W %s -- \"$cur\")) ;;\n", quote(strings.Join(append(names, "--help", "--version"), " ")))
+	fmt.Fprintf(&b, "    *) COMPREPLY=($(compgen -W %s -- \"$cur\")) ;;\n",
+		quote(strings.Join(append(names, "--help", "--version"), " ")))
 	fmt.Fprintf(&b, "    esac\n}\ncomplete -o default -F _%s %s\n", name, name)
 	return b.String()
 }
@@ -62,7 +65,13 @@ func zsh(name string, commands []command) string {
 	for _, c := range commands {
 		fmt.Fprintf(&b, "        %s\n", quote(c.name+":"+zshText.Replace(c.help)))
 	}
-	b.WriteString("    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        return\n    fi\n    case $words[2] in\n")
+	b.WriteString(`    )
+    if (( CURRENT == 2 )); then
+        _describe command commands
+        return
+    fi
+    case $words[2] in
+`)
 	for _, c := range commands {
 		fmt.Fprintf(&b, "    %s) _arguments -s", c.name)
 		for _, f := range c.flags {

@@ -2,16 +2,17 @@
 //
 // # Layout
 //
-// Node i, from 0, is called n<i+1> and has ten ports from BasePort + 10·i: +0 HTTP, +1 MessagePack-RPC, +2 kept for RESP,
-// +3 peers, +4 kept for gossip. Its data directory is DIR/n<i+1>, which also has its log, node.log. DIR/dev.json is the
-// manifest: what was started, so that scripts find the nodes, and the command that starts each again by hand.
+// Node i, from 0, is called n<i+1> and has ten ports from BasePort + 10·i: +0 HTTP, +1 MessagePack-RPC, +2 kept for
+// RESP, +3 peers, +4 kept for gossip. Its data directory is DIR/n<i+1>, which also has its log, node.log.
+// DIR/dev.json is the manifest: what was started, so that scripts find the nodes, and the command that starts each
+// again by hand.
 //
 // # Life
 //
 //	Plan ─▶ CheckPorts ─▶ Start ─▶ WaitReady ─▶ WriteManifest ─▶ … ─▶ Stop
 //
-// A node that ends is reported and never started again: the point of a development cluster is to try failures. Stop asks
-// with SIGTERM, and after StopGrace ends with SIGKILL what has not gone.
+// A node that ends is reported and never started again: the point of a development cluster is to try failures. Stop
+// asks with SIGTERM, and after StopGrace ends with SIGKILL what has not gone.
 //
 // # No orphans
 //

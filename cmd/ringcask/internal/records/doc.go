@@ -15,8 +15,8 @@
 //
 // # Strictness
 //
-// Bytes must come back as they were, so the decoder refuses what encoding/json repairs in silence: strings that are not
-// UTF-8, halves of surrogate pairs, members that it does not know or that come twice, names in another case. A line is bounded in length; a
-// longer one is skipped without being held in memory. A bad line is a *LineError with its number, after which reading
-// can go on.
+// Bytes must come back as they were, so the decoder refuses what encoding/json repairs in silence: strings that are
+// not UTF-8, halves of surrogate pairs, members that it does not know or that come twice, names in another case. A
+// line is bounded in length; a longer one is skipped without being held in memory. A bad line is a *LineError with
+// its number, after which reading can go on.
 package records

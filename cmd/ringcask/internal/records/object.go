@@ -155,7 +155,8 @@ func (c *cursor) escape() error {
 	return nil
 }
 
-// unicodeEscape decodes what follows \u: four hexadecimal digits and, for the first half of a surrogate pair, the second half.
+// unicodeEscape decodes what follows \u: four hexadecimal digits and, for the first half of a surrogate pair, the
+// second half.
 func (c *cursor) unicodeEscape() error {
 	r, ok := c.hex4()
 	if !ok {

@@ -9,7 +9,8 @@ import (
 	"io"
 )
 
-// LineBytesMax is the greatest length of a line unless the reader is told otherwise: more than a value of 16 MiB takes in base64.
+// LineBytesMax is the greatest length of a line unless the reader is told otherwise: more than a value of 16 MiB
+// takes in base64.
 const LineBytesMax = 32 << 20
 
 // LineError is a line that could not be used. Reading may go on after it.

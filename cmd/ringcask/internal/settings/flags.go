@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Flags is a set of settings as a struct for the command line parser, made from the table so that no flag can be forgotten.
+// Flags is a set of settings as a struct for the command line parser, made from the table so that no flag can be
+// forgotten.
 type Flags struct {
 	settings []Setting
 	// target points to a struct with a *bool for each switch and a *string for each other setting; nil is not given.
@@ -55,7 +56,8 @@ func (f *Flags) Given() []Given {
 	for i, s := range f.settings {
 		field := f.target.Elem().Field(i)
 		if !field.IsNil() {
-			given = append(given, Given{Name: s.Name, Text: fmt.Sprint(field.Elem().Interface()), Origin: Origin{FromFlag, s.Flag()}})
+			text := fmt.Sprint(field.Elem().Interface())
+			given = append(given, Given{Name: s.Name, Text: text, Origin: Origin{FromFlag, s.Flag()}})
 		}
 	}
 	return given

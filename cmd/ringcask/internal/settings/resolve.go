@@ -92,8 +92,8 @@ func Environment(environ []string, others ...string) ([]Given, error) {
 	return given, nil
 }
 
-// Arguments returns the flags that make a node run with the resolved settings whose names keep lets through, whatever its
-// file and environment say. Settings that no source gave are left out.
+// Arguments returns the flags that make a node run with the resolved settings whose names keep lets through, whatever
+// its file and environment say. Settings that no source gave are left out.
 func (r *Resolved) Arguments(keep func(Setting) bool) []string {
 	var args []string
 	for _, s := range Table() {

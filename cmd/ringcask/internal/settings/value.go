@@ -11,7 +11,8 @@ import (
 	"github.com/ringcask/ringcask/node"
 )
 
-// errEmpty refuses settings that are named and given nothing: an unset variable in a script must not pass for the default.
+// errEmpty refuses settings that are named and given nothing: an unset variable in a script must not pass for the
+// default.
 var errEmpty = errors.New("has no value")
 
 // Set reads text as the setting's kind of value and stores it in c.
