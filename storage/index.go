@@ -106,10 +106,7 @@ const publishChunk = 64
 // publish makes changes visible, those of one mutation all at once, and notes in each what stood before.
 func (x *index) publish(changes []change) {
 	for len(changes) > 0 {
-		n := min(publishChunk, len(changes))
-		for !changes[n-1].last {
-			n++
-		}
+		n := chunkOf(changes)
 		x.mu.Lock()
 		x.shared = nil
 		for i := range changes[:n] {
@@ -118,6 +115,15 @@ func (x *index) publish(changes []change) {
 		x.mu.Unlock()
 		changes = changes[n:]
 	}
+}
+
+// chunkOf is how many changes go together: whole mutations, and no more than it takes to come to publishChunk.
+func chunkOf(changes []change) int {
+	n := min(publishChunk, len(changes))
+	for !changes[n-1].last {
+		n++
+	}
+	return n
 }
 
 func (x *index) setLocked(c *change) {

@@ -65,31 +65,34 @@ func (m *FS) Crashed() bool {
 	return m.crashed
 }
 
-// begin records an operation and returns the error that it is to fail with.
+// begin records an operation and returns the error that it is to fail with. One that is held back is recorded when it is let go.
 func (m *FS) begin(e Event) error {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.crashed {
-		m.mu.Unlock()
 		return ErrCrashed
 	}
 	if e.Op&OpChange != 0 {
 		if m.changes == m.crashAfter {
 			m.crashed = true
 			m.events = append(m.events, e)
-			m.mu.Unlock()
 			return ErrCrashed
 		}
 		m.changes++
 	}
-	f := m.strikingLocked(e)
-	if f == nil || f.Err == nil {
-		m.events = append(m.events, e)
+	if f := m.strikingLocked(e); f != nil {
+		m.mu.Unlock()
+		err := f.strike(e)
+		m.mu.Lock()
+		if err != nil {
+			return err
+		}
+		if m.crashed {
+			return ErrCrashed
+		}
 	}
-	m.mu.Unlock()
-	if f == nil {
-		return nil
-	}
-	return f.strike(e)
+	m.events = append(m.events, e)
+	return nil
 }
 
 func (m *FS) strikingLocked(e Event) *Fault {
