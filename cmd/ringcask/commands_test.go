@@ -350,9 +350,13 @@ func TestWithoutAQuorumCommandsExitWith3AndSayWhatWasNeeded(t *testing.T) {
 		{operation, []string{"batch", "-"}, "1 of 1 operation failed"},
 		{"", []string{"status"}, "1 of 2 nodes did not answer"},
 	} {
-		if got := s.run(tc.stdin, tc.args...); got.code != exitCluster || !strings.Contains(got.stderr, tc.want) {
-			t.Errorf("%q: %+v, want %s", tc.args, got, tc.want)
-		}
+		t.Run(tc.args[0], func(t *testing.T) {
+			t.Parallel()
+			got := shell{t, s.addr}.run(tc.stdin, tc.args...)
+			if got.code != exitCluster || !strings.Contains(got.stderr, tc.want) {
+				t.Errorf("%+v, want %s", got, tc.want)
+			}
+		})
 	}
 	got := s.run("", "put", "a", "1", "-o", "json")
 	var failure struct {
@@ -374,11 +378,15 @@ func TestWithoutAQuorumCommandsExitWith3AndSayWhatWasNeeded(t *testing.T) {
 
 func TestANodeThatIsNotThereIsAClusterError(t *testing.T) {
 	t.Parallel()
-	s := shell{t, freeAddr(t)}
+	addr := freeAddr(t)
 	for _, args := range [][]string{{"get", "a"}, {"put", "a", "1"}, {"scan"}, {"load", "-"}, {"dump"}, {"status"}, {"ring"}} {
-		if got := s.run("", args...); got.code != exitCluster || !strings.Contains(got.stderr, "connection refused") || got.stdout != "" {
-			t.Errorf("%q: %+v", args, got)
-		}
+		t.Run(args[0], func(t *testing.T) {
+			t.Parallel()
+			got := shell{t, addr}.run("", args...)
+			if got.code != exitCluster || !strings.Contains(got.stderr, "connection refused") || got.stdout != "" {
+				t.Errorf("%+v", got)
+			}
+		})
 	}
 }
 
