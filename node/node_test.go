@@ -176,6 +176,16 @@ func TestARefusedNodeCoordinatesNothingMore(t *testing.T) {
 	}
 	tr.nodes = tr.nodes[1:]
 	tr.end()
+	n, err := Open(tr.cfgs[0], Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := n.replica.Incarnation(); got != 1 {
+		t.Errorf("incarnation %d: it will be let in if it is only started often enough", got)
+	}
+	if err := errors.Join(n.ports.close(), n.close()); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestANodeWhoseClockIsFarOffNeverCoordinates(t *testing.T) {

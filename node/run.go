@@ -106,6 +106,9 @@ func (n *Node) obeyRefusal(ctx context.Context, stop context.CancelCauseFunc) {
 	case <-n.refused:
 		err := *n.verdict.Load()
 		n.log.Error("stopping", "error", err)
+		if err := n.replica.Disown(); err != nil {
+			n.log.Error("cannot disown the data directory", "dir", n.cfg.Dir, "error", err)
+		}
 		stop(err)
 	case <-ctx.Done():
 	}

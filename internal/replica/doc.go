@@ -32,6 +32,8 @@
 //	                                                    │ unclean: the next open draws a new actor                     │
 //	                                                    └──────────────────────────────────────────────────────────────┘
 //
+// A run that a peer refuses as a copy or an old state (Disown) gives its incarnation back and ends unclean.
+//
 // A key of which the engine cannot read the record is unknown, never absent: it takes no write, no join, and its
 // reads say so.
 //

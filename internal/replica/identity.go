@@ -17,7 +17,7 @@ type BootID [16]byte
 type identity struct {
 	// clean is the mark of a clean shutdown: the actor has forgotten nothing.
 	clean       bool
-	incarnation uint64
+	incarnation uint64 // zero: no run that counts
 	actor       causal.Actor
 	boot        BootID
 	cluster     cluster
@@ -109,7 +109,7 @@ func decodeIdentity(data []byte) (*identity, error) {
 	for n := binary.BigEndian.Uint32(r.take(4)); n > 0 && !r.bad; n-- {
 		id.cluster.members = append(id.cluster.members, ring.Member{ID: ring.NodeID(r.name()), Zone: r.name()})
 	}
-	if r.bad || len(r.rest) > 0 || !id.actor.Valid() || id.incarnation == 0 {
+	if r.bad || len(r.rest) > 0 || !id.actor.Valid() {
 		return nil, damaged("its fields make no sense")
 	}
 	return id, nil

@@ -315,6 +315,46 @@ func TestNoDotIsIssuedOnceAWriteFailedAfterItWasHandedOut(t *testing.T) {
 	}
 }
 
+// A disk rolled back must not be let in by its peers merely because it was started often enough.
+func TestDisownedRunCountsForNothing(t *testing.T) {
+	disk := vfstest.New()
+	for _, runs := range []uint64{0, 3} {
+		for range runs {
+			mustClose(t, mustOpen(t, options(t, disk)))
+		}
+		last := causal.Actor(0)
+		for range 3 {
+			r := mustOpen(t, options(t, disk))
+			if r.Incarnation() != runs+1 || r.Actor() == last {
+				t.Fatalf("incarnation %d after %d runs, actor %v after %v", r.Incarnation(), runs, r.Actor(), last)
+			}
+			last = r.Actor()
+			if err := r.Disown(); err != nil {
+				t.Fatal(err)
+			}
+			if _, handed, err := r.writeNow(put("k", "v")); !errors.Is(err, ErrDisowned) || handed {
+				t.Fatalf("write: %v, handed %v", err, handed)
+			}
+			disk = disk.Crash(vfstest.Nothing()) // it need not be closed for that
+			_ = r.Close(context.Background())
+			mustCloseDisowned(t, disk)
+		}
+	}
+}
+
+// mustCloseDisowned runs a replica on disk that is disowned and closed.
+func mustCloseDisowned(t *testing.T, disk *vfstest.FS) {
+	t.Helper()
+	r := mustOpen(t, options(t, disk))
+	if err := r.Disown(); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, r)
+	if err := r.Disown(); !errors.Is(err, ErrClosing) {
+		t.Fatalf("disowned after it was closed: %v", err)
+	}
+}
+
 func TestIdentityIsDurableBeforeTheFirstWriteOfARun(t *testing.T) {
 	disk := vfstest.New()
 	mustClose(t, mustOpen(t, options(t, disk)))

@@ -17,8 +17,12 @@ import (
 // A meta of causal must fit into the engine's.
 const _ uint = storage.MetaBytesMax - causal.MetaBytesMax
 
-// ErrClosing: the replica is being closed and takes no more writes (effect: none).
-var ErrClosing = errors.New("replica: closing")
+var (
+	// ErrClosing: the replica is being closed and takes no more writes (effect: none).
+	ErrClosing = errors.New("replica: closing")
+	// ErrDisowned: Disown was called, and no more dots are issued (effect: none).
+	ErrDisowned = errors.New("replica: the data directory is a copy or an old state")
+)
 
 // Replica is a node's own copy of its share. See the package comment.
 type Replica struct {
@@ -28,11 +32,13 @@ type Replica struct {
 	engine *storage.Engine
 	clock  *causal.Clock
 
-	// broken is why no more dots are issued, once a write failed after it was handed out.
+	// broken is why no more dots are issued, once a write failed after it was handed out, or the directory was disowned.
 	broken atomic.Pointer[error]
 	// gate is the node's own reason not to coordinate: see SetServing.
 	gate    atomic.Pointer[func() error]
 	closing atomic.Bool
+	// marking is held while the identity file is replaced for the last time in a run: as disowned, or as clean.
+	marking sync.Mutex
 	// unreadable counts the answers that said "unknown".
 	unreadable atomic.Int64
 
@@ -179,6 +185,8 @@ func (r *Replica) finish() error {
 	if err = errors.Join(err, r.clock.Settle()); err != nil {
 		return err
 	}
+	r.marking.Lock()
+	defer r.marking.Unlock()
 	if damage := r.engine.Stats().Damage; readOnly != nil || r.broken.Load() != nil || damage > 0 {
 		r.opts.Logger.Warn("replica closed without the mark of a clean shutdown: the next open draws a new actor",
 			"dir", r.dir.path, "read_only", readOnly, "damage", damage)
@@ -189,10 +197,25 @@ func (r *Replica) finish() error {
 	return r.dir.saveIdentity(&clean)
 }
 
+// Disown is for a data directory that a peer knows to be a copy or an old state. No dot is issued any more, and this run is
+// not counted: the next one has the same incarnation and is refused as this one was, however often it is tried, and has a new actor.
+// It returns when that is durable. Errors: the file system's; ErrClosing after Close was called.
+func (r *Replica) Disown() error {
+	r.stopIssuing(ErrDisowned)
+	r.marking.Lock()
+	defer r.marking.Unlock()
+	if r.closing.Load() {
+		return ErrClosing
+	}
+	before := r.id
+	before.incarnation--
+	return r.dir.saveIdentity(&before)
+}
+
 // Actor implements coordinator.Local: the actor of this run.
 func (r *Replica) Actor() causal.Actor { return r.id.actor }
 
-// Incarnation is greater by one than that of the last run in this data directory, and 1 in a new one.
+// Incarnation is greater by one than that of the last run in this data directory that was not disowned, and 1 in a new one.
 func (r *Replica) Incarnation() uint64 { return r.id.incarnation }
 
 // BootID tells this run from all others.
@@ -228,8 +251,12 @@ func (r *Replica) Serving() error {
 // breakOff ends the issuing of dots: what became of one that was handed out is not known.
 func (r *Replica) breakOff(cause error) {
 	err := fmt.Errorf("replica: an earlier write failed, and the node must be restarted before it coordinates again: %w", cause)
+	r.stopIssuing(err)
+}
+
+func (r *Replica) stopIssuing(err error) {
 	if r.broken.CompareAndSwap(nil, &err) {
-		r.opts.Logger.Error("replica issues no more dots", "dir", r.dir.path, "cause", cause)
+		r.opts.Logger.Error("replica issues no more dots", "dir", r.dir.path, "cause", err)
 	}
 }
 
