@@ -13,6 +13,10 @@ const (
 	writeBytesMax = 256 << 10
 )
 
+// Senders do not write themselves, even where nothing else is to be written and the connection would take it at once. That was
+// measured over loopback, both ends in one process on two cores: round trips of one caller took as long (30 µs against 28 µs), those of 64
+// callers on one link a third longer, because fewer messages share a write, and 64 links with a caller each cost the same CPU time.
+
 // Send appends one message, which build writes, to the outgoing buffer. It never waits for the network: build runs at once,
 // under the link's lock, and must not call the link. That the message will be written, let alone arrive, is not known when Send returns.
 // Errors: ErrSendFull and ErrTooLarge (the message was not sent), or why the link has ended.

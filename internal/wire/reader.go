@@ -100,6 +100,9 @@ func (r *Reader) integer() (v uint64, neg bool) {
 	case c <= codePosFixedIntHigh:
 		r.off++
 		return uint64(c), false
+	case c == codeUint64 && len(r.msg)-r.off >= 9:
+		r.off += 9
+		return binary.BigEndian.Uint64(r.msg[r.off-8:]), false
 	case c >= codeNegFixedIntLow:
 		r.off++
 		return uint64(int64(int8(c))), true
@@ -188,11 +191,36 @@ func (r *Reader) Float() float64 {
 
 // Bytes decodes a byte string or a string as a slice of the message: not nil even when it is empty, unless there is an error.
 func (r *Reader) Bytes() []byte {
+	if b, ok := r.shortBytes(); ok {
+		return b
+	}
 	if k := r.Kind(); k != KindBin && k != KindStr {
 		r.failKind("a byte string")
 		return nil
 	}
 	return r.take(r.length())
+}
+
+// shortBytes is Bytes for the two forms that names, keys and small values have, and for nothing else.
+func (r *Reader) shortBytes() ([]byte, bool) {
+	if r.err != nil || len(r.msg)-r.off < 2 {
+		return nil, false
+	}
+	c, from, n := r.msg[r.off], r.off+1, 0
+	switch {
+	case c >= codeFixedStrLow && c <= codeFixedStrHigh:
+		n = int(c & 0x1f)
+	case c == codeBin8:
+		n = int(r.msg[from])
+		from++
+	default:
+		return nil, false
+	}
+	if n > len(r.msg)-from {
+		return nil, false
+	}
+	r.off = from + n
+	return r.msg[from:r.off:r.off], true
 }
 
 // StrBytes decodes a string as a slice of the message.

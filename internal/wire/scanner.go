@@ -68,6 +68,11 @@ func (s *Scanner) Scan(b []byte) (n int, done bool, err error) {
 			step := min(s.skip, len(b)-n)
 			s.skip -= step
 			n += step
+		} else if h := headers[b[n]]; s.partialN == 0 && h.lengthBytes == 0 && h.kind != KindNone {
+			n++
+			if err = s.begin(h.kind, 1, uint64(h.fixed)); err != nil {
+				return n, false, err
+			}
 		} else if n, err = s.header(b, n); err != nil {
 			return n, false, err
 		}

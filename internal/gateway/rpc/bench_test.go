@@ -42,27 +42,31 @@ func BenchmarkPort(b *testing.B) {
 	store := &trivialStore{causal.Object{
 		Vector: causal.Vector{dot}, Siblings: []causal.Sibling{{Dot: dot, Value: make([]byte, 128)}},
 	}}
-	for _, callers := range []int{1, 64} {
+	for _, load := range []struct{ clients, callers int }{{1, 1}, {1, 64}, {64, 64}} {
 		p := startPort(b, func(o *Options) {
 			o.Store, o.Admission = store, gateway.NewAdmission(8192, 1<<28, time.Second)
 		})
-		c, err := client.New(client.Options{Addrs: []string{p.addr}, Direct: true})
-		if err != nil {
-			b.Fatal(err)
+		clients := make([]*client.Client, load.clients)
+		for i := range clients {
+			c, err := client.New(client.Options{Addrs: []string{p.addr}, Direct: true, ConnectionsPerNode: 1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { c.Close() })
+			clients[i] = c
 		}
-		b.Cleanup(func() { c.Close() })
 		key, value := []byte("debian/bookworm/golang-go"), make([]byte, 128)
-		for name, call := range map[string]func() error{
-			"get": func() error { _, err := c.Get(context.Background(), key, nil); return err },
-			"put": func() error { _, err := c.Put(context.Background(), key, value, nil); return err },
+		for name, call := range map[string]func(c *client.Client) error{
+			"get": func(c *client.Client) error { _, err := c.Get(context.Background(), key, nil); return err },
+			"put": func(c *client.Client) error { _, err := c.Put(context.Background(), key, value, nil); return err },
 		} {
-			b.Run(fmt.Sprintf("%s/callers=%d", name, callers), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/clients=%d/callers=%d", name, load.clients, load.callers), func(b *testing.B) {
 				b.ReportAllocs()
 				var wg sync.WaitGroup
-				for range callers {
+				for i := range load.callers {
 					wg.Go(func() {
-						for range b.N / callers {
-							if err := call(); err != nil {
+						for range b.N / load.callers {
+							if err := call(clients[i%load.clients]); err != nil {
 								b.Error(err)
 								return
 							}

@@ -20,6 +20,6 @@
 //
 // # Concurrency
 //
-// A connection has a reader and a writer (wire.Link); each admitted request has a goroutine of its own. Handing requests to a
-// pool of waiting goroutines instead was measured: see docs/decisions of the client port in the options' comment.
+// A connection has a reader and a writer (wire.Link); each admitted request has a goroutine of its own, so that a slow one holds up
+// none behind it. Serve owns them all and waits for them.
 package rpc
