@@ -115,11 +115,3 @@ func checkScan(t testing.TB, what, jsonLines string, want map[string]string) {
 		t.Fatalf("%s: %d records, want %d", what, n, len(want))
 	}
 }
-
-func lines(rs []record) string {
-	var b strings.Builder
-	for _, r := range rs {
-		b.WriteString(r.line)
-	}
-	return b.String()
-}
