@@ -37,6 +37,8 @@ type call struct {
 	c        *Client
 	q        *request
 	deadline time.Time
+	// patience is how long the first attempt waits.
+	patience time.Duration
 	attempts int
 	tried    []*node
 	rounds   int
@@ -57,9 +59,14 @@ func (c *Client) do(ctx context.Context, q *request) error {
 	if timeout <= 0 {
 		timeout = c.opts.Timeout
 	}
-	x.deadline = time.Now().Add(timeout)
+	now := time.Now()
+	x.deadline = now.Add(timeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(x.deadline) {
 		x.deadline = d
+	}
+	x.patience = cmp.Or(c.opts.AttemptTimeout, max(x.deadline.Sub(now)/4, attemptTimeoutMin))
+	if q.key == nil {
+		x.patience *= 2
 	}
 	for {
 		f, err := x.attempt(ctx)
@@ -162,7 +169,7 @@ func (x *call) wait(left time.Duration) time.Duration {
 	if !mayRepeat || x.attempts > x.c.opts.RetriesMax {
 		return left
 	}
-	return min(left, x.c.opts.AttemptTimeout<<min(x.attempts-1, 16))
+	return min(left, x.patience<<min(x.attempts-1, 16))
 }
 
 // failure is the fault that an error of the connection, or of the waiting, stands for.

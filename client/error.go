@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ringcask/ringcask/internal/wire"
@@ -53,7 +54,7 @@ type Error struct {
 	// Effect is the gravest of all attempts; EffectNone for a read.
 	Effect  Effect
 	Message string
-	// Node is the address of the node that the message is from, or that could not be talked to.
+	// Node is the address of the node that the message is from, or that could not be talked to; empty for one key of many.
 	Node string
 	// Need and Got are the replicas that were needed and that answered, with CodeQuorumNotMet.
 	Need, Got int
@@ -66,19 +67,21 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	text := fmt.Sprintf("%s: %s: %s", e.Op, e.Code, e.Message)
+	var about []string
 	if e.Node != "" {
-		text += " (node " + e.Node
-	} else {
-		text += " (no node"
+		about = append(about, "node "+e.Node)
 	}
 	if e.Effect != EffectNone {
-		text += ", effect: " + e.Effect.String()
+		about = append(about, "effect: "+e.Effect.String())
 	}
 	if e.Attempts > 1 {
-		text += fmt.Sprintf(", %d attempts", e.Attempts)
+		about = append(about, fmt.Sprintf("%d attempts", e.Attempts))
 	}
-	return text + ")"
+	text := fmt.Sprintf("%s: %s: %s", e.Op, e.Code, e.Message)
+	if len(about) > 0 {
+		text += " (" + strings.Join(about, ", ") + ")"
+	}
+	return text
 }
 
 func (e *Error) Unwrap() error { return e.Err }

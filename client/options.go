@@ -22,8 +22,8 @@ type Options struct {
 	ConnectionsPerNode int
 	// Timeout is the time limit of a call whose context has no earlier deadline. Zero is 5 s.
 	Timeout time.Duration
-	// AttemptTimeout is how long the first attempt of a call that may be retried waits for its node; each further one
-	// waits twice as long. Zero is a quarter of Timeout.
+	// AttemptTimeout is how long the first attempt of a call that may be retried waits for its node, twice as long for batches,
+	// multi-gets and ranges; each further one waits twice as long as the last. Zero is a quarter of the call's time, but not less than 100 ms.
 	AttemptTimeout time.Duration
 	// DialTimeout bounds making a connection. Zero is 1 s.
 	DialTimeout time.Duration
@@ -48,6 +48,8 @@ type Options struct {
 const (
 	// topologyPauseMin is the least time between two readings of the topology.
 	topologyPauseMin = time.Second
+	// attemptTimeoutMin is the least that AttemptTimeout is by itself.
+	attemptTimeoutMin = 100 * time.Millisecond
 	// sendBytesMax bounds what waits to be written to a connection, and so what a node that reads nothing can pile up.
 	sendBytesMax = 128 << 20
 )
@@ -56,7 +58,6 @@ func (o Options) withDefaults() Options {
 	o.Addrs = slices.Clone(o.Addrs)
 	orDefault(&o.ConnectionsPerNode, 2)
 	orDefault(&o.Timeout, 5*time.Second)
-	orDefault(&o.AttemptTimeout, o.Timeout/4)
 	orDefault(&o.DialTimeout, time.Second)
 	orDefault(&o.RetriesMax, 4)
 	orDefault(&o.TopologyInterval, 30*time.Second)
@@ -91,7 +92,7 @@ func (o *Options) validate() error {
 		}
 	}
 	if min(o.ConnectionsPerNode, o.MessageBytesMax, o.BatchOpsMax, o.BatchBytesMax) < 1 ||
-		min(o.Timeout, o.AttemptTimeout, o.DialTimeout, o.TopologyInterval) < 1 {
+		min(o.Timeout, o.DialTimeout, o.TopologyInterval) < 1 || o.AttemptTimeout < 0 {
 		return errors.New("client: limits and timeouts must be positive")
 	}
 	return nil

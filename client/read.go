@@ -120,7 +120,7 @@ func (c *Client) GetMany(ctx context.Context, keys [][]byte, o *GetOptions) ([]G
 		}
 		var answer wire.MultiGetResult
 		err := c.do(ctx, &request{
-			method: wire.MethodMultiGet, safe: safeRead, timeout: time.Until(deadline), options: &params.Options, params: params.Encode,
+			method: wire.MethodMultiGet, safe: safeRead, timeout: max(time.Until(deadline), 1), options: &params.Options, params: params.Encode,
 			result: func(r *wire.Reader) (uint64, error) {
 				err := answer.Decode(r)
 				return answer.Clock, checkCount(err, len(answer.Results), len(todo))

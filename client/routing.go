@@ -205,9 +205,6 @@ func (c *Client) askTopology(n *node) (*wire.Topology, error) {
 	if err := t.Decode(&e.Body); err != nil {
 		return nil, err
 	}
-	if t.Partitions == 0 {
-		return nil, &wire.DecodeError{Reason: "topology without partitions"}
-	}
 	return t, nil
 }
 

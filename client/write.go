@@ -187,7 +187,7 @@ func (c *Client) batchRound(
 	}
 	var answer wire.BatchResult
 	err := c.do(ctx, &request{
-		method: wire.MethodBatch, safe: safe, timeout: time.Until(deadline), retried: retried,
+		method: wire.MethodBatch, safe: safe, timeout: max(time.Until(deadline), 1), retried: retried,
 		options: &params.Options, params: params.Encode,
 		result: func(r *wire.Reader) (uint64, error) {
 			err := answer.Decode(r)

@@ -18,6 +18,8 @@ func fuzzMessage(f *testing.F, kind message) {
 			f.Add(encoded(m.msg))
 		}
 	}
+	f.Add([]byte{0x80})
+	f.Add([]byte{0x90})
 	f.Add([]byte{0x91, 0xdf, 0xff, 0xff, 0xff, 0xff})
 	f.Add(bytes.Repeat([]byte{0x91}, 100))
 	f.Fuzz(func(t *testing.T, b []byte) {

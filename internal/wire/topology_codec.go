@@ -81,6 +81,9 @@ func (t *Topology) decodeTable(r *Reader) {
 }
 
 func (t *Topology) check(r *Reader) {
+	if t.Partitions == 0 {
+		r.fail("no partitions")
+	}
 	if len(t.Table) != t.Partitions {
 		r.fail("table of %d rows for %d partitions", len(t.Table), t.Partitions)
 	}
