@@ -69,6 +69,15 @@ type request struct {
 	body   wire.Reader
 	// arrived is when it was read: its time limit runs from here.
 	arrived time.Time
+	// held is what admission counts for it.
+	held int64
+}
+
+// run serves the request and lets go of what it holds.
+func (q *request) run() {
+	q.serve()
+	q.ses.srv.opts.Admission.Release(q.held)
+	q.ses.end()
 }
 
 // serve carries out the request and answers it.

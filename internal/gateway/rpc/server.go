@@ -34,12 +34,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	// Requests under way outlive ctx by the time for draining.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	sessions := sessionSet{open: make(map[*session]struct{})}
+	sessions := sessionSet{open: make(map[*session]struct{}), workers: newWorkers()}
 	err := s.accept(ctx, life, ln, &sessions)
 	_ = ln.Close() // closed already if ctx is done
 	sessions.drain(s.opts.DrainTimeout)
 	end()
 	sessions.running.Wait()
+	sessions.workers.close()
 	return err
 }
 
@@ -64,7 +65,7 @@ func (s *Server) accept(ctx, life context.Context, ln net.Listener, sessions *se
 			continue
 		}
 		pause.reset()
-		ses := newSession(s, nc)
+		ses := newSession(s, sessions.workers, nc)
 		if !sessions.add(ses, s.opts.ConnectionsMax) {
 			_ = nc.Close() // it was never used
 			if !full {
@@ -84,6 +85,7 @@ func (s *Server) accept(ctx, life context.Context, ln net.Listener, sessions *se
 // sessionSet is the open sessions.
 type sessionSet struct {
 	running sync.WaitGroup
+	workers *workers
 	mu      sync.Mutex
 	open    map[*session]struct{}
 }

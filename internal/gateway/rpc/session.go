@@ -23,8 +23,9 @@ var errProtocol = errors.New("not a MessagePack-RPC request")
 
 // session is one connection.
 type session struct {
-	srv  *Server
-	link *wire.Link
+	srv     *Server
+	workers *workers
+	link    *wire.Link
 	// ctx ends with the connection: nobody waits for the answers any more.
 	ctx context.Context
 
@@ -35,9 +36,10 @@ type session struct {
 	idle chan struct{}
 }
 
-func newSession(s *Server, nc net.Conn) *session {
+func newSession(s *Server, w *workers, nc net.Conn) *session {
 	return &session{
-		srv: s,
+		srv:     s,
+		workers: w,
 		link: wire.NewLink(nc, wire.LinkOptions{
 			Framing:         wire.Bare,
 			MessageBytesMax: s.opts.MessageBytesMax,
@@ -89,12 +91,7 @@ func (s *session) onMessage(msg []byte) error {
 		s.srv.opts.Admission.Release(bytes)
 		return s.fail(e.ID, draining)
 	}
-	q := request{ses: s, id: e.ID, method: m, body: e.Body, arrived: time.Now()}
-	go func() {
-		q.serve()
-		s.srv.opts.Admission.Release(bytes)
-		s.end()
-	}()
+	s.workers.run(request{ses: s, id: e.ID, method: m, body: e.Body, arrived: time.Now(), held: bytes})
 	return nil
 }
 
