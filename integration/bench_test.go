@@ -33,10 +33,13 @@ type session interface {
 	get(ctx context.Context, key []byte) error
 }
 
-type rpcSession struct{ c *client.Client }
+type rpcSession struct {
+	c       *client.Client
+	ordered bool
+}
 
 func (s rpcSession) put(ctx context.Context, key, value []byte) error {
-	_, err := s.c.Put(ctx, key, value, nil)
+	_, err := s.c.Put(ctx, key, value, &client.PutOptions{Ordered: s.ordered})
 	return err
 }
 
@@ -85,20 +88,24 @@ func BenchmarkCluster(b *testing.B) {
 	c := startCluster(b, clusterOptions{})
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	defer transport.CloseIdleConnections()
-	faces := map[string]func(i int) session{
-		"rpc": func() func(int) session { s := rpcSession{c.routed()}; return func(int) session { return s } }(),
-		"http": func(i int) session {
-			return httpSession{&http.Client{Transport: transport}, "http://" + c.nodes[i%3].http}
-		},
-	}
-	fill(b, faces["rpc"](0))
+	rpc := rpcSession{c: c.routed()}
+	fill(b, rpc)
 	for _, clients := range []int{1, 64} {
-		for _, op := range []string{"put", "get"} {
-			for _, face := range []string{"rpc", "http"} {
-				b.Run(fmt.Sprintf("%s/%s/clients=%d", face, op, clients), func(b *testing.B) {
-					c.measure(b, clients, op, faces[face])
-				})
-			}
+		for _, row := range []struct {
+			name, op string
+			open     func(i int) session
+		}{
+			{"rpc/put", "put", func(int) session { return rpc }},
+			{"rpc/put-ordered", "put", func(int) session { return rpcSession{rpc.c, true} }},
+			{"http/put", "put", func(i int) session {
+				return httpSession{&http.Client{Transport: transport}, "http://" + c.nodes[i%3].http}
+			}},
+			{"rpc/get", "get", func(int) session { return rpc }},
+			{"http/get", "get", func(i int) session {
+				return httpSession{&http.Client{Transport: transport}, "http://" + c.nodes[i%3].http}
+			}},
+		} {
+			b.Run(fmt.Sprintf("%s/clients=%d", row.name, clients), func(b *testing.B) { c.measure(b, clients, row.op, row.open) })
 		}
 	}
 }
