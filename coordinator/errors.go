@@ -212,6 +212,9 @@ func elsewhere(err error) bool {
 	return false
 }
 
+// errOmitted is a key of a read whose values there was no room for.
+var errOmitted = tooLarge("the values of the keys before it fill the answer: ask for fewer keys at once")
+
 var (
 	// errNotMember: a table names a node that the peers do not know.
 	errNotMember = errors.New("node is not a member")

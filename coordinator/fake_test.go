@@ -108,6 +108,7 @@ type fakeNode struct {
 	siblings   int
 	onStore    func(from ring.NodeID, items []Item) error
 	scans      func(ScanRequest) *ScanPage // answers scans from peers, where it is set
+	readMax    int                         // bytes of values that one read answers with; zero is no bound
 	pageMax    int                         // items in a scan page, whatever was asked for; zero is as asked
 }
 
@@ -232,12 +233,18 @@ func (n *fakeNode) read(keys [][]byte, want ReadWant) []ReadItem {
 	defer n.mu.Unlock()
 	n.calls[map[ReadWant]string{WantValues: "values", WantHeads: "heads"}[want]]++
 	items := make([]ReadItem, len(keys))
+	size := 0
 	for i, k := range keys {
+		if n.readMax > 0 && size >= n.readMax {
+			items[i].State = ReadOmitted
+			continue
+		}
 		o := n.dur[string(k)]
 		if want == WantHeads {
 			o = o.Heads()
 		}
 		items[i].Object = o
+		size += o.ValueBytes()
 		if n.quar[string(k)] {
 			items[i] = ReadItem{State: ReadUnknown}
 		}

@@ -56,8 +56,9 @@ type Options struct {
 	// BatchOpsMax and BatchBytesMax bound the keys of a write and their bytes with the values. Zero is 10,000 and 32
 	// MiB.
 	BatchOpsMax, BatchBytesMax int
-	// ReadKeysMax bounds the keys of a read. Zero is 10,000.
-	ReadKeysMax int
+	// ReadKeysMax bounds the keys of a read. Zero is 10,000. ReadBytesMax bounds the values of its results, but for the
+	// last. Zero is 32 MiB.
+	ReadKeysMax, ReadBytesMax int
 
 	// RangeItemsMax and RangeBytesMax bound a page of a range, and are its size where the request says nothing. Zero
 	// is 1,000 and 4 MiB. One item is always allowed to pass the bytes.
@@ -124,6 +125,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.BatchOpsMax, 10_000)
 	orDefault(&o.BatchBytesMax, 32<<20)
 	orDefault(&o.ReadKeysMax, 10_000)
+	orDefault(&o.ReadBytesMax, 32<<20)
 	orDefault(&o.RangeItemsMax, 1000)
 	orDefault(&o.RangeBytesMax, 4<<20)
 	orDefault(&o.RangePassedMax, 10_000)
@@ -163,6 +165,7 @@ func (o *Options) validate() error {
 	}{
 		{"KeyBytesMax", o.KeyBytesMax}, {"ValueBytesMax", o.ValueBytesMax}, {"ContextEntriesMax", o.ContextEntriesMax},
 		{"BatchOpsMax", o.BatchOpsMax}, {"BatchBytesMax", o.BatchBytesMax}, {"ReadKeysMax", o.ReadKeysMax},
+		{"ReadBytesMax", o.ReadBytesMax},
 		{"RangeItemsMax", o.RangeItemsMax}, {"RangeBytesMax", o.RangeBytesMax}, {"RangePassedMax", o.RangePassedMax},
 		{"RangeRoundsMax", o.RangeRoundsMax}, {"ScanItemsMax", o.ScanItemsMax}, {"ScanBytesMax", o.ScanBytesMax},
 		{"ScanRecordsMax", o.ScanRecordsMax}, {"ScanBufferBytesMax", o.ScanBufferBytesMax},

@@ -13,11 +13,12 @@ import (
 )
 
 // Range returns one page of the keys in order, each as the join of what R replicas hold. No key that was there during
-// the whole range is missed by going from page to page, and none comes twice. Keys that R replicas disagree about go
-// to background repair. The page shares memory with the replicas' answers and must not be changed.
+// the whole range is missed by going from page to page, and none comes twice. Keys that R replicas disagree about are
+// read again as Read does it: so where 2R > N ranges and reads together never go back; elsewhere they go to background
+// repair. The page shares memory with the replicas' answers and must not be changed.
 //
-// A page may be short, even empty, and have More: it also ends at RangePassedMax and RangeRoundsMax, and where after
-// some keys the deadline passes or too few replicas are left.
+// A page may be short, even empty, and have More: it also ends at RangePassedMax and RangeRoundsMax, before a key that
+// cannot be read again, and where after some keys the deadline passes or too few replicas are left.
 //
 // Errors: *RequestError; *RangeError; context.DeadlineExceeded when the deadline had passed at the start; the cause of
 // ctx.
@@ -61,9 +62,13 @@ type rangeOp struct {
 	rounds          int
 	// passedAny: some key was handed out; cut: the page ends after the last one, for some partition is not answered
 	// for beyond.
-	passedAny, cut     bool
-	divergent, unknown [][]byte
-	unresolved         []int // indexes in page of the keys in unknown
+	passedAny, cut bool
+	divergent      [][]byte // for background repair
+	// again are the keys that are to be read once more, for some replica cannot vouch for them or, where mode repairs, they
+	// differ; places are their indexes in the page.
+	again  [][]byte
+	places []int
+	mode   readMode
 
 	mu       sync.Mutex
 	arrivals []rangeArrival
@@ -84,6 +89,9 @@ func newRangeOp(c *Coordinator, table *rangeTable, req *RangeRequest, need int, 
 	}
 	if req.BytesMax > 0 {
 		op.bytesMax = min(op.bytesMax, req.BytesMax)
+	}
+	if op.mode = readPlain; 2*need > table.table.N() {
+		op.mode = readRepair
 	}
 	op.join = rangeJoin{reverse: req.Reverse, start: req.Start, end: req.End}
 	op.targets = make([]target, len(table.nodes))
@@ -169,8 +177,8 @@ func (op *rangeOp) leftOut() []Cause {
 // enough.
 func (op *rangeOp) ask() bool {
 	asked := false
-	for i := 0; i < len(op.join.streams); i++ {
-		s := op.join.streams[i]
+	var own *rangeStream
+	for _, s := range op.join.streams {
 		if !s.short() || s.asked {
 			continue
 		}
@@ -179,7 +187,14 @@ func (op *rangeOp) ask() bool {
 		}
 		asked = true
 		s.asked = true
+		if own == nil && op.targets[s.target].id == op.c.opt.Self {
+			own = s // last: it may scan before the call returns, and the others are to be under way by then
+			continue
+		}
 		op.scan(s)
+	}
+	if own != nil {
+		op.scan(own)
 	}
 	if asked {
 		op.rounds++
@@ -296,9 +311,7 @@ func (op *rangeOp) take(k rangeKey) {
 		return
 	}
 	if k.unknown {
-		op.unresolved = append(op.unresolved, len(op.page.Items))
-		op.unknown = append(op.unknown, k.key)
-		op.add(RangeItem{Key: k.key})
+		op.readAgain(RangeItem{Key: k.key})
 		return
 	}
 	object := k.objects[0].Object
@@ -307,7 +320,13 @@ func (op *rangeOp) take(k rangeKey) {
 		same = same && sameSiblings(o.Object, object)
 		object = causal.Join(object, o.Object)
 	}
-	if !same {
+	switch {
+	case same:
+	case op.mode == readRepair:
+		// Even where it shows nothing: a stale replica may show what was deleted.
+		op.readAgain(RangeItem{Key: k.key, Object: object})
+		return
+	default:
 		op.divergent = append(op.divergent, k.key)
 	}
 	if w, ok := object.Winner(); !ok || !w.Visible(op.c.opt.Now()) {
@@ -319,30 +338,41 @@ func (op *rangeOp) take(k rangeKey) {
 
 func (op *rangeOp) add(item RangeItem) {
 	op.page.Items = append(op.page.Items, item)
-	op.bytes += len(item.Key)
-	for i := range item.Object.Siblings {
-		op.bytes += len(item.Object.Siblings[i].Value)
-	}
+	op.bytes += len(item.Key) + item.Object.ValueBytes()
 }
 
-// resolve reads, from R replicas that can vouch for them, the keys that some replica could not.
+// readAgain adds a key of which it stands only after another read what it shows.
+func (op *rangeOp) readAgain(item RangeItem) {
+	op.places = append(op.places, len(op.page.Items))
+	op.again = append(op.again, item.Key)
+	op.add(item)
+}
+
+// resolve reads once more, from R replicas that can vouch for them, the keys that some replica could not vouch for or
+// that differ. The page is cut before the first that cannot be read.
 func (op *rangeOp) resolve(ctx context.Context) error {
-	if len(op.unknown) == 0 {
+	if len(op.again) == 0 {
 		return nil
 	}
-	table := op.plan.table.table
-	read := op.c.newReadOp(table, op.unknown, op.need, readPlain, op.deadline)
+	read := op.c.newReadOp(op.plan.table.table, op.again, op.need, op.mode, op.deadline)
 	read.run(ctx)
-	for i, r := range read.results() {
-		if r.Err == nil {
-			op.page.Items[op.unresolved[i]].Object = r.Object
+	results := op.c.bounded(read.results())
+	for i := range results {
+		item := &op.page.Items[op.places[i]]
+		if results[i].Err == nil {
+			if item.Object = results[i].Object; op.req.KeysOnly {
+				item.Object = item.Object.Heads()
+			}
 			continue
 		}
-		p := table.Partition(op.unknown[i])
-		if !op.req.Partial {
-			return &RangeError{Partitions: []ring.PartitionID{p}, Need: op.need, Got: gotOf(r.Err), Causes: causesOf(r.Err)}
+		if err := op.unresolved(op.again[i], results[i].Err); err != nil {
+			if op.places[i] == 0 {
+				return err
+			}
+			op.cutBefore(op.places[i])
+			break
 		}
-		op.plan.missing[p] = true
+		item.Object = causal.Object{}
 	}
 	now := op.c.opt.Now()
 	op.page.Items = slices.DeleteFunc(op.page.Items, func(item RangeItem) bool {
@@ -352,8 +382,33 @@ func (op *rangeOp) resolve(ctx context.Context) error {
 	return nil
 }
 
+// unresolved is the error of a range with a key that could not be read again. It is nil where the key's partition may be
+// missing.
+func (op *rangeOp) unresolved(key []byte, err error) error {
+	p := op.plan.table.table.Partition(key)
+	switch {
+	case errors.Is(err, errOmitted):
+		return err
+	case op.req.Partial:
+		op.plan.missing[p] = true
+		return nil
+	}
+	return &RangeError{Partitions: []ring.PartitionID{p}, Need: op.need, Got: gotOf(err), Causes: causesOf(err)}
+}
+
+// cutBefore ends the page before one of its items.
+func (op *rangeOp) cutBefore(place int) {
+	key := op.page.Items[place].Key
+	op.page.Items = op.page.Items[:place]
+	op.page.More, op.page.Resume = true, key
+	if op.req.Reverse {
+		op.page.Resume = justBeyond(key)
+	}
+}
+
 func (op *rangeOp) finish() *RangePage {
 	switch {
+	case op.page.More: // resolve has cut it
 	case op.cut:
 		op.page.More, op.page.Resume = true, op.join.position()
 	case !op.join.done():

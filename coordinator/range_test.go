@@ -324,7 +324,7 @@ func TestAKeyThatAReplicaHasLostIsReadFromOthers(t *testing.T) {
 
 func TestKeysThatReplicasDisagreeAboutAreRepairedInTheBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(newFakeTable(3, 3, 8), 3, nil)
+		c := newCluster(newFakeTable(5, 5, 8), 5, func(o *Options) { o.R = 2 })
 		c.fill(10)
 		c.nodes[0].set("k004", obj("b2=new/a1"))
 		ctx, stop := context.WithCancel(context.Background())
@@ -348,6 +348,51 @@ func TestKeysThatReplicasDisagreeAboutAreRepairedInTheBackground(t *testing.T) {
 		}
 		c.wait.Wait()
 	})
+}
+
+func TestWhatAQuorumRangeShowedNoLaterOneTakesBack(t *testing.T) {
+	for _, held := range []string{"b2=new/a1", "b2=†/a1"} {
+		for _, keysOnly := range []bool{false, true} {
+			bubble(t, nil, func(t *testing.T, c *cluster) {
+				c.fill(10)
+				c.nodes[0].set("k004", obj(held)) // a write that reached one replica
+				first, _, _, err := c.nodes[0].pages(RangeRequest{KeysOnly: keysOnly})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if keysOnly && slices.ContainsFunc(first, func(i RangeItem) bool { return i.Object.ValueBytes() > 0 }) {
+					t.Errorf("a range of keys only has values: %v", text(first))
+				}
+				c.nodes[0].cause(func(w *trouble) { w.down = true })
+				for _, n := range c.nodes[1:] {
+					again, _, _, err := n.pages(RangeRequest{KeysOnly: keysOnly})
+					if err != nil || !slices.Equal(text(again), text(first)) {
+						t.Errorf("%s: first %v, then %v, %v", held, text(first), text(again), err)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestARangeIsCutBeforeAKeyThatCannotBeRepaired(t *testing.T) {
+	for _, reverse := range []bool{false, true} {
+		bubble(t, nil, func(t *testing.T, c *cluster) {
+			want := c.fill(10)
+			c.nodes[0].set("k004", obj("b2=new/a1"))
+			for _, n := range c.nodes[1:] {
+				n.onStore = func(ring.NodeID, []Item) error { return errors.New("disk full") }
+			}
+			items, _, _, err := c.nodes[0].pages(RangeRequest{Reverse: reverse})
+			var e *RangeError
+			if want := want[:4]; !reverse && (!errors.As(err, &e) || !slices.Equal(text(items), want)) {
+				t.Errorf("%v, %v", text(items), err)
+			}
+			if reverse && (!errors.As(err, &e) || len(items) != 5 || string(items[4].Key) != "k005") {
+				t.Errorf("in reverse: %v, %v", text(items), err)
+			}
+		})
+	}
 }
 
 // A range shows, key by key, the join of R replicas, whatever they diverge in, wherever pages end.

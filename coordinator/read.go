@@ -15,8 +15,9 @@ import (
 // of req.Keys; their objects share memory with the replicas' answers and must not be changed. The keys belong to the
 // coordinator from now on.
 //
-// Errors of the request: *RequestError. Of a key: *QuorumError; context.DeadlineExceeded when the deadline had passed
-// at the start. Reads have no effect, but for repairs of what is already there.
+// Errors of the request: *RequestError; context.DeadlineExceeded when the deadline had passed at the start. Of a key:
+// *QuorumError; *RequestError (ErrTooLarge) where the keys before it left no room within ReadBytesMax: it can be asked
+// for again. The first key always has room. Reads have no effect, but for repairs of what is already there.
 func (c *Coordinator) Read(ctx context.Context, req *ReadRequest) ([]ReadResult, error) {
 	if err := c.checkRead(req); err != nil {
 		return nil, err
@@ -37,7 +38,20 @@ func (c *Coordinator) Read(ctx context.Context, req *ReadRequest) ([]ReadResult,
 	}
 	op := c.newReadOp(table, req.Keys, need, mode, deadline)
 	op.run(ctx)
-	return op.results(), nil
+	return c.bounded(op.results()), nil
+}
+
+// bounded leaves out the results that ReadBytesMax has no room for.
+func (c *Coordinator) bounded(results []ReadResult) []ReadResult {
+	bytes := 0
+	for i := range results {
+		if bytes >= c.opt.ReadBytesMax {
+			results[i] = ReadResult{Err: errOmitted}
+			continue
+		}
+		bytes += results[i].Object.ValueBytes()
+	}
+	return results
 }
 
 // earliest is the earlier one of two deadlines, where either may be missing.
@@ -409,6 +423,10 @@ func (op *readOp) results() []ReadResult {
 		q := &op.quorums[k]
 		if q.phase == phaseDone {
 			out[k].Object = q.joined
+			continue
+		}
+		if q.omitted {
+			out[k].Err = errOmitted
 			continue
 		}
 		out[k].Err = q.failure(op.err, func(t int) Cause { return Cause{Node: op.targets[t].id} })

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/ringcask/ringcask/internal/wire"
 	"github.com/ringcask/ringcask/ring"
 )
 
@@ -215,4 +217,47 @@ func TestBadReadsAreRefused(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAMultiGetIsBoundedInBytes(t *testing.T) {
+	for name, tune := range map[string]struct{ replica, results int }{
+		"by its results": {0, 10}, "by each replica": {10, 0},
+	} {
+		bubble(t, func(o *Options) { o.ReadBytesMax = tune.results }, func(t *testing.T, c *cluster) {
+			var keys [][]byte
+			for i := range 6 {
+				k := fmt.Sprintf("k%d", i)
+				keys = append(keys, []byte(k))
+				for _, n := range c.nodes {
+					n.set(k, obj("a1=four"))
+					n.readMax = tune.replica
+				}
+			}
+			var got []string
+			for len(keys) > 0 {
+				results, err := c.nodes[0].coord.Read(context.Background(), &ReadRequest{Keys: keys})
+				if err != nil || results[0].Err != nil {
+					t.Fatalf("%s: %v, first key: %v", name, err, results[0].Err)
+				}
+				var left [][]byte
+				for i, r := range results {
+					switch {
+					case r.Err == nil && len(left) == 0:
+						got = append(got, string(keys[i]))
+					case errors.Is(r.Err, ErrTooLarge) && EffectOf(r.Err) == wire.EffectNone:
+						left = append(left, keys[i])
+					default:
+						t.Errorf("%s: %s: %v", name, keys[i], r.Err)
+					}
+				}
+				if len(keys)-len(left) > 3 {
+					t.Errorf("%s: %d values of four bytes at once", name, len(keys)-len(left))
+				}
+				keys = left
+			}
+			if strings.Join(got, " ") != "k0 k1 k2 k3 k4 k5" {
+				t.Errorf("%s: got %v", name, got)
+			}
+		})
+	}
 }

@@ -98,6 +98,8 @@ type readQuorum struct {
 	joined causal.Object
 	// divergent: some replica is known to hold something else than the join, and was not repaired.
 	divergent bool
+	// omitted: a replica's answer had no room for the key, which is why it failed.
+	omitted bool
 	// op is what a QuorumError calls it.
 	op string
 }
@@ -319,6 +321,9 @@ func (q *readQuorum) answer(i int, item ReadItem, valued bool) {
 	case item.State == ReadUnknown:
 		q.fail(i, ErrUnknownKey)
 		return
+	case item.State == ReadOmitted:
+		q.omit()
+		return
 	case n.fetching && !valued:
 		return
 	}
@@ -329,6 +334,13 @@ func (q *readQuorum) answer(i int, item ReadItem, valued bool) {
 		return
 	}
 	n.state, n.object, n.valued = nodeKnown, item.Object, n.valued || valued
+}
+
+// omit ends the read of a key that a replica's answer had no room for: another's would have none, either.
+func (q *readQuorum) omit() {
+	if q.phase < phaseRepairing {
+		q.phase, q.omitted = phaseFailed, true
+	}
 }
 
 // fail says that a replica has no answer to askHeads or askValues. One whose values cannot be had does not count at

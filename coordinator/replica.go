@@ -21,6 +21,8 @@ const (
 	ReadKnown ReadState = iota
 	// ReadUnknown: the replica has lost what it held, or cannot vouch for it: it counts as no answer for this key.
 	ReadUnknown
+	// ReadOmitted: the keys before it filled the answer, and the replica did not look at it.
+	ReadOmitted
 )
 
 // ReadItem is a replica's answer for one key.
@@ -80,7 +82,8 @@ type ScanPage struct {
 type Replica interface {
 	// Store joins items into what the replica holds, as one atomic frame, and answers when that is durable.
 	Store(deadline time.Time, items []Item, done func(StoreAck, error))
-	// Read returns what the replica holds for each key, in the order of keys.
+	// Read returns what the replica holds for each key, in the order of keys. It bounds the values of one answer: past
+	// the bound, keys but the first are ReadOmitted.
 	Read(deadline time.Time, keys [][]byte, want ReadWant, done func([]ReadItem, error))
 	// Scan returns a page of what the replica holds.
 	Scan(deadline time.Time, req ScanRequest, done func(*ScanPage, error))

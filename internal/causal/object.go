@@ -146,6 +146,14 @@ func (o Object) Winner() (Sibling, bool) {
 	return o.Siblings[w], true
 }
 
+// ValueBytes is how many bytes the values of all siblings take.
+func (o Object) ValueBytes() (n int) {
+	for i := range o.Siblings {
+		n += len(o.Siblings[i].Value)
+	}
+	return n
+}
+
 // IsZero says whether nothing was ever seen.
 func (o Object) IsZero() bool { return len(o.Vector) == 0 && len(o.Siblings) == 0 }
 

@@ -104,8 +104,10 @@ func encodeObject(w *wire.Writer, o causal.Object) {
 	w.BinFrom(causal.ObjectLen(o), func(dst []byte) []byte { return causal.AppendObject(dst, o) })
 }
 
-func decodeObject(r *wire.Reader) causal.Object {
-	b := r.Bytes()
+func decodeObject(r *wire.Reader) causal.Object { return parseObject(r, r.Bytes()) }
+
+// parseObject decodes what r has just read.
+func parseObject(r *wire.Reader, b []byte) causal.Object {
 	if r.Err() != nil {
 		return causal.Object{}
 	}
@@ -178,11 +180,14 @@ func decodeAck(r *wire.Reader) coordinator.StoreAck {
 func encodeReadItems(w *wire.Writer, items []coordinator.ReadItem) {
 	w.ArrayLen(len(items))
 	for i := range items {
-		if items[i].State == coordinator.ReadUnknown {
+		switch items[i].State {
+		case coordinator.ReadUnknown:
 			w.Nil()
-			continue
+		case coordinator.ReadOmitted:
+			w.Bin(nil) // no object is empty
+		default:
+			encodeObject(w, items[i].Object)
 		}
-		encodeObject(w, items[i].Object)
 	}
 }
 
@@ -194,7 +199,12 @@ func decodeReadItems(r *wire.Reader) []coordinator.ReadItem {
 			items = append(items, coordinator.ReadItem{State: coordinator.ReadUnknown})
 			continue
 		}
-		items = append(items, coordinator.ReadItem{Object: decodeObject(r)})
+		b := r.Bytes()
+		if r.Err() == nil && len(b) == 0 {
+			items = append(items, coordinator.ReadItem{State: coordinator.ReadOmitted})
+			continue
+		}
+		items = append(items, coordinator.ReadItem{Object: parseObject(r, b)})
 	}
 	return items
 }

@@ -94,7 +94,7 @@ func sampleMessages() []struct {
 			encodeKeys(w, [][]byte{[]byte("k"), []byte("l")})
 		})},
 		{"read answer", answered(1, func(w *wire.Writer) {
-			encodeReadItems(w, []coordinator.ReadItem{{Object: tombstone}, {State: coordinator.ReadUnknown}, {}})
+			encodeReadItems(w, []coordinator.ReadItem{{Object: tombstone}, {State: coordinator.ReadUnknown}, {}, {State: coordinator.ReadOmitted}})
 		})},
 		{"scan", asked(methodScan, scanFields, func(w *wire.Writer) {
 			encodeScan(w, &coordinator.ScanRequest{

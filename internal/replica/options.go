@@ -25,6 +25,8 @@ type Options struct {
 	// ValueBytesMax is the size of the greatest value that a client may write. Zero is 16 MiB. A write may leave siblings of twice
 	// that size together under a key; joins may leave more.
 	ValueBytesMax int
+	// ReadBytesMax bounds the values that one Read answers with, but for the last: further keys are omitted. Zero is 32 MiB.
+	ReadBytesMax int
 	// QueueLenMax and QueueBytesMax bound the writes under way, and again the stores: past either the caller gets
 	// coordinator.ErrOverloaded. Zero is 65,536 and 256 MiB. What is under way holds its memory anyhow: its caller owns it.
 	QueueLenMax   int
@@ -52,6 +54,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ValueBytesMax == 0 {
 		o.ValueBytesMax = 16 << 20
+	}
+	if o.ReadBytesMax == 0 {
+		o.ReadBytesMax = 32 << 20
 	}
 	if o.QueueLenMax == 0 {
 		o.QueueLenMax = 1 << 16
@@ -87,6 +92,8 @@ func (o Options) Validate() error {
 	case o.QueueLenMax < 1 || o.QueueLenMax > queueLenLimit || o.QueueBytesMax < 1 || o.QueueBytesMax > queueBytesLimit:
 		return fmt.Errorf("replica: options QueueLenMax and QueueBytesMax are %d and %d, must be from 1 to %d and %d",
 			o.QueueLenMax, o.QueueBytesMax, queueLenLimit, queueBytesLimit)
+	case o.ReadBytesMax < 1:
+		return fmt.Errorf("replica: option ReadBytesMax is %d, must be at least 1", o.ReadBytesMax)
 	case o.SiblingsMax < 1:
 		return fmt.Errorf("replica: option SiblingsMax is %d, must be at least 1", o.SiblingsMax)
 	case o.ValueBytesMax < 1 || o.joinBytesMax() > joinBytesLimit:

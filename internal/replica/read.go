@@ -14,14 +14,20 @@ import (
 const deadlineEvery = 64
 
 // Read implements coordinator.Replica. It reads on the caller's goroutine and calls done before it returns. What done is
-// handed belongs to the caller. A key whose record cannot be read is coordinator.ReadUnknown.
+// handed belongs to the caller. A key whose record cannot be read is coordinator.ReadUnknown; once the values fill ReadBytesMax
+// the keys that are left are coordinator.ReadOmitted.
 // Errors: context.DeadlineExceeded, storage.ErrClosed.
 func (r *Replica) Read(
 	deadline time.Time, keys [][]byte, want coordinator.ReadWant, done func([]coordinator.ReadItem, error),
 ) {
 	items := make([]coordinator.ReadItem, len(keys))
 	slots := make([]slot, len(keys))
+	bytes := 0
 	for i, key := range keys {
+		if bytes >= r.opts.ReadBytesMax {
+			items[i].State = coordinator.ReadOmitted
+			continue
+		}
 		if i%deadlineEvery == 0 && expired(deadline) {
 			done(nil, context.DeadlineExceeded)
 			return
@@ -31,6 +37,7 @@ func (r *Replica) Read(
 		switch {
 		case err == nil:
 			items[i].Object = o
+			bytes += o.ValueBytes()
 		case errors.Is(err, storage.ErrNotFound):
 		case errors.Is(err, storage.ErrClosed):
 			done(nil, err)

@@ -172,3 +172,26 @@ func TestReadsAndScansWhoseDeadlineHasPassedFail(t *testing.T) {
 		}
 	})
 }
+
+func TestAReadIsBoundedInBytesButNeverEmpty(t *testing.T) {
+	opts := options(t, vfstest.New())
+	opts.ReadBytesMax = 3
+	r := mustOpen(t, opts)
+	for _, k := range []string{"a", "b", "c"} {
+		r.mustWrite(t, put(k, "12"))
+	}
+	for want, states := range map[coordinator.ReadWant][]coordinator.ReadState{
+		coordinator.WantValues: {coordinator.ReadKnown, coordinator.ReadKnown, coordinator.ReadOmitted},
+		coordinator.WantHeads:  {coordinator.ReadKnown, coordinator.ReadKnown, coordinator.ReadKnown},
+	} {
+		items, err := r.readKeys(want, "a", "b", "c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, state := range states {
+			if items[i].State != state {
+				t.Errorf("want %v, key %d: state %v, not %v", want, i, items[i].State, state)
+			}
+		}
+	}
+}

@@ -85,11 +85,3 @@ func shows(o causal.Object, all bool, now time.Time) bool {
 	}
 	return false
 }
-
-// valueBytes is how many bytes of values an object holds.
-func valueBytes(o causal.Object) (n int) {
-	for i := range o.Siblings {
-		n += len(o.Siblings[i].Value)
-	}
-	return n
-}

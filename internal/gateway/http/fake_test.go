@@ -163,7 +163,7 @@ func (s *fakeStore) pageOf(req *coordinator.RangeRequest) *coordinator.RangePage
 		if req.KeysOnly {
 			o = o.Heads()
 		}
-		size += len(key) + valueBytes(o)
+		size += len(key) + o.ValueBytes()
 		page.Items = append(page.Items, coordinator.RangeItem{Key: []byte(key), Object: o})
 	}
 	return page

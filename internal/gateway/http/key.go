@@ -29,7 +29,7 @@ func (x *exchange) get() *failure {
 	}
 	object := results[0].Object
 	// The object, and its encoding.
-	if fail := x.grow(2 * valueBytes(object)); fail != nil {
+	if fail := x.grow(2 * object.ValueBytes()); fail != nil {
 		return fail
 	}
 	switch now := x.opt.Now(); {

@@ -114,7 +114,7 @@ func (x *exchange) pageOfRange(left bounds, more bool) *failure {
 // pageBytes is how many bytes of keys and values a page holds.
 func pageBytes(page *coordinator.RangePage) (n int) {
 	for i := range page.Items {
-		n += len(page.Items[i].Key) + valueBytes(page.Items[i].Object)
+		n += len(page.Items[i].Key) + page.Items[i].Object.ValueBytes()
 	}
 	return n
 }
