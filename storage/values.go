@@ -79,16 +79,23 @@ func (w *writer) supply(r *request, keys [][]byte) error {
 	}
 	v.rounds++
 	w.mu.Lock()
-	if v.read {
-		w.readyBytes -= v.bytes
-		v.read = false
-		w.room.Signal()
-	}
+	w.usedLocked(v)
 	w.reading = append(w.reading, *r)
 	w.unread.Signal()
 	w.mu.Unlock()
 	r.m = nil
 	return nil
+}
+
+// usedLocked takes values that were read out of the count.
+func (w *writer) usedLocked(v *values) {
+	if !v.read {
+		return
+	}
+	w.readyBytes -= v.bytes
+	v.read = false
+	// All of them: one that is woken while there is no room yet pauses again, and nobody else would be woken for it.
+	w.unread.Broadcast()
 }
 
 // readLoop reads values for decisions that asked for them.
@@ -108,8 +115,6 @@ func (w *writer) readLoop() {
 			w.readyBytes += r.values.bytes
 			w.ready = append(w.ready, r)
 			w.work.Signal()
-		case len(w.reading) > 0:
-			w.room.Wait()
 		case w.decided:
 			return
 		default:

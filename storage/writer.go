@@ -26,8 +26,8 @@ type request struct {
 type writer struct {
 	e  *Engine
 	mu sync.Mutex
-	// work wakes the decider, space the submitters, handed the committer, unread and room the value readers.
-	work, space, handed, unread, room sync.Cond
+	// work wakes the decider, space the submitters, handed the committer, unread the value readers.
+	work, space, handed, unread sync.Cond
 
 	waiting []request // submitted
 	ready   []request // whose values were read
@@ -63,7 +63,7 @@ type writer struct {
 
 func newWriter(e *Engine, active *segment, seq uint64) *writer {
 	w := &writer{e: e, open: &group{}, spare: &group{}, overlay: newOverlay(), seq: seq}
-	for _, c := range []*sync.Cond{&w.work, &w.space, &w.handed, &w.unread, &w.room} {
+	for _, c := range []*sync.Cond{&w.work, &w.space, &w.handed, &w.unread} {
 		c.L = &w.mu
 	}
 	w.writes.limits = limits{e.opts.KeyBytesMax, e.opts.ValueBytesMax, e.opts.BatchBytesMax}
@@ -146,9 +146,8 @@ func (w *writer) settleLocked(r *request) {
 	}
 	w.undecided--
 	w.undecidedBytes -= r.bytes
-	if r.values != nil && r.values.read {
-		w.readyBytes -= r.values.bytes
-		w.room.Signal()
+	if r.values != nil {
+		w.usedLocked(r.values)
 	}
 }
 
