@@ -433,6 +433,34 @@ func TestDamagedHintFileIsRebuilt(t *testing.T) {
 	}
 }
 
+// TestHintFileThatEndsBeforeItsSegmentIsRebuilt has a hint file that could not be read for one open, so that its segment
+// took more frames, and then can be read again.
+func TestHintFileThatEndsBeforeItsSegmentIsRebuilt(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{})
+	mustPut(t, e, "k", "old")
+	mustPut(t, e, "deleted", "v")
+	seg := e.log.last()
+	if err := e.makeHintFile(seg); err != nil {
+		t.Fatal(err)
+	}
+	hintFile, err := fs.Content(seg.hintFilePath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, e, "k", "new")
+	mustDelete(t, e, "deleted")
+	mustClose(t, e)
+	if err := fs.SetContent(seg.hintFilePath(), hintFile); err != nil {
+		t.Fatal(err)
+	}
+	e = mustOpen(t, fs, Options{})
+	wantValue(t, e, "k", "new")
+	wantValue(t, e, "deleted", "-")
+	mustPut(t, e, "after", "v")
+	wantValue(t, e, "after", "v")
+}
+
 // TestEveryFlippedByteIsNoticed flips each byte of a small log in turn. No key may then show an older value, or none,
 // as if nothing had happened: it is as it was, or Unknown.
 func TestEveryFlippedByteIsNoticed(t *testing.T) {

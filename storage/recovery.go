@@ -182,7 +182,7 @@ func (e *Engine) openSegment(s *opened, youngest bool) (err error) {
 	seg.filled.Store(size)
 	_, err = e.fs.Stat(seg.suspectPath())
 	seg.suspect.Store(err == nil)
-	if hints := e.verifiedHintFile(seg); hints != nil {
+	if hints := e.verifiedHintFile(seg, size); hints != nil {
 		return e.openWithHintFile(s, hints, size)
 	}
 	scan := newLogScan(seg.file, seg.path, seg.sum, size)
@@ -206,10 +206,13 @@ func (e *Engine) openSegment(s *opened, youngest bool) (err error) {
 
 // verifiedHintFile opens the segment's hint file and reads it to its end. Nil is a hint file that is missing or of no
 // use.
-func (e *Engine) verifiedHintFile(seg *segment) *hintFileReader {
+func (e *Engine) verifiedHintFile(seg *segment, size int64) *hintFileReader {
 	r, err := openHintFile(e.fs, seg)
 	if err == nil {
 		if err = r.drain(); err == nil {
+			err = seg.endsAt(r.header.dataEnd, size)
+		}
+		if err == nil {
 			seg.hintFileBytes.Store(r.size)
 			r.rewind()
 			return r
@@ -221,6 +224,15 @@ func (e *Engine) verifiedHintFile(seg *segment) *hintFileReader {
 		e.opts.Logger.Warn("storage: hint file ignored", "segment", seg.id, "error", err)
 	}
 	return nil
+}
+
+// endsAt fails if a segment has frames behind end: it took them when its hint file could not be read.
+func (s *segment) endsAt(end, size int64) error {
+	zeros, err := newLogScan(s.file, s.path, s.sum, size).zerosFrom(end)
+	if err == nil && !zeros {
+		err = fmt.Errorf("%w: the segment goes on behind its end", errHintFile)
+	}
+	return err
 }
 
 // openWithHintFile takes the keys from the hint file. The segment itself is read only if something is known to be

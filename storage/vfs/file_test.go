@@ -2,6 +2,8 @@ package vfs_test
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/ringcask/ringcask/storage/vfs"
@@ -49,5 +51,23 @@ func TestWriteFileAtomicKeepsTheOldContentWhenItFails(t *testing.T) {
 		if names, err := fs.List("/"); err != nil || len(names) != 1 {
 			t.Errorf("step %d: left behind %v %v", n, names, err)
 		}
+	}
+}
+
+// TestLockNeedsNoSpace locks a file that nothing can be written to, as on a full disk.
+func TestLockNeedsNoSpace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "LOCK")
+	if err := os.Symlink("/dev/full", path); err != nil {
+		t.Skip(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Skip(err)
+	}
+	lock, err := vfs.OS{}.Lock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

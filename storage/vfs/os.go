@@ -93,14 +93,13 @@ func (OS) Lock(path string) (io.Closer, error) {
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
-		// The content only serves the message of who comes second.
-		if err = f.Truncate(0); err == nil {
-			_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+		// The content only serves the message of who comes second: a full disk must not keep the data from being read.
+		if f.Truncate(0) == nil {
+			_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 		}
-		if err == nil {
-			return f, nil
-		}
-	} else if errors.Is(err, syscall.EWOULDBLOCK) {
+		return f, nil
+	}
+	if errors.Is(err, syscall.EWOULDBLOCK) {
 		text, _ := io.ReadAll(io.LimitReader(f, 32))
 		pid, _ := strconv.Atoi(strings.TrimSpace(string(text)))
 		err = &LockedError{Path: path, PID: pid}
