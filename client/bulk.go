@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ringcask/ringcask/internal/wire"
@@ -31,9 +32,9 @@ func (b *bulk) run(ctx context.Context, n int, failed func(part int, err error))
 	for i := range todo {
 		todo[i] = i
 	}
-	worst := make(map[int]wire.Effect)
+	worst := make(map[int]wire.Effect) // of the parts that failed
 	for attempt := 1; len(todo) > 0; attempt++ {
-		faults, err := b.round(todo, deadline, len(worst) > 0)
+		faults, err := b.round(todo, deadline, b.retried(todo, worst))
 		if err != nil {
 			if attempt == 1 {
 				return err
@@ -70,6 +71,14 @@ func (b *bulk) run(ctx context.Context, n int, failed func(part int, err error))
 	return nil
 }
 
+// retried says whether one of the parts may have taken effect before.
+func (b *bulk) retried(parts []int, worst map[int]wire.Effect) bool {
+	return slices.ContainsFunc(parts, func(part int) bool {
+		effect, failed := worst[part]
+		return failed && effect != wire.EffectNone
+	})
+}
+
 // effect is the gravest effect of a part so far; a read has none.
 func (b *bulk) effect(part int, worst map[int]wire.Effect, f *wire.Fault) wire.Effect {
 	if b.safe(part) == safeRead {
@@ -95,12 +104,13 @@ func (b *bulk) failParts(todo []int, faults []*wire.Fault, again []int, worst ma
 // failAll fails every part with the error of a round.
 func (b *bulk) failAll(todo []int, worst map[int]wire.Effect, err error, failed func(int, error)) {
 	for _, part := range todo {
+		each := err
 		if e, ok := err.(*Error); ok {
-			each := *e
-			each.Effect = graver(e.Effect, worst[part])
-			err = &each
+			own := *e
+			own.Effect = graver(e.Effect, worst[part])
+			each = &own
 		}
-		failed(part, err)
+		failed(part, each)
 	}
 }
 

@@ -27,6 +27,84 @@ func TestGetManyHasAResultForEachKeyInItsPlace(t *testing.T) {
 	}
 }
 
+func TestGetManyAsksAgainForWhatAnAnswerHadNoRoomFor(t *testing.T) {
+	f := startFake(t, 1)
+	var keys [][]byte
+	for i := range 5 {
+		keys = append(keys, []byte(fmt.Sprint(i)))
+		f.values[fmt.Sprint(i)] = fmt.Sprint("value ", i)
+	}
+	c := f.client(t, Options{RetriesMax: -1})
+	roomFor := func(n int) func(*fakeSession, *fakeRequest) bool {
+		return func(s *fakeSession, q *fakeRequest) bool {
+			if q.method != wire.MethodMultiGet {
+				return false
+			}
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			m := wire.MultiGetResult{}
+			for i, key := range q.keys {
+				r := wire.KeyResult{GetResult: f.get(string(key))}
+				if i >= n {
+					r = wire.KeyResult{Fault: fault(CodeTooLarge, EffectNone)}
+				}
+				m.Results = append(m.Results, r)
+			}
+			s.send(q, m.Encode)
+			return true
+		}
+	}
+	f.nodes[0].behave(roomFor(2))
+	got, err := c.GetMany(t.Context(), keys, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range got {
+		if r.Err != nil || string(r.Value.Value) != fmt.Sprint("value ", i) {
+			t.Errorf("key %d: %+v", i, r)
+		}
+	}
+	f.nodes[0].behave(roomFor(0))
+	if got, err = c.GetMany(t.Context(), keys, nil); err != nil || asError(t, got[4].Err).Code != CodeTooLarge {
+		t.Errorf("where not even one fits: %+v, %v", got, err)
+	}
+}
+
+func TestOnePartsEffectIsNotAnothers(t *testing.T) {
+	f := startFake(t, 1)
+	var rounds atomic.Int32
+	f.nodes[0].behave(func(s *fakeSession, q *fakeRequest) bool {
+		switch {
+		case q.method != wire.MethodBatch:
+			return false
+		case rounds.Add(1) > 1:
+			return s.fail(q, fault(CodeForbidden, EffectNone))
+		}
+		s.send(q, (&wire.BatchResult{Results: []wire.WriteResult{
+			{Fault: fault(CodeTimeout, EffectUnknown)}, {Fault: fault(CodeUnavailable, EffectNone)},
+		}}).Encode)
+		return true
+	})
+	c := f.client(t, Options{})
+	got, err := c.Batch(t.Context(), []Op{{Key: []byte("a")}, {Key: []byte("b")}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := asError(t, got[0].Err), asError(t, got[1].Err); a.Effect != EffectUnknown || b.Effect != EffectNone {
+		t.Errorf("effects %v and %v", a.Effect, b.Effect)
+	}
+}
+
+func TestAWriteThatSurelyDidNothingIsNotCalledRetried(t *testing.T) {
+	f := startFake(t, 1)
+	f.nodes[0].behave(faultyParts(1, fault(CodeUnavailable, EffectNone), "b"))
+	c := f.client(t, Options{})
+	got, err := c.Batch(t.Context(), []Op{{Key: []byte("a")}, {Key: []byte("b")}}, nil)
+	if err != nil || got[1].Err != nil || got[1].Receipt.Retried {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // faultyParts fails some parts of the first batches with a fault.
 func faultyParts(times int32, f *wire.Fault, parts ...string) func(*fakeSession, *fakeRequest) bool {
 	var left atomic.Int32

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/ringcask/ringcask/internal/wire"
@@ -106,37 +107,15 @@ func nonNil(key []byte) []byte {
 	return key
 }
 
-// GetMany reads up to 10,000 keys with one request, and those that failed again. There is a result for each key in the order
-// of keys; the error, an *Error, is for a request that failed as a whole.
+// GetMany reads up to 10,000 keys. Those that failed are asked for again, and those for whose values an answer had no room. There
+// is a result for each key in the order of keys; the error, an *Error, is for a request that failed as a whole.
 func (c *Client) GetMany(ctx context.Context, keys [][]byte, o *GetOptions) ([]GetResult, error) {
 	if o == nil {
 		o = &GetOptions{}
 	}
 	results := make([]GetResult, len(keys))
 	round := func(todo []int, deadline time.Time, _ bool) ([]*wire.Fault, error) {
-		params := wire.MultiGetRequest{Options: wire.Options{R: o.R, Values: o.Siblings}}
-		for _, i := range todo {
-			params.Keys = append(params.Keys, keys[i])
-		}
-		var answer wire.MultiGetResult
-		err := c.do(ctx, &request{
-			method: wire.MethodMultiGet, safe: safeRead, timeout: max(time.Until(deadline), 1), options: &params.Options, params: params.Encode,
-			result: func(r *wire.Reader) (uint64, error) {
-				err := answer.Decode(r)
-				return answer.Clock, checkCount(err, len(answer.Results), len(todo))
-			},
-		})
-		if err != nil {
-			return nil, err
-		}
-		faults := make([]*wire.Fault, len(todo))
-		for at, i := range todo {
-			result := &answer.Results[at]
-			if faults[at] = result.Fault; result.Fault == nil {
-				results[i].Value, results[i].Err = valueOf(&result.GetResult)
-			}
-		}
-		return faults, nil
+		return c.getRound(ctx, keys, o, results, todo, deadline)
 	}
 	b := bulk{c: c, method: wire.MethodMultiGet, timeout: o.Timeout, safe: func(int) safety { return safeRead }, round: round}
 	err := b.run(ctx, len(keys), func(i int, err error) { results[i].Err = err })
@@ -144,6 +123,61 @@ func (c *Client) GetMany(ctx context.Context, keys [][]byte, o *GetOptions) ([]G
 		return nil, err
 	}
 	return results, nil
+}
+
+// getRound reads some of the keys, with as many requests as it takes for their values to fit into the answers.
+func (c *Client) getRound(
+	ctx context.Context, keys [][]byte, o *GetOptions, results []GetResult, todo []int, deadline time.Time,
+) ([]*wire.Fault, error) {
+	faults := make([]*wire.Fault, len(todo))
+	left := make([]int, len(todo)) // places in todo
+	for at := range left {
+		left[at] = at
+	}
+	for {
+		var some [][]byte
+		for _, at := range left {
+			some = append(some, keys[todo[at]])
+		}
+		answers, err := c.getSome(ctx, some, o, deadline)
+		if err != nil && len(left) == len(todo) {
+			return nil, err
+		}
+		var e *Error
+		if errors.As(err, &e) {
+			for _, at := range left {
+				faults[at] = &wire.Fault{Code: e.Code, Effect: wire.EffectNone, Message: e.Message, Need: e.Need, Got: e.Got}
+			}
+			return faults, nil
+		}
+		var full []int
+		for n, at := range left {
+			answer := &answers[n]
+			if faults[at] = answer.Fault; answer.Fault == nil {
+				results[todo[at]].Value, results[todo[at]].Err = valueOf(&answer.GetResult)
+			} else if answer.Fault.Code == wire.CodeTooLarge {
+				full = append(full, at)
+			}
+		}
+		if len(full) == 0 || len(full) == len(left) {
+			return faults, nil
+		}
+		left = full
+	}
+}
+
+// getSome sends one request; there is an answer for each key. The error is an *Error.
+func (c *Client) getSome(ctx context.Context, keys [][]byte, o *GetOptions, deadline time.Time) ([]wire.KeyResult, error) {
+	params := wire.MultiGetRequest{Keys: keys, Options: wire.Options{R: o.R, Values: o.Siblings}}
+	var answer wire.MultiGetResult
+	err := c.do(ctx, &request{
+		method: wire.MethodMultiGet, safe: safeRead, timeout: max(time.Until(deadline), 1), options: &params.Options, params: params.Encode,
+		result: func(r *wire.Reader) (uint64, error) {
+			err := answer.Decode(r)
+			return answer.Clock, checkCount(err, len(answer.Results), len(keys))
+		},
+	})
+	return answer.Results, err
 }
 
 // checkCount is an error if an answer has not as many parts as the request.
