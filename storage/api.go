@@ -45,6 +45,10 @@ type Options struct {
 	// 16,384.
 	QueueBytesMax int64
 	QueueLenMax   int
+	// KnownSeq is the number of a record that is known to have become durable in the directory, such as Stats.LastSeq after a
+	// Close. Open then takes no damage up to there for a torn tail, and refuses a log that ends before it with a
+	// *MissingError. Zero is none.
+	KnownSeq uint64
 	// Observer is told of every committed change, in log order, before the writes are acknowledged. It runs on the
 	// writer's goroutine and must not block or keep what it is handed. Nil observes nothing.
 	Observer func([]Change)
@@ -132,6 +136,19 @@ type IOError struct {
 
 func (e *IOError) Error() string { return fmt.Sprintf("storage: %s %s: %v", e.Op, e.Path, e.Err) }
 func (e *IOError) Unwrap() error { return e.Err }
+
+// MissingError refuses a log that ends before Options.KnownSeq: its last segment, or the end of it, is gone. Nothing in the
+// directory says so, for a log may end anywhere. The directory is left as it was: with what is missing put back, it opens.
+type MissingError struct {
+	// LastSeq is the number of the last record that is there, in Segment or one before it; both are zero if there is none.
+	LastSeq, KnownSeq uint64
+	Segment           SegmentID
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("storage: the log ends with record %d in segment %d, but record %d was durable: its last segment, or the end of it, is missing",
+		e.LastSeq, e.Segment, e.KnownSeq)
+}
 
 // CorruptError is a stored record, or a part of the log, that fails its checksum or cannot be parsed: what it held is
 // unknown.

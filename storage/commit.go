@@ -75,7 +75,7 @@ func (e *Engine) persist(g *group) error {
 	if err := e.appendTo(g.seg, g.buf); err != nil {
 		return err
 	}
-	e.nextSeq += uint64(len(g.changes))
+	e.nextSeq.Add(uint64(len(g.changes)))
 	if e.opts.Sync == SyncAlways {
 		return e.syncSegment(g.seg)
 	}
@@ -160,7 +160,7 @@ func (e *Engine) mark(seg *segment, cut bool) error {
 		return err
 	}
 	if end := seg.written.Load(); seg.marked != end {
-		buf := seg.sum.appendMark(nil, end, end, e.nextSeq)
+		buf := seg.sum.appendMark(nil, end, end, e.nextSeq.Load())
 		if err := e.appendTo(seg, buf); err != nil {
 			return err
 		}

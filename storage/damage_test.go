@@ -516,3 +516,68 @@ func TestReadErrorIsNoCorruption(t *testing.T) {
 	remove()
 	wantValue(t, e, "k", "v")
 }
+
+// TestLogThatEndsBeforeAKnownRecordIsRefused takes away what no other file of the log tells of.
+func TestLogThatEndsBeforeAKnownRecordIsRefused(t *testing.T) {
+	for name, lose := range map[string]func(fs *vfstest.FS, last *segment) error{
+		"last segment": func(fs *vfstest.FS, last *segment) error { return fs.Remove(last.path) },
+		"emptied":      func(fs *vfstest.FS, last *segment) error { return fs.SetContent(last.path, nil) },
+		"cut to its header": func(fs *vfstest.FS, last *segment) error {
+			content, err := fs.Content(last.path)
+			if err != nil {
+				return err
+			}
+			return fs.SetContent(last.path, content[:segmentHeaderBytes])
+		},
+		"everything": func(fs *vfstest.FS, _ *segment) error {
+			names, err := fs.List(dataDir)
+			for _, name := range names {
+				err = errors.Join(err, fs.Remove(dataDir+"/"+name))
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fs := vfstest.New()
+			e := mustOpen(t, fs, smallSegments)
+			fill(t, e, 0, 50)
+			mustClose(t, e)
+			known := e.Stats().LastSeq
+			whole := fs.Crash(vfstest.Everything())
+			if err := lose(fs, e.log.last()); err != nil {
+				t.Fatal(err)
+			}
+			o := smallSegments
+			o.FS, o.KnownSeq = fs, known
+			for range 2 { // the refusal changes nothing
+				var missing *MissingError
+				if _, err := Open(dataDir, o); !errors.As(err, &missing) || missing.KnownSeq != 50 || missing.LastSeq >= 50 {
+					t.Fatalf("got %v", err)
+				}
+			}
+			if e = mustOpen(t, whole, o); e.Stats().LastSeq != known {
+				t.Errorf("last record is %d, was %d", e.Stats().LastSeq, known)
+			}
+		})
+	}
+}
+
+// TestDamageUpToAKnownRecordIsNoTornTail has the last group damaged, which no frame vouches for.
+func TestDamageUpToAKnownRecordIsNoTornTail(t *testing.T) {
+	for _, c := range []struct {
+		known uint64
+		want  string
+	}{{9, "-"}, {10, "?"}} {
+		fs := vfstest.New()
+		e := mustOpen(t, fs, Options{})
+		fill(t, e, 0, 10)
+		path, en := placeOf(t, e, key(9))
+		fs = fs.Crash(vfstest.Everything())
+		mustDamage(t, fs, path, int64(en.offset)+20, 1)
+		for range 2 {
+			e = mustOpen(t, fs, Options{KnownSeq: c.known})
+			wantValue(t, e, key(9), c.want)
+			mustClose(t, e)
+		}
+	}
+}

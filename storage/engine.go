@@ -31,8 +31,8 @@ type Engine struct {
 	lostError *CorruptError
 	recovery  Recovery
 
-	// nextSeq and told belong to the committer.
-	nextSeq uint64
+	// nextSeq is the number of the next record to be written. It and told belong to the committer.
+	nextSeq atomic.Uint64
 	told    []Change
 
 	failure atomic.Pointer[failure]
@@ -156,7 +156,7 @@ func (e *Engine) Recovery() Recovery { return e.recovery }
 func (e *Engine) Stats() Stats {
 	s := Stats{
 		Records: e.records.Load(), Groups: e.groups.Load(), Syncs: e.syncs.Load(), Reads: e.reads.Load(),
-		BytesWritten: e.bytesWritten.Load(), BytesZeroed: e.bytesZeroed.Load(),
+		LastSeq: e.nextSeq.Load() - 1, BytesWritten: e.bytesWritten.Load(), BytesZeroed: e.bytesZeroed.Load(),
 		Damage: e.damaged.Load(), UnknownAll: e.lostSeq > 0,
 	}
 	s.Keys, s.LiveBytes = e.index.totals()

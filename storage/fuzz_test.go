@@ -82,7 +82,7 @@ func FuzzSegment(f *testing.F) {
 		if r.nextSeq < r.firstSeq || r.end < segmentHeaderBytes || int64(len(r.keys.items)) > r.records {
 			t.Errorf("%+v", r)
 		}
-		r.cut(scan)
+		r.cut(scan, 0)
 		if !r.started {
 			return
 		}

@@ -36,7 +36,7 @@ func (e *Engine) chain(found []*opened) {
 		next += seqsMax
 		prev.settle(next)
 	}
-	e.nextSeq = next
+	e.nextSeq.Store(next)
 	e.sumUpLosses(found)
 }
 

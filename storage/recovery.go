@@ -52,8 +52,8 @@ type opened struct {
 }
 
 // Open opens the data directory dir, making it if it is missing or empty, and recovers what is in it. It fails if the
-// directory is in use (ErrLocked), is not ours or of another format (ErrFormat), or cannot be read (*IOError). Damage
-// in it is no failure: Recovery reports it, and the keys that it may touch are Unknown.
+// directory is in use (ErrLocked), is not ours or of another format (ErrFormat), lacks the end of the log (*MissingError),
+// or cannot be read (*IOError). Damage in it is no failure: Recovery reports it, and the keys that it may touch are Unknown.
 func Open(dir string, o Options) (*Engine, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func Open(dir string, o Options) (*Engine, error) {
 	o = o.withDefaults()
 	e := &Engine{
 		opts: o, fs: o.FS, dir: dir, log: newSegmentLog(), blockings: newBlockingPool(),
-		stopSyncs: make(chan struct{}), nextSeq: 1,
+		stopSyncs: make(chan struct{}),
 	}
 	if err := e.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", dir, err), e.closeFiles())
@@ -88,13 +88,25 @@ func (e *Engine) open() error {
 		return err
 	}
 	e.chain(found)
+	if last := e.nextSeq.Load() - 1; last < e.opts.KnownSeq {
+		return e.missing(last)
+	}
 	if err := e.loadIndex(found); err != nil {
 		return err
 	}
 	e.summarize(found, began)
-	e.writer = newWriter(e, e.log.active(), e.nextSeq)
+	e.writer = newWriter(e, e.log.active(), e.nextSeq.Load())
 	e.hintFiles = newHintFileWriter(e)
 	return nil
+}
+
+// missing is the refusal of a log that ends with the record last.
+func (e *Engine) missing(last uint64) error {
+	err := &MissingError{LastSeq: last, KnownSeq: e.opts.KnownSeq}
+	if seg := e.log.last(); seg != nil {
+		err.Segment = seg.id
+	}
+	return err
 }
 
 // claim locks the directory, checks its identity and clears away what a crash left unfinished. It returns the names
@@ -122,6 +134,9 @@ func (e *Engine) claim() ([]string, error) {
 	e.lock = lock
 	if names, err = e.fs.List(e.dir); err != nil {
 		return nil, &IOError{"list", e.dir, err}
+	}
+	if e.opts.KnownSeq > 0 && !slices.Contains(names, formatName) {
+		return nil, e.missing(0)
 	}
 	if e.engine, e.recovery.Created, err = openIdentity(e.fs, e.dir, names); err != nil {
 		return nil, err
@@ -275,7 +290,7 @@ func (e *Engine) adopt(s *opened) {
 // what readers are shown must not go away again.
 func (e *Engine) openYoungest(s *opened, scan *logScan) error {
 	r, seg := s.replay, s.seg
-	r.cut(scan)
+	r.cut(scan, e.opts.KnownSeq)
 	if !r.started {
 		return e.leaveUnmade(s)
 	}

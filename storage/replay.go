@@ -133,11 +133,13 @@ func (r *replay) take(f *frame, off int64) {
 	}
 }
 
-// cut takes the torn tail off the youngest segment: the first place that cannot be read and that no frame vouches
-// for, and all behind it. What was never known to be durable was never more than a promise to try.
-func (r *replay) cut(s *logScan) {
+// cut takes the torn tail off the youngest segment: the first place that cannot be read and that nobody vouches for, no
+// frame and not the caller, who knows of the records up to the number known; and all behind it. What was never known to be
+// durable was never more than a promise to try.
+func (r *replay) cut(s *logScan, known uint64) {
 	for i, bad := range r.regions {
-		if bad.from < r.synced || bad.from == bad.to || bad.from < segmentHeaderBytes {
+		vouched := bad.from < r.synced || known > 0 && bad.lostFirst <= known
+		if vouched || bad.from == bad.to || bad.from < segmentHeaderBytes {
 			continue
 		}
 		r.regions = r.regions[:i]

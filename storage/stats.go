@@ -9,6 +9,9 @@ type Stats struct {
 	LiveBytes, DeadBytes, DiskBytes int64
 	// Segments are the files of the log, the active one among them.
 	Segments int
+	// LastSeq is the sequence number of the last record in the log, zero if it never had one. If nothing follows damage, it
+	// is as great as it can have been.
+	LastSeq uint64
 	// Records, Groups and Syncs (total) were written: records a group and groups a sync say how well commits are grouped.
 	Records, Groups, Syncs int64
 	// BytesWritten (total) went to the log, BytesZeroed (total) were zeros ahead of it.
