@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/wire"
 	"github.com/ringcask/ringcask/ring"
 )
 
@@ -74,7 +75,7 @@ func BenchmarkPut(b *testing.B) {
 				ctx, deadline := context.Background(), time.Now().Add(time.Hour)
 				b.ReportAllocs()
 				for b.Loop() {
-					req := &WriteRequest{Ops: make([]Op, keys), Deadline: deadline, Ordered: ordered}
+					req := &WriteRequest{Ops: make([]Op, keys), Deadline: deadline, Ordered: wire.ChoiceOf(ordered)}
 					for i := range list {
 						req.Ops[i].Key = list[i]
 					}

@@ -66,7 +66,7 @@ func (c *chaos) client(id int, rnd *rand.Rand) {
 			c.read(n, key, must)
 			continue
 		}
-		req := &WriteRequest{Ordered: rnd.IntN(2) == 0, Deadline: time.Now().Add(time.Duration(rnd.IntN(60)) * time.Millisecond)}
+		req := &WriteRequest{Ordered: wire.ChoiceOf(rnd.IntN(2) == 0), Deadline: time.Now().Add(time.Duration(rnd.IntN(60)) * time.Millisecond)}
 		for i := range 1 + rnd.IntN(3) {
 			op := put(fmt.Sprint("k", (rnd.IntN(3)+i)%3), fmt.Sprintf("c%d.%d.%d", id, step, i))
 			if rnd.IntN(4) == 0 {

@@ -36,7 +36,7 @@ func (op *forwardOp) begin(done func()) {
 	}
 	req := *route.req
 	req.W, req.R = Level(route.w), Level(route.r)
-	req.Ordered = req.Ordered || route.c.opt.Ordered
+	req.Ordered = wire.ChoiceOf(req.Ordered.Or(route.c.opt.Ordered))
 	req.Deadline = route.deadline
 	if len(op.keys) < len(req.Ops) {
 		req.Ops = make([]Op, len(op.keys))

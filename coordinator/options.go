@@ -41,7 +41,7 @@ type Options struct {
 
 	// R and W are what LevelDefault means; LevelDefault itself is LevelQuorum.
 	R, W Level
-	// Ordered makes every put ordered unless it has a context.
+	// Ordered makes every put ordered that has no context, unless its request says otherwise.
 	Ordered bool
 	// Timeout is for requests that bring no deadline. Zero is 2 s. TimeoutMax bounds every deadline. Zero is 60 s.
 	Timeout, TimeoutMax time.Duration

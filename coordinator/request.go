@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/wire"
 	"github.com/ringcask/ringcask/ring"
 )
 
@@ -49,8 +50,9 @@ type WriteRequest struct {
 	W Level
 	// R is how many replicas' vectors an ordered put, or a delete without context, joins first.
 	R Level
-	// Ordered makes every put without context join the vectors of R replicas before its dot is issued.
-	Ordered bool
+	// Ordered makes every put without context join the vectors of R replicas before its dot is issued. ChoiceDefault is
+	// the cluster's setting.
+	Ordered wire.Choice
 	// Deadline is absolute, by this node's clock.
 	Deadline time.Time
 	// Retried says that the client sent this write before; the receipt repeats it.

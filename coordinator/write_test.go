@@ -91,6 +91,36 @@ func TestAnOrderedPutAndADeleteLeaveNothingOlderBehind(t *testing.T) {
 	}
 }
 
+func TestARequestOverridesTheClustersOrdered(t *testing.T) {
+	for _, through := range []int{0, 3} { // a replica, and a node that has to forward
+		sixNodes(t, func(o *Options) { o.Ordered = true }, func(t *testing.T, c *cluster) {
+			key, replicas := "", []*fakeNode(nil)
+			for i := 0; key == "" || slices.Contains(replicas, c.nodes[through]) == (through == 3); i++ {
+				key = fmt.Sprint("k", i)
+				replicas = c.replicasOf(key)
+			}
+			for _, n := range replicas {
+				n.set(key, obj("c9=old"))
+			}
+			for _, ordered := range []wire.Choice{wire.ChoiceNo, wire.ChoiceDefault} {
+				heads := 0
+				for _, n := range replicas {
+					heads -= n.called("heads")
+				}
+				if out := c.nodes[through].write(t, WriteRequest{Ordered: ordered}, put(key, "new")); out[0].Err != nil {
+					t.Fatal(out[0].Err)
+				}
+				for _, n := range replicas {
+					heads += n.called("heads")
+				}
+				if (heads > 0) != (ordered == wire.ChoiceDefault) {
+					t.Errorf("through %s, ordered %v: %d replicas were asked for heads", c.nodes[through].id, ordered, heads)
+				}
+			}
+		})
+	}
+}
+
 func TestThePlainPutOverwritesWhatItsCoordinatorHoldsOnly(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, c *cluster) {
 		old := obj("c9=old")
@@ -113,7 +143,7 @@ func TestTheJoinBeforeAnOrderedPutCountsKnownAnswersOnly(t *testing.T) {
 		}
 		c.nodes[2].quar["k"] = true
 		before := len(c.nodes[0].issued)
-		out := c.nodes[0].write(t, WriteRequest{Ordered: true}, put("k", "x"))[0]
+		out := c.nodes[0].write(t, WriteRequest{Ordered: wire.ChoiceYes}, put("k", "x"))[0]
 		var q *QuorumError
 		if !errors.As(out.Err, &q) || q.Op != "join" || q.Got != 1 || EffectOf(out.Err) != wire.EffectNone {
 			t.Errorf("one known answer of two: %+v", out.Err)
@@ -455,7 +485,7 @@ func TestAForwardedWriteIsAnsweredByItsDeadline(t *testing.T) {
 		c.nodes[1].deaf, c.nodes[2].deaf = true, true
 		for _, ordered := range []bool{false, true} {
 			began, answered := time.Now(), make(chan Outcome, 1)
-			req := &WriteRequest{Ops: []Op{put("k", "v")}, Ordered: ordered}
+			req := &WriteRequest{Ops: []Op{put("k", "v")}, Ordered: wire.ChoiceOf(ordered)}
 			c.nodes[0].coord.CoordinateForPeer(began.Add(time.Second), req, func(out []Outcome, err error) { answered <- out[0] })
 			out := <-answered
 			want := wire.EffectApplied

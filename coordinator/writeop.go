@@ -69,7 +69,7 @@ type writeOp struct {
 // newWriteOp makes the write of the given ops of a request, by their indexes in rising order; w and r are its levels.
 func (c *Coordinator) newWriteOp(table Topology, req *WriteRequest, keys []int, w, r int, deadline time.Time) *writeOp {
 	op := &writeOp{c: c, table: table, req: req, keys: keys, w: w, r: r, deadline: deadline}
-	op.ordered = req.Ordered || c.opt.Ordered
+	op.ordered = req.Ordered.Or(c.opt.Ordered)
 	n := len(keys)
 	if n == 1 {
 		op.outcomes, op.tally.skip = op.one.outcomes[:], op.one.skip[:]

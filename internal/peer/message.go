@@ -269,7 +269,7 @@ const (
 func encodeWrite(w *wire.Writer, req *coordinator.WriteRequest) {
 	w.Int(int64(req.W))
 	w.Int(int64(req.R))
-	w.Bool(req.Ordered)
+	w.Bool(req.Ordered == wire.ChoiceYes)
 	w.Bool(req.Retried)
 	w.ArrayLen(opFields * len(req.Ops))
 	for i := range req.Ops {
@@ -288,7 +288,7 @@ func encodeWrite(w *wire.Writer, req *coordinator.WriteRequest) {
 
 // decodeWrite leaves the deadline to the caller.
 func decodeWrite(r *wire.Reader) *coordinator.WriteRequest {
-	req := &coordinator.WriteRequest{W: level(r), R: level(r), Ordered: r.Bool(), Retried: r.Bool()}
+	req := &coordinator.WriteRequest{W: level(r), R: level(r), Ordered: wire.ChoiceOf(r.Bool()), Retried: r.Bool()}
 	n := r.ArrayLen(opFields * itemsMax)
 	if n%opFields != 0 {
 		r.Fail("an operation is cut short")

@@ -113,7 +113,7 @@ func sampleMessages() []struct {
 					{Kind: coordinator.OpPut, Key: []byte("k"), Value: []byte("v"), ExpiresAt: 5, Context: causal.Vector{{Actor: 2, Time: 3}}, HasContext: true},
 					{Kind: coordinator.OpDelete, Key: []byte("d")},
 				},
-				W: coordinator.LevelQuorum, R: 2, Ordered: true,
+				W: coordinator.LevelQuorum, R: 2, Ordered: wire.ChoiceYes,
 			})
 		})},
 		{"coordinate answer", answered(1, func(w *wire.Writer) {

@@ -22,7 +22,7 @@ func TestRequestsCrossTheWire(t *testing.T) {
 			{Kind: coordinator.OpPut, Key: []byte("a"), Value: []byte("1"), ExpiresAt: 77, Context: causal.Vector{{Actor: 3, Time: 4}}, HasContext: true},
 			{Kind: coordinator.OpDelete, Key: []byte("b"), Value: []byte{}},
 		},
-		W: 2, R: coordinator.LevelQuorum, Ordered: true, Retried: true,
+		W: 2, R: coordinator.LevelQuorum, Ordered: wire.ChoiceYes, Retried: true,
 	}
 	outcomes := []coordinator.Outcome{
 		{Context: causal.Vector{{Actor: 3, Time: 9}}, Receipt: coordinator.Receipt{

@@ -26,7 +26,7 @@ func TestABatchIsOneWriteWithAResultForEachOperation(t *testing.T) {
 		}
 	}
 	req := f.store.write
-	if req.W != 2 || !req.Ordered || len(req.Ops) != 4 || req.Ops[3].Kind != coordinator.OpDelete {
+	if req.W != 2 || req.Ordered != wire.ChoiceYes || len(req.Ops) != 4 || req.Ops[3].Kind != coordinator.OpDelete {
 		t.Errorf("store got %+v", req)
 	}
 	if req.Ops[0].ExpiresAt != wall.Add(time.Minute).UnixMilli() || req.Ops[1].ExpiresAt != wall.Add(2*time.Second).UnixMilli() || req.Ops[2].ExpiresAt != 0 {

@@ -246,7 +246,7 @@ func TestLevelsAndDeadlineReachTheStore(t *testing.T) {
 	before := time.Now()
 	f.want(200, "PUT", "/kv/k?w=3&r=quorum&ordered=true&timeout=10s&sloppy=false", `{"value":"v"}`)
 	req := f.store.write
-	if req.W != 3 || req.R != coordinator.LevelQuorum || !req.Ordered {
+	if req.W != 3 || req.R != coordinator.LevelQuorum || req.Ordered != wire.ChoiceYes {
 		t.Errorf("store got %+v", req)
 	}
 	if left := req.Deadline.Sub(before); left < 9*time.Second || left > 11*time.Second {
@@ -257,7 +257,7 @@ func TestLevelsAndDeadlineReachTheStore(t *testing.T) {
 		t.Errorf("store got %+v", f.store.read)
 	}
 	f.want(200, "DELETE", "/kv/k?w=all", "")
-	if f.store.write.W != coordinator.LevelAll || f.store.write.Ops[0].Kind != coordinator.OpDelete || f.store.write.Ordered {
+	if f.store.write.W != coordinator.LevelAll || f.store.write.Ops[0].Kind != coordinator.OpDelete || f.store.write.Ordered != wire.ChoiceDefault {
 		t.Errorf("store got %+v", f.store.write)
 	}
 }

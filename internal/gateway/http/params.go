@@ -9,12 +9,13 @@ import (
 
 	"github.com/ringcask/ringcask/coordinator"
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/wire"
 )
 
 // params are the query parameters of a request. Those that a method has no use for are checked and otherwise ignored.
 type params struct {
 	r, w     coordinator.Level
-	ordered  bool
+	ordered  wire.Choice // default where the request says nothing
 	timeout  time.Duration
 	ttl      time.Duration // zero is for ever
 	siblings bool
@@ -110,7 +111,9 @@ func (x *exchange) param(name, value string) (known bool, problem string) {
 	case "w":
 		p.w, problem = parseLevel(value)
 	case "ordered":
-		p.ordered, problem = parseBool(value)
+		var ordered bool
+		ordered, problem = parseBool(value)
+		p.ordered = wire.ChoiceOf(ordered)
 	case "siblings":
 		p.siblings, problem = parseBool(value)
 	case "sloppy":

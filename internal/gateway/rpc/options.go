@@ -19,8 +19,6 @@ type Options struct {
 	// Now is the wall clock that times to live are counted from and expiry is judged by; nil is time.Now.
 	Now func() time.Time
 
-	// Ordered makes every put without context ordered unless the request says otherwise.
-	Ordered bool
 	// Timeout is for requests that name none (zero is 2 s); TimeoutMax is the most that one may ask for (zero is 60 s).
 	Timeout, TimeoutMax time.Duration
 	// DrainTimeout is how long requests under way may take to end when the server stops. Zero is 5 s.

@@ -58,6 +58,14 @@ func (q *request) read(keys [][]byte, o *wire.Options) ([]coordinator.ReadResult
 	if err != nil {
 		return nil, faultOf(err, true)
 	}
+	bytes := 0
+	for i := range results {
+		bytes += results[i].Object.ValueBytes()
+	}
+	// The objects, and their encoding.
+	if fault := q.grow(2 * bytes); fault != nil {
+		return nil, fault
+	}
 	return results, nil
 }
 

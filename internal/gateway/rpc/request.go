@@ -51,6 +51,15 @@ func methodOf(name []byte) method {
 	return methodUnknown
 }
 
+// effect is what a request of the method may have done where its answer, which says so, cannot be sent.
+func (m method) effect() wire.Effect {
+	switch m {
+	case methodPut, methodDelete, methodBatch:
+		return wire.EffectUnknown
+	}
+	return wire.EffectNone
+}
+
 // draining is the answer to a request that comes too late.
 var draining = &wire.Fault{
 	Code: wire.CodeUnavailable, Effect: wire.EffectNone, Message: "node is shutting down", RetryAfter: time.Second,
@@ -78,6 +87,15 @@ func (q *request) run() {
 	q.serve()
 	q.ses.srv.opts.Admission.Release(q.held)
 	q.ses.end()
+}
+
+// grow counts an answer's bytes, too, from when it is known how many they are. The fault is nil where there is room.
+func (q *request) grow(bytes int) *wire.Fault {
+	fault := q.ses.srv.opts.Admission.Grow(int64(bytes))
+	if fault == nil {
+		q.held += int64(bytes)
+	}
+	return fault
 }
 
 // serve carries out the request and answers it.
@@ -111,7 +129,7 @@ func (q *request) serve() {
 
 // respond answers with a result.
 func (q *request) respond(encode func(w *wire.Writer)) error {
-	return q.ses.send(q.id, func(w *wire.Writer) {
+	return q.ses.send(q.id, q.method.effect(), func(w *wire.Writer) {
 		w.Result(q.id)
 		encode(w)
 	})

@@ -28,7 +28,7 @@ func TestAPutIsGotWithItsContextAndReceipt(t *testing.T) {
 		t.Fatalf("%+v", done)
 	}
 	q := p.store.writes[0]
-	if q.W != coordinator.LevelAll || q.R != 2 || !q.Ordered || !q.Retried || q.Ops[0].HasContext {
+	if q.W != coordinator.LevelAll || q.R != 2 || q.Ordered != wire.ChoiceYes || !q.Retried || q.Ops[0].HasContext {
 		t.Fatalf("the store was asked %+v", q)
 	}
 	if left := q.Deadline.Sub(before); left < 59*time.Second || left > 61*time.Second {
@@ -47,7 +47,7 @@ func TestAPutIsGotWithItsContextAndReceipt(t *testing.T) {
 
 	again := wire.PutRequest{Key: []byte("k"), Value: []byte("w"), Options: wire.Options{Context: got.Context}}
 	c.must(wire.MethodPut, again.Encode, done.Decode)
-	if q := p.store.writes[1]; !q.Ops[0].HasContext || len(q.Ops[0].Context) != 1 || q.Ordered || q.Retried {
+	if q := p.store.writes[1]; !q.Ops[0].HasContext || len(q.Ops[0].Context) != 1 || q.Ordered != wire.ChoiceDefault || q.Retried {
 		t.Fatalf("the store was asked %+v", q)
 	}
 	if left := time.Until(p.store.writes[1].Deadline); left > 2*time.Second {
@@ -414,5 +414,34 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 		if _, err := New(o); err == nil {
 			t.Errorf("%+v is taken", o)
 		}
+	}
+}
+
+func TestTheValuesOfAnAnswerAreAdmitted(t *testing.T) {
+	p := startPort(t, func(o *Options) { o.Admission = gateway.NewAdmission(10, 64<<10, time.Millisecond) })
+	c := p.dial()
+	p.store.objects["great"] = causal.Put(causal.Object{}, nil, false, causal.Sibling{
+		Dot: causal.Dot{Actor: 1, Time: 1}, Value: make([]byte, 100<<10),
+	})
+	if f := c.call(wire.MethodGet, (&wire.GetRequest{Key: []byte("great")}).Encode, new(wire.GetResult).Decode); f == nil || f.Code != wire.CodeOverloaded {
+		t.Errorf("a value over the bound: %v", f)
+	}
+	c.must(wire.MethodGet, (&wire.GetRequest{Key: []byte("small")}).Encode, new(wire.GetResult).Decode)
+	p.shutdown()
+	if s := p.adm.Status(); s.InFlight != 0 || s.InFlightBytes != 0 {
+		t.Errorf("left in admission: %+v", s)
+	}
+}
+
+func TestAWriteWhoseAnswerIsTooLargeIsOfUnknownEffect(t *testing.T) {
+	p := startPort(t, func(o *Options) { o.MessageBytesMax = 4 << 10 })
+	c := p.dial()
+	var batch wire.BatchRequest
+	for i := range 200 {
+		batch.Ops = append(batch.Ops, wire.Op{Delete: true, Key: []byte{byte(i), 'k'}})
+	}
+	f := c.call(wire.MethodBatch, batch.Encode, new(wire.BatchResult).Decode)
+	if f == nil || f.Code != wire.CodeTooLarge || f.Effect != wire.EffectUnknown || len(p.store.writes) != 1 {
+		t.Errorf("%+v after %d writes", f, len(p.store.writes))
 	}
 }

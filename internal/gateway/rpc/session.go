@@ -106,16 +106,16 @@ func (s *Server) cost(m method, messageBytes int) int64 {
 
 // fail answers with a fault. Error: the connection must end.
 func (s *session) fail(id uint32, f *wire.Fault) error {
-	return s.send(id, func(w *wire.Writer) { w.Failure(id, f, uint64(s.srv.opts.Clock.Last())) })
+	return s.send(id, f.Effect, func(w *wire.Writer) { w.Failure(id, f, uint64(s.srv.opts.Clock.Last())) })
 }
 
-// send answers a request. An answer that is too large is replaced by a fault. Error: the connection must end, for it has
-// ended or its client does not read.
-func (s *session) send(id uint32, build func(w *wire.Writer)) error {
+// send answers a request. An answer that is too large is replaced by a fault with the effect. Error: the connection must
+// end, for it has ended or its client does not read.
+func (s *session) send(id uint32, effect wire.Effect, build func(w *wire.Writer)) error {
 	err := s.link.Send(build)
 	if errors.Is(err, wire.ErrTooLarge) {
 		return s.fail(id, &wire.Fault{
-			Code: wire.CodeTooLarge, Effect: wire.EffectNone,
+			Code: wire.CodeTooLarge, Effect: effect,
 			Message: fmt.Sprintf("answer exceeds %d bytes: ask for less at once", s.srv.opts.MessageBytesMax),
 		})
 	}

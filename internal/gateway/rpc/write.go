@@ -100,7 +100,7 @@ func (q *request) write(ops []coordinator.Op, o *wire.Options) ([]coordinator.Ou
 	}
 	srv := q.ses.srv
 	outcomes, err := srv.opts.Store.Write(q.ses.ctx, &coordinator.WriteRequest{
-		Ops: ops, W: level(o.W), R: level(o.R), Ordered: o.Ordered.Or(srv.opts.Ordered),
+		Ops: ops, W: level(o.W), R: level(o.R), Ordered: o.Ordered,
 		Deadline: q.deadline(o.Timeout), Retried: o.Retried,
 	})
 	if err != nil {
