@@ -49,7 +49,8 @@
 // key: if the segment has its hint file, exactly the keys whose records stood there are Unknown; if not, all keys
 // whose newest readable record is older than the damage are, and all absent keys. A newer write ends it for its key.
 // Damage stays where it is and every Open reports it again; Bitcask would skip it. One thing cannot be told from a torn
-// tail: damage to the last group before a crash. After a clean Close a mark vouches for it.
+// tail: damage to the last group before a crash. After a clean Close a mark vouches for it. And nothing in a log tells that
+// its last segments are gone altogether; who remembers Stats.LastSeq has Open refuse such a log (Options.KnownSeq).
 //
 // # Concurrency
 //

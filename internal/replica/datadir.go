@@ -12,7 +12,8 @@ import (
 	"github.com/ringcask/ringcask/storage/vfs"
 )
 
-// ErrIncomplete refuses a data directory that lacks a part of what it must hold. What is gone cannot be made up for here:
+// ErrIncomplete refuses a data directory that lacks a part of what it must hold, be it the end of its log (then it wraps
+// *storage.MissingError, too). What is gone cannot be made up for here:
 // a node that started without it would take for absent what it has lost.
 var ErrIncomplete = errors.New("replica: data directory is incomplete")
 

@@ -17,7 +17,7 @@
 //
 // An actor may go on issuing dots after a restart only if nothing that it issued was forgotten. So it is kept only where the
 // last run wrote the mark of a clean shutdown, as its last act, after the engine was closed without an error, and
-// where the engine then found neither a torn tail nor damage. Else a new actor is drawn. The mark's removal is durable
+// where the engine then found neither a torn tail nor damage, and the record that was its last. Else a new actor is drawn. The mark's removal is durable
 // before the first dot of a run:
 //
 //	                    open: incarnation+1, mark removed

@@ -20,7 +20,9 @@ type identity struct {
 	incarnation uint64 // zero: no run that counts
 	actor       causal.Actor
 	boot        BootID
-	cluster     cluster
+	// logSeq is the number of the last record in the log when this was written, at least: that record was durable.
+	logSeq  uint64
+	cluster cluster
 }
 
 // cluster is what all nodes must agree upon, and the node's place in it. The members are there to be read by people:
@@ -42,9 +44,10 @@ func clusterOf(o Options) cluster {
 
 // The layouts are in docs/format/identity.md; integers are big-endian.
 const (
-	identityMagic  = "RCID"
-	clockMagic     = "RCCK"
-	identityFormat = 1
+	identityMagic = "RCID"
+	clockMagic    = "RCCK"
+	// The newest formats are those that are written.
+	identityFormat = 2 // 1 had no logSeq
 	clockFormat    = 1
 
 	identityClean = 1 << 0
@@ -72,6 +75,7 @@ func appendIdentity(dst []byte, id *identity) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, id.incarnation)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(id.actor))
 	dst = append(dst, id.boot[:]...)
+	dst = binary.BigEndian.AppendUint64(dst, id.logSeq)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(id.cluster.replicas))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(id.cluster.partitions))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(id.cluster.fingerprint))
@@ -89,7 +93,7 @@ func appendName(dst []byte, name string) []byte {
 
 // decodeIdentity is the identity that appendIdentity wrote. Errors wrap errDamaged.
 func decodeIdentity(data []byte) (*identity, error) {
-	body, err := checked(data, identityMagic, identityFormat)
+	body, format, err := checked(data, identityMagic, identityFormat)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +106,9 @@ func decodeIdentity(data []byte) (*identity, error) {
 	id.incarnation = binary.BigEndian.Uint64(r.take(8))
 	id.actor = causal.Actor(binary.BigEndian.Uint64(r.take(8)))
 	copy(id.boot[:], r.take(16))
+	if format > 1 {
+		id.logSeq = binary.BigEndian.Uint64(r.take(8))
+	}
 	id.cluster.replicas = int(binary.BigEndian.Uint32(r.take(4)))
 	id.cluster.partitions = int(binary.BigEndian.Uint32(r.take(4)))
 	id.cluster.fingerprint = ring.Fingerprint(binary.BigEndian.Uint64(r.take(8)))
@@ -125,7 +132,7 @@ func appendCeiling(dst []byte, ceiling causal.Timestamp) []byte {
 
 // decodeCeiling is the ceiling that appendCeiling wrote. Errors wrap errDamaged.
 func decodeCeiling(data []byte) (causal.Timestamp, error) {
-	body, err := checked(data, clockMagic, clockFormat)
+	body, _, err := checked(data, clockMagic, clockFormat)
 	if err != nil {
 		return 0, err
 	}
@@ -135,20 +142,20 @@ func decodeCeiling(data []byte) (causal.Timestamp, error) {
 	return causal.Timestamp(binary.BigEndian.Uint64(body)), nil
 }
 
-// checked is what stands between magic and format on the one side and the checksum on the other.
-func checked(data []byte, magic string, format byte) ([]byte, error) {
+// checked is the format, and what stands between it and the checksum. Formats up to newest are read.
+func checked(data []byte, magic string, newest byte) (body []byte, format byte, err error) {
 	head := len(magic) + 1
 	if len(data) < head+checksumBytes || string(data[:len(magic)]) != magic {
-		return nil, damaged("it does not begin as it must")
+		return nil, 0, damaged("it does not begin as it must")
 	}
-	body := data[:len(data)-checksumBytes]
+	body, format = data[:len(data)-checksumBytes], data[len(magic)]
 	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(data[len(body):]) {
-		return nil, damaged("wrong checksum")
+		return nil, 0, damaged("wrong checksum")
 	}
-	if data[len(magic)] != format {
-		return nil, damaged(fmt.Sprintf("format %d, this version reads %d", data[len(magic)], format))
+	if format == 0 || format > newest {
+		return nil, 0, damaged(fmt.Sprintf("format %d, this version reads up to %d", format, newest))
 	}
-	return body[head:], nil
+	return body[head:], format, nil
 }
 
 // fileReader takes a file's body apart. Past the end, and once something was bad, all that it reads is zero.

@@ -27,22 +27,27 @@ func golden(t *testing.T, name string, got []byte) {
 			t.Fatal(err)
 		}
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
+	if want := goldenBytes(t, name); !bytes.Equal(got, want) {
 		t.Errorf("%s: the format has changed\ngot  %x\nwant %x", name, got, want)
 	}
 }
 
+func goldenBytes(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
 func specimen() *identity {
 	return &identity{
-		clean: true, incarnation: 7, actor: 0xa1b2c3d4e5f6, boot: BootID{0: 1, 15: 16},
+		clean: true, incarnation: 7, actor: 0xa1b2c3d4e5f6, boot: BootID{0: 1, 15: 16}, logSeq: 0x0a0b0c,
 		cluster: cluster{
 			node: "n1", replicas: 3, partitions: 256, fingerprint: 0x1122334455667788,
 			members: []ring.Member{{ID: "n0", Zone: "a"}, {ID: "n1"}, {ID: "n2", Zone: "b"}},
@@ -51,8 +56,16 @@ func specimen() *identity {
 }
 
 func TestIdentityAndClockFormatsAreThoseThatWereReleased(t *testing.T) {
-	golden(t, "identity.hex", appendIdentity(nil, specimen()))
+	golden(t, "identity-2.hex", appendIdentity(nil, specimen()))
 	golden(t, "clock.hex", appendCeiling(nil, 0x0102030405060708))
+}
+
+func TestIdentityOfFormat1IsRead(t *testing.T) {
+	want := specimen()
+	want.logSeq = 0
+	if got, err := decodeIdentity(goldenBytes(t, "identity-1.hex")); err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v, %v", got, err)
+	}
 }
 
 func TestIdentityComesBack(t *testing.T) {
@@ -101,7 +114,7 @@ func TestDamagedIdentityOrClockIsRefused(t *testing.T) {
 	}
 	refused("of another format", 4, resealed(id, 4, 9), resealed(clock, 4, 9))
 	refused("with unknown flags", 5, resealed(id, 5, 3), nil)
-	refused("with another length inside", 54, resealed(id, 54, 200), nil)
+	refused("with another length inside", 62, resealed(id, 62, 200), nil)
 }
 
 func FuzzDecodeIdentity(f *testing.F) {
@@ -111,7 +124,7 @@ func FuzzDecodeIdentity(f *testing.F) {
 		// The checksum is made right, for the fuzzer not to be stopped by it.
 		data = binary.BigEndian.AppendUint32(data, crc32.Checksum(data, castagnoli))
 		id, err := decodeIdentity(data)
-		if err == nil && !bytes.Equal(appendIdentity(nil, id), data) {
+		if err == nil && data[len(identityMagic)] == identityFormat && !bytes.Equal(appendIdentity(nil, id), data) {
 			t.Fatalf("%x was accepted, but is written %x", data, appendIdentity(nil, id))
 		}
 	})

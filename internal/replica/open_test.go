@@ -3,6 +3,8 @@ package replica
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -198,6 +200,78 @@ func TestDirectoryThatLacksAPartIsRefused(t *testing.T) {
 		if _, err := Open(testDir, options(t, disk)); !errors.Is(err, ErrIncomplete) {
 			t.Errorf("without %s: %v", lost, err)
 		}
+	}
+}
+
+// TestLogThatLostItsEndIsRefused loses what no file of the log tells of, with and without a clean shutdown after it.
+func TestLogThatLostItsEndIsRefused(t *testing.T) {
+	engine := testDir + "/engine"
+	lastSegment := func(disk *vfstest.FS) string {
+		names, err := disk.List(engine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(names, func(name string) bool { return strings.HasPrefix(name, "0000000002.") })
+		if i < 0 {
+			t.Fatalf("one segment only: %v", names)
+		}
+		return engine + "/" + names[i]
+	}
+	for name, lose := range map[string]func(disk *vfstest.FS) error{
+		"last segment": func(disk *vfstest.FS) error { return disk.Remove(lastSegment(disk)) },
+		"its content":  func(disk *vfstest.FS) error { return disk.SetContent(lastSegment(disk), nil) },
+	} {
+		for _, clean := range []bool{true, false} {
+			disk := vfstest.New()
+			opts := options(t, disk)
+			opts.Storage.SegmentBytesMax = 4 << 10
+			r := mustOpen(t, opts)
+			for i := range 30 {
+				r.mustWrite(t, put(fmt.Sprint("key ", i), strings.Repeat("v", 150)))
+			}
+			mustClose(t, r)
+			actor := r.Actor()
+			if !clean {
+				mustOpen(t, opts)
+			}
+			whole := disk.Crash(vfstest.Everything())
+			disk = disk.Crash(vfstest.Everything())
+			if err := lose(disk); err != nil {
+				t.Fatal(err)
+			}
+			opts.Storage.FS = disk
+			for range 2 {
+				var missing *storage.MissingError
+				if _, err := Open(testDir, opts); !errors.Is(err, ErrIncomplete) || !errors.As(err, &missing) || missing.KnownSeq != 30 {
+					t.Fatalf("%s, clean %v: got %v", name, clean, err)
+				}
+			}
+			opts.Storage.FS = whole
+			if again := mustOpen(t, opts); (again.Actor() == actor) != clean {
+				t.Errorf("%s, clean %v: with all there the actor is %v, was %v", name, clean, again.Actor(), actor)
+			}
+		}
+	}
+}
+
+// TestActorIsNotKeptWithALogOfAnotherRun has an identity with the mark of a clean shutdown beside a log that went on after it.
+func TestActorIsNotKeptWithALogOfAnotherRun(t *testing.T) {
+	disk := vfstest.New()
+	r := mustOpen(t, options(t, disk))
+	r.mustWrite(t, put("k", "v"))
+	mustClose(t, r)
+	old, err := disk.Content(testDir + "/identity")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = mustOpen(t, options(t, disk))
+	r.mustWrite(t, put("k", "w"))
+	mustClose(t, r)
+	if err := disk.SetContent(testDir+"/identity", old); err != nil {
+		t.Fatal(err)
+	}
+	if again := mustOpen(t, options(t, disk)); again.Actor() == r.Actor() {
+		t.Fatal("the actor was kept")
 	}
 }
 

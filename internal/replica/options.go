@@ -32,7 +32,7 @@ type Options struct {
 	QueueLenMax   int
 	QueueBytesMax int64
 	// Storage are the engine's settings, its file system and its sync policy among them. ValueBytesMax and BatchBytesMax
-	// are set here, so that every join fits; QueueLenMax and QueueBytesMax, so that the engine's queue is never full and
+	// are set here, so that every join fits; KnownSeq from the identity; QueueLenMax and QueueBytesMax, so that the engine's queue is never full and
 	// nobody waits for room in it.
 	Storage storage.Options
 	// Now is the physical clock that timestamps are taken from; nil is time.Now. Deadlines always are by time.Now.

@@ -85,9 +85,9 @@ func openLocked(d *dataDir, opts Options) (*Replica, error) {
 			return nil, &MismatchError{Dir: d.path, Differences: diff}
 		}
 	}
-	engine, err := storage.Open(d.engine(), opts.engine())
+	engine, err := openEngine(d, opts, found)
 	if err != nil {
-		return nil, fmt.Errorf("replica: open engine: %w", err)
+		return nil, err
 	}
 	r := &Replica{opts: opts, dir: d, engine: engine, closed: make(chan struct{})}
 	for _, b := range []*budget{&r.writing, &r.storing} {
@@ -99,18 +99,38 @@ func openLocked(d *dataDir, opts Options) (*Replica, error) {
 	return r, nil
 }
 
+// openEngine opens the log, which must reach as far as the identity says.
+func openEngine(d *dataDir, opts Options, found *identity) (*storage.Engine, error) {
+	o := opts.engine()
+	if found != nil {
+		o.KnownSeq = found.logSeq
+	}
+	engine, err := storage.Open(d.engine(), o)
+	var missing *storage.MissingError
+	switch {
+	case errors.As(err, &missing):
+		return nil, fmt.Errorf("%w: %s: %w", ErrIncomplete, d.engine(), err)
+	case err != nil:
+		return nil, fmt.Errorf("replica: open engine: %w", err)
+	}
+	return engine, nil
+}
+
 // begin makes this run durable: a ceiling above everything that earlier runs issued, then the identity with the next
 // incarnation and without the mark of a clean shutdown. Only then may a dot be issued. A crash between the two leaves the
 // old identity, under which nothing was issued since.
 func (r *Replica) begin(found *identity, conf cluster, ceiling causal.Timestamp) error {
 	if found == nil {
-		if stats := r.engine.Stats(); stats.Keys > 0 || stats.Damage > 0 {
+		if stats := r.engine.Stats(); stats.LastSeq > 0 || stats.Damage > 0 {
 			return fmt.Errorf("%w: %s has data but no file \"identity\"", ErrIncomplete, r.dir.path)
 		}
 		found = &identity{}
 	}
 	kept, why := r.actorKept(found)
-	r.id = identity{incarnation: found.incarnation + 1, actor: found.actor, cluster: conf}
+	r.id = identity{incarnation: found.incarnation + 1, actor: found.actor, logSeq: found.logSeq, cluster: conf}
+	if stats := r.engine.Stats(); stats.Damage == 0 {
+		r.id.logSeq = stats.LastSeq // behind damage it is a guess
+	}
 	if !kept {
 		actor, err := causal.NewActor(r.opts.Random)
 		if err != nil {
@@ -149,6 +169,8 @@ func (r *Replica) actorKept(found *identity) (kept bool, why string) {
 		return false, "the log was cut"
 	case len(recovery.Damage) > 0:
 		return false, "the log is damaged"
+	case r.engine.Stats().LastSeq != found.logSeq:
+		return false, "the log is not as the clean shutdown left it"
 	}
 	return true, "clean shutdown"
 }
@@ -193,7 +215,7 @@ func (r *Replica) finish() error {
 		return nil
 	}
 	clean := r.id
-	clean.clean = true
+	clean.clean, clean.logSeq = true, r.engine.Stats().LastSeq
 	return r.dir.saveIdentity(&clean)
 }
 
