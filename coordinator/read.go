@@ -81,15 +81,26 @@ type readOp struct {
 	hedgeAt time.Time
 	over    bool
 	err     error // why it was cut short
+
+	one struct { // what the slices above begin in, for a read of one key: one allocation instead of many
+		targets [3]target
+		quorums [1]readQuorum
+		asks    [3]readAsk
+		nodes   [3]readNode
+	}
 }
 
 func (c *Coordinator) newReadOp(table Topology, keys [][]byte, need int, mode readMode, deadline time.Time) *readOp {
 	n := table.N()
 	op := &readOp{c: c, keys: keys, deadline: deadline, background: mode != readVectors}
-	op.targets = make(targetSet, 0, n)
-	op.quorums = make([]readQuorum, len(keys))
-	op.asks = make([]readAsk, 0, len(keys)*need)
-	nodes := make([]readNode, 0, n*len(keys))
+	nodes := op.one.nodes[:0]
+	op.targets, op.quorums, op.asks = op.one.targets[:0], op.one.quorums[:], op.one.asks[:0]
+	if len(keys) > 1 || n > len(op.one.nodes) {
+		op.targets = make(targetSet, 0, n)
+		op.quorums = make([]readQuorum, len(keys))
+		op.asks = make([]readAsk, 0, len(keys)*need)
+		nodes = make([]readNode, 0, n*len(keys))
+	}
 	for k, key := range keys {
 		from := len(nodes)
 		for _, id := range table.Replicas(table.Partition(key)) {
