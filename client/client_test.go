@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -526,4 +527,50 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 			t.Errorf("%+v is taken", o)
 		}
 	}
+}
+
+func TestAConnectionThatComesTooLateForAStatusIsClosed(t *testing.T) {
+	f := startFake(t, 1)
+	stranger := startFake(t, 1).nodes[0]
+	dialling, dial := make(chan struct{}, 10), make(chan struct{})
+	closed := make(chan struct{}, 10)
+	c := f.client(t, Options{Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+		if addr == stranger.addr {
+			dialling <- struct{}{}
+			<-dial
+		}
+		nc, err := new(net.Dialer).DialContext(context.Background(), "tcp", addr)
+		if addr == stranger.addr && err == nil {
+			nc = &watchedConn{Conn: nc, closed: closed}
+		}
+		return nc, err
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-dialling
+		cancel()
+	}()
+	if _, err := c.Status(ctx, stranger.addr); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	close(dial)
+	select {
+	case <-closed:
+	case <-time.After(10 * time.Second):
+		t.Error("the connection stays open though nobody will use it")
+	}
+}
+
+// watchedConn says when it is closed.
+type watchedConn struct {
+	net.Conn
+	closed chan<- struct{}
+}
+
+func (c *watchedConn) Close() error {
+	select {
+	case c.closed <- struct{}{}:
+	default:
+	}
+	return c.Conn.Close()
 }

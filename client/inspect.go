@@ -18,7 +18,7 @@ func (c *Client) Status(ctx context.Context, addr string) (*Status, error) {
 		q.only = c.node(c.routing.Load().all, addr)
 		defer func() {
 			if !c.needs(q.only) {
-				q.only.disconnect()
+				q.only.retire()
 			}
 		}()
 	}

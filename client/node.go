@@ -29,6 +29,8 @@ type node struct {
 	heard atomic.Uint64
 	// out says that the node failed and has not answered a ping since.
 	out atomic.Bool
+	// retired says that no further request will be sent to the node.
+	retired atomic.Bool
 }
 
 // slot holds a connection or the attempt to make one.
@@ -108,9 +110,19 @@ func (n *node) dial(s *slot, d *dialing) {
 	s.conn, s.dialing = d.conn, nil
 	s.mu.Unlock()
 	close(d.done)
-	if d.conn != nil {
-		d.conn.run(n.c.life)
+	if d.conn == nil {
+		return
 	}
+	if n.retired.Load() { // while the connection was made, so that retire has not seen it
+		n.disconnect()
+	}
+	d.conn.run(n.c.life)
+}
+
+// retire ends the connections for good.
+func (n *node) retire() {
+	n.retired.Store(true)
+	n.disconnect()
 }
 
 // disconnect ends the connections; what is under way on them is lost.
