@@ -50,7 +50,7 @@ func (o *operations) UnmarshalJSON(data []byte) error {
 		}
 		o.list = append(o.list, operation{})
 		if err := d.Decode(&o.list[len(o.list)-1]); err != nil {
-			return fmt.Errorf("operation %d: %w", len(o.list)-1, err)
+			return fmt.Errorf("operation %d: %w", len(o.list)-1, inJSONWords(err))
 		}
 	}
 	return nil

@@ -47,6 +47,18 @@ func TestABodyThatIsNotJSONIsRefusedWithAWordOnRawBodies(t *testing.T) {
 	f.refuse("bad_request", "ends too early", "PUT", "/kv/k", "")
 }
 
+func TestAMistypedBodyIsToldInWordsOfJSON(t *testing.T) {
+	f := newFixture(t)
+	for _, tc := range []struct{ method, path, body, says string }{
+		{"PUT", "/kv/k", `{"value":5}`, `"value" must be a string, not number`},
+		{"PUT", "/kv/k", `[]`, `it must be an object, not array`},
+		{"POST", "/kv/batch", `[]`, `it must be an object, not array`},
+		{"POST", "/kv/batch", `{"operations":[{"type":"put","key":"a","value":"1"},{"type":"put","key":5,"value":"1"}]}`, `operation 1: "key" must be a string, not number`},
+	} {
+		f.refuse("bad_request", tc.says, tc.method, tc.path, tc.body, "Content-Type", "application/json")
+	}
+}
+
 func TestJSONThatWouldStoreAnotherValueThanWasSentIsRefused(t *testing.T) {
 	f := newFixture(t)
 	for body, says := range map[string]string{

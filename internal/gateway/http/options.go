@@ -28,7 +28,7 @@ type Options struct {
 	// Timeout is a request's time limit when it names none. Zero is 2 s. TimeoutMax is the most that it may name.
 	// Zero is 60 s.
 	Timeout, TimeoutMax time.Duration
-	// KeyBytesMax and ValueBytesMax bound a key and a value. Zero is 4 KiB and 16 MiB.
+	// KeyBytesMax and ValueBytesMax bound a key and a value. Zero is 4 KiB and 4 MiB.
 	KeyBytesMax, ValueBytesMax int
 	// BatchOpsMax and BatchBytesMax bound a batch: its operations, and its keys and values. Zero is 10,000 and 32 MiB.
 	BatchOpsMax, BatchBytesMax int
@@ -64,7 +64,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Timeout, 2*time.Second)
 	orDefault(&o.TimeoutMax, time.Minute)
 	orDefault(&o.KeyBytesMax, 4<<10)
-	orDefault(&o.ValueBytesMax, 16<<20)
+	orDefault(&o.ValueBytesMax, 4<<20)
 	orDefault(&o.BatchOpsMax, 10_000)
 	orDefault(&o.BatchBytesMax, 32<<20)
 	orDefault(&o.RangeItemsMax, 10_000)

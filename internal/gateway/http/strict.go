@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"reflect"
 	"strconv"
 )
 
@@ -16,12 +18,31 @@ func strictUnmarshal(body []byte, into any) error {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return errors.New("it ends too early")
 		}
-		return err
+		return inJSONWords(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows it")
 	}
 	return nil
+}
+
+// inJSONWords tells what is wrong in words of JSON, where the decoder speaks of Go.
+func inJSONWords(err error) error {
+	var mismatch *json.UnmarshalTypeError
+	if !errors.As(err, &mismatch) {
+		return err
+	}
+	where, want := "it", "an object"
+	if mismatch.Field != "" {
+		where = strconv.Quote(mismatch.Field)
+	}
+	switch mismatch.Type.Kind() {
+	case reflect.String:
+		want = "a string"
+	case reflect.Slice:
+		want = "an array"
+	}
+	return fmt.Errorf("%s must be %s, not %s", where, want, mismatch.Value)
 }
 
 // brokenSurrogate says whether JSON text has a \u escape of a surrogate that is not one of a pair. The decoder would put
