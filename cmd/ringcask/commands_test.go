@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ringcask/ringcask/client"
 	"github.com/ringcask/ringcask/cmd/ringcask/internal/records"
 	"github.com/ringcask/ringcask/node"
 )
@@ -214,6 +215,11 @@ func TestScanPrintsKeysInOrderWithinItsBounds(t *testing.T) {
 	s.want("c/2\nc/1\n", "", "scan", "--end=c/2", "--reverse", "--limit=2", "--keys-only")
 	s.want("{\"key\":\"d\\t\",\"value\":\"vd\\t\"}\n", "", "scan", "--start=ZAk=", "--key-base64", "-o", "json")
 	s.want("", "", "scan", "--prefix=zzz")
+	for _, limit := range []string{"--limit=0", "--limit=-1"} {
+		if got := s.run("", "scan", limit); got.code != exitUsage || got.stdout != "" {
+			t.Errorf("%s: %+v", limit, got)
+		}
+	}
 }
 
 func TestBatchPrintsAnOutcomeForEachOperation(t *testing.T) {
@@ -288,6 +294,38 @@ func TestLoadReportsBadLinesByNumberAndKeepsTheOrderOfAKey(t *testing.T) {
 	got = s.run(strings.Repeat("x\n", 30), "load", "-")
 	if strings.Count(got.stderr, "must be one JSON object") != messagesMax || !strings.Contains(got.stderr, "and 10 more bad lines") {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestALoadWhoseInputBreaksOffSaysSoBesideItsBadLines(t *testing.T) {
+	t.Parallel()
+	s := shell{t, singleNode(t)}
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	fmt.Fprintf(w, "rubbish\n%s\n", `{"key":"a","value":"1"}`)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := s.run(zipped.String()[:zipped.Len()-4], "load", "-")
+	if got.code != exitUsage || !strings.HasPrefix(got.stdout, "wrote 1 record") || !strings.Contains(got.stderr, "1 bad line; and ") || !strings.Contains(got.stderr, "unexpected EOF") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestANodeThatDoesNotServeKeepsTheTableNarrow(t *testing.T) {
+	reason := "replica: an earlier write failed: no space left on device"
+	var out strings.Builder
+	if err := printStatus(&out, []answer{{status: &client.Status{Node: "n1", State: reason}}}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitN(out.String(), "\n", 3)
+	if !strings.Contains(lines[1], "not serving") || strings.Contains(lines[1], "space") || !strings.Contains(lines[2], "n1: does not serve: "+reason) {
+		t.Errorf("%s", out.String())
+	}
+	for state, want := range map[string]string{"serving": "serving", "draining": "draining", "starting: not all peers are met yet": "starting"} {
+		if got := stateWord(state); got != want {
+			t.Errorf("%s is shown as %s, want %s", state, got, want)
+		}
 	}
 }
 

@@ -78,7 +78,7 @@ func (g *getCommand) printJSON(a *app, key []byte, v *client.Value, found bool) 
 	}
 	o.add("context", contextText(v.Context)).add("siblings", v.Siblings)
 	if !v.ExpiresAt.IsZero() {
-		o.add("expires_at", v.ExpiresAt)
+		o.add("expires_at", v.ExpiresAt.UnixMilli())
 	}
 	if g.Siblings {
 		values := make([]jsonLine, len(v.All))
@@ -99,7 +99,7 @@ func siblingObject(s client.Sibling) *object {
 	}
 	o.add("time", written(s.Time))
 	if !s.ExpiresAt.IsZero() {
-		o.add("expires_at", s.ExpiresAt)
+		o.add("expires_at", s.ExpiresAt.UnixMilli())
 	}
 	return &o
 }

@@ -114,20 +114,30 @@ func (l *loadCommand) run(a *app, loader *bulkload.Loader, in io.Reader, lineByt
 	return loader.Run(a.ctx, reader)
 }
 
-// loadError is what the command ends with: what stopped it, else failed writes, else bad lines.
+// loadError is what the command ends with: the signal that stopped it, else failed writes, else bad lines, and in any
+// case that the input broke off. err is what stopped the load.
 func loadError(s bulkload.Summary, name string, err error) error {
-	var interrupted *interruptedError
+	var (
+		interrupted *interruptedError
+		bad         *records.LineError
+		failed      *client.Error
+		counted     error
+	)
 	switch {
 	case errors.As(err, &interrupted):
 		return err
 	case s.Failed > 0:
-		return fmt.Errorf("%s could not be written", plural(int(s.Failed), "record", "records"))
+		counted = fmt.Errorf("%s could not be written", plural(int(s.Failed), "record", "records"))
 	case s.BadLines > 0:
-		return usagef("%s has %s", name, plural(int(s.BadLines), "bad line", "bad lines"))
-	case err != nil:
-		return usagef("%s: %w", name, err) // the input broke off
+		counted = usagef("%s has %s", name, plural(int(s.BadLines), "bad line", "bad lines"))
 	}
-	return nil
+	switch {
+	case err == nil || errors.As(err, &bad) || errors.As(err, &failed): // with --strict: it is in the counts
+		return counted
+	case counted != nil:
+		return fmt.Errorf("%w; and %s: %v", counted, name, err)
+	}
+	return usagef("%s: %w", name, err)
 }
 
 // print writes the summary.

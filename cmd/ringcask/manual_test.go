@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -99,6 +100,55 @@ func TestTheManualHasEveryCommandArgumentAndFlag(t *testing.T) {
 	}
 	blocks["common"] = "| flag | |\n|---|---|\n" + common
 	checkBlocks(t, "cli.md", blocks)
+}
+
+// example is a command line of ours in a line of code: what stands before a pipe, a redirection or a comment.
+var example = regexp.MustCompile(`(?:^|\| |<\()(?:\./|go run \./cmd/)?ringcask ([^|<>#()]+)`)
+
+func TestEveryExampleIsACommandLine(t *testing.T) {
+	texts := map[string]string{}
+	for _, page := range []string{"README.md", "docs/cli.md", "docs/configuration.md", "docs/operations.md"} {
+		data, err := os.ReadFile(filepath.Join("..", "..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[page] = string(data)
+	}
+	for _, node := range testModel(t).Leaves(true) {
+		texts[node.Name+" --help"] = node.Detail
+	}
+	seen := 0
+	for where, text := range texts {
+		fenced := false
+		for line := range strings.Lines(text) {
+			fenced = fenced != strings.HasPrefix(line, "```")
+			if !fenced && !strings.HasPrefix(line, "    ") && !strings.HasPrefix(line, "\t") || strings.Contains(line, "…") {
+				continue
+			}
+			for _, found := range example.FindAllStringSubmatch(strings.TrimSpace(line), -1) {
+				seen++
+				if err := parses(strings.Fields(found[1])); err != nil {
+					t.Errorf("%s: %s: %v", where, strings.TrimSpace(line), err)
+				}
+			}
+		}
+	}
+	if seen < 40 {
+		t.Errorf("found only %d examples", seen)
+	}
+	if parses([]string{"--addr", "127.0.0.1:8091", "get", "cart"}) == nil {
+		t.Error("a flag that is no flag of the program passes")
+	}
+}
+
+// parses says what is wrong with a command line, without running it.
+func parses(args []string) error {
+	parser, err := newParser(&app{stdout: io.Discard, stderr: io.Discard}, newCLI())
+	if err != nil {
+		return err
+	}
+	_, err = parser.Parse(args)
+	return err
 }
 
 func TestTheManualHasEverySettingWithItsDefault(t *testing.T) {

@@ -32,7 +32,7 @@ func (r *rangeFlags) options() (o client.RangeOptions, err error) {
 
 type scanCommand struct {
 	rangeFlags
-	Limit    int  `placeholder:"N" help:"Print at most so many keys."`
+	Limit    *int `placeholder:"N" help:"Print at most so many keys."`
 	Reverse  bool `help:"Begin with the last key."`
 	KeysOnly bool `help:"Print keys without values."`
 	outputFlags
@@ -53,10 +53,12 @@ func (s *scanCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if s.Limit < 0 {
-		return usagef("--limit must not be negative")
+	if s.Limit != nil {
+		if opts.Limit = *s.Limit; opts.Limit < 1 {
+			return usagef("--limit must be at least 1")
+		}
 	}
-	opts.Limit, opts.Reverse, opts.KeysOnly = s.Limit, s.Reverse, s.KeysOnly
+	opts.Reverse, opts.KeysOnly = s.Reverse, s.KeysOnly
 	c, err := s.open()
 	if err != nil {
 		return err

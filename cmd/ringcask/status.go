@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -26,6 +27,9 @@ addresses, those. Exits with 3 if one did not answer.
 	ringcask status -o json
 `
 }
+
+// stateServing is the state of a node that takes requests.
+const stateServing = "serving"
 
 // answer is what asking one node came to.
 type answer struct {
@@ -132,7 +136,7 @@ func printStatus(w io.Writer, answers []answer) error {
 				reached++
 			}
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%v\t%s\t%s\t%s\t%s\t%s\t%+.1f ms\t%d/%d\n", s.Node, answer.addr, s.State,
+		fmt.Fprintf(table, "%s\t%s\t%s\t%v\t%s\t%s\t%s\t%s\t%s\t%+.1f ms\t%d/%d\n", s.Node, answer.addr, stateWord(s.State),
 			time.Since(s.StartedAt).Round(time.Second), thousands(s.Storage.Keys),
 			bytesize.Approximate(float64(s.Storage.DiskBytes)), thousands(s.Requests.Total), thousands(s.Requests.InFlight),
 			thousands(s.Requests.Refused), s.ClockOffsetMillis, reached, len(s.Members))
@@ -148,6 +152,15 @@ func printStatus(w io.Writer, answers []answer) error {
 	return nil
 }
 
+// stateWord is a node's state in a word or two: why it does not serve can be a long story.
+func stateWord(state string) string {
+	switch word, _, _ := strings.Cut(state, ":"); word {
+	case stateServing, "starting", "draining":
+		return word
+	}
+	return "not serving"
+}
+
 // printComplaints prints what is wrong with a node, and what it finds wrong with others.
 func printComplaints(w io.Writer, answer answer) error {
 	if answer.err != nil {
@@ -155,6 +168,9 @@ func printComplaints(w io.Writer, answer answer) error {
 		return err
 	}
 	s := answer.status
+	if s.State != stateServing {
+		fmt.Fprintf(w, "%s: does not serve: %s\n", s.Node, s.State)
+	}
 	if s.Storage.ReadOnly != "" {
 		fmt.Fprintf(w, "%s: read-only: %s\n", s.Node, s.Storage.ReadOnly)
 	}
