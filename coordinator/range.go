@@ -27,7 +27,7 @@ func (c *Coordinator) Range(ctx context.Context, req *RangeRequest) (*RangePage,
 		return nil, err
 	}
 	table := c.rangeTable()
-	need, err := req.R.resolve("r", c.opt.R, table.table.N())
+	need, err := resolveLevel("r", req.R, c.opt.R, table.table.N())
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func (c *Coordinator) Read(ctx context.Context, req *ReadRequest) ([]ReadResult,
 		return nil, err
 	}
 	table := c.opt.Table()
-	need, err := req.R.resolve("r", c.opt.R, table.N())
+	need, err := resolveLevel("r", req.R, c.opt.R, table.N())
 	if err != nil {
 		return nil, err
 	}

@@ -9,15 +9,14 @@ import (
 )
 
 // Level is how many replicas must answer: a positive number, or one of the names below.
-type Level int8
+type Level = wire.Level
 
+// The levels with names: the cluster's setting, 1, N/2+1 and N.
 const (
-	// LevelDefault is the cluster's setting.
-	LevelDefault Level = 0
-	// LevelOne, LevelQuorum and LevelAll are 1, N/2+1 and N.
-	LevelOne    Level = -1
-	LevelQuorum Level = -2
-	LevelAll    Level = -3
+	LevelDefault = wire.LevelDefault
+	LevelOne     = wire.LevelOne
+	LevelQuorum  = wire.LevelQuorum
+	LevelAll     = wire.LevelAll
 )
 
 // OpKind is what a write does to a key.

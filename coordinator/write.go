@@ -63,10 +63,10 @@ func (c *Coordinator) isReplicaOfAll(table Topology, ops []Op) bool {
 }
 
 func (c *Coordinator) levels(req *WriteRequest, n int) (w, r int, err error) {
-	if w, err = req.W.resolve("w", c.opt.W, n); err != nil {
+	if w, err = resolveLevel("w", req.W, c.opt.W, n); err != nil {
 		return 0, 0, err
 	}
-	r, err = req.R.resolve("r", c.opt.R, n)
+	r, err = resolveLevel("r", req.R, c.opt.R, n)
 	return w, r, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/coordinator"
+	"github.com/ringcask/ringcask/internal/wire"
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage"
 )
@@ -222,18 +223,11 @@ func validateListen(addr string, insecure bool) error {
 
 // parseLevel is the level of a name or number, checked against n replicas.
 func parseLevel(s string, n int) (coordinator.Level, error) {
-	switch strings.ToLower(s) {
-	case "one":
-		return coordinator.LevelOne, nil
-	case "quorum":
-		return coordinator.LevelQuorum, nil
-	case "all":
-		return coordinator.LevelAll, nil
+	level, err := wire.ParseLevel(strings.ToLower(s))
+	if err != nil || level == coordinator.LevelDefault || int(level) > n {
+		return 0, fmt.Errorf("%q is no level: want one, quorum, all or a number from 1 to %d", s, n)
 	}
-	if v, err := strconv.Atoi(s); err == nil && v >= 1 && v <= n {
-		return coordinator.Level(v), nil
-	}
-	return 0, fmt.Errorf("%q is no level: want one, quorum, all or a number from 1 to %d", s, n)
+	return level, nil
 }
 
 func parseSync(s string) (storage.SyncPolicy, error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/ringcask/ringcask/coordinator"
 	"github.com/ringcask/ringcask/internal/gateway"
 	"github.com/ringcask/ringcask/internal/wire"
 	"github.com/ringcask/ringcask/ring"
@@ -95,17 +96,16 @@ func (n *Node) Topology() *wire.Topology {
 
 // level is how many replicas a valid default level asks for.
 func (n *Node) level(name string) int {
-	switch name {
-	case "one":
-		return 1
-	case "quorum":
-		return n.cfg.Replicas/2 + 1
-	case "all":
-		return n.cfg.Replicas
-	}
 	level, err := parseLevel(name, n.cfg.Replicas)
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0
+	case level == coordinator.LevelOne:
+		return 1
+	case level == coordinator.LevelQuorum:
+		return n.cfg.Replicas/2 + 1
+	case level == coordinator.LevelAll:
+		return n.cfg.Replicas
 	}
 	return int(level)
 }

@@ -165,7 +165,7 @@ func (p *rangeParams) param(name, value string) (known bool, problem string) {
 }
 
 func parseLevel(value string) (coordinator.Level, string) {
-	level, err := coordinator.ParseLevel(value)
+	level, err := wire.ParseLevel(value)
 	if err != nil || value == "" {
 		return 0, "must be a number of replicas, one, quorum or all"
 	}
