@@ -269,6 +269,9 @@ func TestADumpLoadsBackByteForByte(t *testing.T) {
 	if got := to.run("", "load", file, "-o", "json"); got.code != exitDone || !strings.Contains(got.stdout, `"written":3000,"failed":0,"bad_lines":0`) {
 		t.Errorf("%+v", got)
 	}
+	if got := from.run("", "dump", "--file="+filepath.Dir(file)); got.code != exitUsage || !strings.Contains(got.stderr, "is a directory") {
+		t.Errorf("%+v", got)
+	}
 	if second := to.run("", "dump"); second.stdout != first.stdout {
 		t.Error("a dump, loaded and dumped again, differs")
 	}

@@ -78,6 +78,9 @@ func (d *dumpCommand) withOutput(a *app, write func(*bufio.Writer) error) error 
 	if d.File == "" || d.File == "-" {
 		return d.compressed(a.stdout, write)
 	}
+	if info, err := os.Stat(d.File); err == nil && info.IsDir() {
+		return usagef("%s is a directory", d.File)
+	}
 	f, err := os.CreateTemp(filepath.Dir(d.File), filepath.Base(d.File)+".*")
 	if err != nil {
 		return &usageError{err}

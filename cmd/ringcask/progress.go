@@ -23,6 +23,9 @@ type progress struct {
 	counts func() (records, bytes int64)
 }
 
+// barColumns is the width of the bar itself: with the text beside it, it fits into 80 columns.
+const barColumns = 20
+
 // newProgress is for total bytes of input; a total below 0 is not known. Nothing is shown before start.
 func (a *app) newProgress(total int64, counts func() (records, bytes int64)) *progress {
 	return &progress{terminal: a.stderrTerminal, errors: a.stderr, total: total, counts: counts}
@@ -34,16 +37,16 @@ func (p *progress) start() {
 	if !p.terminal {
 		return
 	}
-	p.container = mpb.New(mpb.WithOutput(p.errors), mpb.WithWidth(40),
+	p.container = mpb.New(mpb.WithOutput(p.errors),
 		mpb.WithRefreshRate(150*time.Millisecond), mpb.WithAutoRefresh())
-	text := mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return p.text() }))
+	text := decor.Any(func(decor.Statistics) string { return p.text() })
 	if p.total < 0 {
-		p.bar = p.container.New(0, mpb.NopStyle(), text)
+		p.bar = p.container.New(0, mpb.NopStyle(), mpb.AppendDecorators(text))
 		return
 	}
 	p.bar = p.container.New(p.total, mpb.BarStyle().Lbound("").Rbound("").Filler("━").Tip("━").Padding("─"),
-		mpb.PrependDecorators(decor.NewPercentage("%3d ")), text,
-		mpb.AppendDecorators(decor.Name("  ETA "), decor.AverageETA(decor.ET_STYLE_GO)))
+		mpb.BarWidth(barColumns), mpb.PrependDecorators(decor.NewPercentage("%3d ")),
+		mpb.AppendDecorators(text, decor.Name("  ETA "), decor.AverageETA(decor.ET_STYLE_GO)))
 }
 
 // text is the part of the bar that counts.
@@ -70,7 +73,7 @@ func (p *progress) Write(lines []byte) (int, error) {
 	return p.container.Write(lines)
 }
 
-// stop takes the last look and removes what moves.
+// stop takes the last look. A bar that is not full is removed.
 func (p *progress) stop() {
 	if p.container == nil {
 		return
