@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"time"
@@ -32,7 +33,7 @@ func (b *bulk) run(ctx context.Context, n int, failed func(part int, err error))
 	for i := range todo {
 		todo[i] = i
 	}
-	worst := make(map[int]wire.Effect) // of the parts that failed
+	worst := make(map[int]past)
 	for attempt := 1; len(todo) > 0; attempt++ {
 		faults, err := b.round(todo, deadline, b.retried(todo, worst))
 		if err != nil {
@@ -50,7 +51,7 @@ func (b *bulk) run(ctx context.Context, n int, failed func(part int, err error))
 			if f == nil {
 				continue
 			}
-			worst[part] = b.effect(part, worst, f)
+			worst[part] = b.after(part, worst, f)
 			if last || judge(f, b.safe(part), !b.c.opts.NoUnknownRetries) == giveUp {
 				failed(part, b.error(f, worst[part], attempt))
 				continue
@@ -72,26 +73,39 @@ func (b *bulk) run(ctx context.Context, n int, failed func(part int, err error))
 }
 
 // retried says whether one of the parts may have taken effect before.
-func (b *bulk) retried(parts []int, worst map[int]wire.Effect) bool {
+func (b *bulk) retried(parts []int, worst map[int]past) bool {
 	return slices.ContainsFunc(parts, func(part int) bool {
-		effect, failed := worst[part]
-		return failed && effect != wire.EffectNone
+		before, failed := worst[part]
+		return failed && before.effect != wire.EffectNone
 	})
 }
 
-// effect is the gravest effect of a part so far; a read has none.
-func (b *bulk) effect(part int, worst map[int]wire.Effect, f *wire.Fault) wire.Effect {
+// past is what the attempts of a part that failed came to.
+type past struct {
+	// effect is the gravest; a read has none.
+	effect wire.Effect
+	// context is of the last attempt that was applied.
+	context []byte
+}
+
+// after is the past of a part that has failed once more.
+func (b *bulk) after(part int, worst map[int]past, f *wire.Fault) past {
 	if b.safe(part) == safeRead {
-		return wire.EffectNone
+		return past{effect: wire.EffectNone}
 	}
-	if before, ok := worst[part]; ok {
-		return graver(before, f.Effect)
+	next, failed := worst[part]
+	if !failed {
+		next.effect = wire.EffectNone
 	}
-	return f.Effect
+	next.effect = graver(next.effect, f.Effect)
+	if f.Context != nil {
+		next.context = bytes.Clone(f.Context)
+	}
+	return next
 }
 
 // failParts fails the parts that would be tried again if there were time.
-func (b *bulk) failParts(todo []int, faults []*wire.Fault, again []int, worst map[int]wire.Effect, attempts int, failed func(int, error)) {
+func (b *bulk) failParts(todo []int, faults []*wire.Fault, again []int, worst map[int]past, attempts int, failed func(int, error)) {
 	next := 0
 	for at, part := range todo {
 		if next < len(again) && again[next] == part {
@@ -102,12 +116,13 @@ func (b *bulk) failParts(todo []int, faults []*wire.Fault, again []int, worst ma
 }
 
 // failAll fails every part with the error of a round.
-func (b *bulk) failAll(todo []int, worst map[int]wire.Effect, err error, failed func(int, error)) {
+func (b *bulk) failAll(todo []int, worst map[int]past, err error, failed func(int, error)) {
 	for _, part := range todo {
 		each := err
 		if e, ok := err.(*Error); ok {
 			own := *e
-			own.Effect = graver(e.Effect, worst[part])
+			before := worst[part]
+			own.Effect, own.Context = graver(e.Effect, before.effect), before.context
 			each = &own
 		}
 		failed(part, each)
@@ -115,9 +130,9 @@ func (b *bulk) failAll(todo []int, worst map[int]wire.Effect, err error, failed 
 }
 
 // error is the error of a part that failed with a fault.
-func (b *bulk) error(f *wire.Fault, effect wire.Effect, attempts int) *Error {
+func (b *bulk) error(f *wire.Fault, all past, attempts int) *Error {
 	return &Error{
-		Op: b.method, Code: f.Code, Effect: effect, Message: f.Message, Need: f.Need, Got: f.Got, RetryAfter: f.RetryAfter,
-		Attempts: attempts,
+		Op: b.method, Code: f.Code, Effect: all.effect, Message: f.Message, Need: f.Need, Got: f.Got, RetryAfter: f.RetryAfter,
+		Context: all.context, Attempts: attempts,
 	}
 }

@@ -95,6 +95,36 @@ func TestOnePartsEffectIsNotAnothers(t *testing.T) {
 	}
 }
 
+func TestAWriteThatWasAppliedAndFailedHasItsContext(t *testing.T) {
+	f := startFake(t, 1)
+	applied := fault(CodeQuorumNotMet, EffectApplied)
+	applied.Context = []byte("cc")
+	var writes atomic.Int32
+	f.nodes[0].behave(func(s *fakeSession, q *fakeRequest) bool {
+		answer := applied
+		if isData(q) && writes.Add(1)%2 == 0 {
+			answer = fault(CodeUnavailable, EffectNone)
+		}
+		if q.method == wire.MethodBatch {
+			s.send(q, (&wire.BatchResult{Results: []wire.WriteResult{{Fault: answer}}}).Encode)
+			return true
+		}
+		return isData(q) && s.fail(q, answer)
+	})
+	c := f.client(t, Options{RetriesMax: 1})
+	_, put := c.Put(t.Context(), []byte("a"), nil, nil)
+	batch, err := c.Batch(t.Context(), []Op{{Key: []byte("a")}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, err := range map[string]error{"put": put, "batch": batch[0].Err} {
+		e := asError(t, err)
+		if string(e.Context) != "cc" || e.Effect != EffectApplied || e.Code != CodeUnavailable || e.Attempts != 2 {
+			t.Errorf("%s: context %q, %+v", what, e.Context, e)
+		}
+	}
+}
+
 func TestAWriteThatSurelyDidNothingIsNotCalledRetried(t *testing.T) {
 	f := startFake(t, 1)
 	f.nodes[0].behave(faultyParts(1, fault(CodeUnavailable, EffectNone), "b"))

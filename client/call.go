@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -50,6 +51,8 @@ type call struct {
 	answered bool
 	node     *node // of the last attempt
 	faulty   *node // that the fault is about
+	// context is of the last attempt that was applied.
+	context []byte
 }
 
 // do carries out a request. The error is nil or an *Error.
@@ -199,6 +202,9 @@ func (x *call) failure(err error) (*wire.Fault, error) {
 // note remembers a failed attempt.
 func (x *call) note(f *wire.Fault, err error) {
 	x.worst = graver(x.worst, f.Effect)
+	if f.Context != nil {
+		x.context = bytes.Clone(f.Context)
+	}
 	if err == nil || !x.answered {
 		x.fault, x.cause, x.answered, x.faulty = f, err, err == nil, x.node
 	}
@@ -226,6 +232,7 @@ func (x *call) error() *Error {
 	f := x.fault
 	return &Error{
 		Op: x.q.method, Code: f.Code, Effect: x.worst, Message: f.Message, Node: x.faulty.addr,
-		Need: f.Need, Got: f.Got, RetryAfter: f.RetryAfter, Attempts: x.attempts, Err: x.cause,
+		Need: f.Need, Got: f.Got, RetryAfter: f.RetryAfter, Context: x.context,
+		Attempts: x.attempts, Err: x.cause,
 	}
 }

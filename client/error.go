@@ -58,6 +58,9 @@ type Error struct {
 	Node string
 	// Need and Got are the replicas that were needed and that answered, with CodeQuorumNotMet.
 	Need, Got int
+	// Context is the causal context of a write that was applied: it covers the write and what that superseded. It is nil where no
+	// node told it; of several attempts that were applied it is the last one's.
+	Context []byte
 	// RetryAfter is when the node wants to be asked again; zero says nothing.
 	RetryAfter time.Duration
 	// Attempts is how often the call was tried.

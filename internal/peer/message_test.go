@@ -339,7 +339,7 @@ func TestErrorsKeepTypeEffectAndWords(t *testing.T) {
 			t.Errorf("%+v became %+v", q, gotQ)
 		}
 		var fault, gotFault *wire.Fault
-		if errors.As(err, &fault) && (!errors.As(got, &gotFault) || *fault != *gotFault) {
+		if errors.As(err, &fault) && (!errors.As(got, &gotFault) || !reflect.DeepEqual(fault, gotFault)) {
 			t.Errorf("%+v became %+v", fault, gotFault)
 		}
 		var odd *coordinator.WriteError

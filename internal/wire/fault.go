@@ -91,6 +91,8 @@ type Fault struct {
 	RetryAfter time.Duration
 	// Need and Got are the replicas that were needed and that answered, with CodeQuorumNotMet.
 	Need, Got int
+	// Context covers a write that was applied all the same and what it superseded; nil where none is known.
+	Context []byte
 }
 
 func (f *Fault) Error() string {

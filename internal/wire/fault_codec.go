@@ -30,13 +30,17 @@ func encodeFault(w *Writer, f *Fault, clock uint64) {
 		w.field(m, "got")
 		w.Int(int64(f.Got))
 	}
+	if len(f.Context) > 0 {
+		w.field(m, "context")
+		w.Bin(f.Context)
+	}
 	if clock != 0 {
 		w.field(m, "clock")
 		w.Uint(clock)
 	}
 }
 
-// decodeFault reads a fault. Other MessagePack-RPC servers put anything in the place of the error: a string becomes the
+// decodeFault reads a fault; Context aliases the message. Other MessagePack-RPC servers put anything in the place of the error: a string becomes the
 // message of an internal error with an unknown effect.
 func decodeFault(r *Reader) (f *Fault, clock uint64) {
 	f = new(Fault)
@@ -64,6 +68,10 @@ func decodeFault(r *Reader) (f *Fault, clock uint64) {
 			f.Need = int(r.Uint(math.MaxInt32))
 		case "got":
 			f.Got = int(r.Uint(math.MaxInt32))
+		case "context":
+			if cc := r.bytesOrNil(); len(cc) > 0 {
+				f.Context = cc
+			}
 		case "clock":
 			clock = r.Uint64()
 		default:

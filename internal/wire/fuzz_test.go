@@ -83,7 +83,7 @@ func FuzzEnvelope(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f, c := again.Failure(); f == nil || *f != *fault || c != clock {
+		if f, c := again.Failure(); f == nil || !reflect.DeepEqual(f, fault) || c != clock {
 			t.Fatalf("%+v reads back as %+v", fault, f)
 		}
 	})

@@ -28,7 +28,7 @@ var (
 	}
 	aFault = Fault{
 		Code: CodeQuorumNotMet, Effect: EffectApplied, Message: "put needs 2 replicas, got 1", RetryAfter: 20 * time.Millisecond,
-		Need: 2, Got: 1,
+		Need: 2, Got: 1, Context: []byte("cc"),
 	}
 	aResult = GetResult{
 		Found: true, Value: []byte("value"), Context: []byte("cc"), Siblings: 2, ExpiresAt: 1700000000000,

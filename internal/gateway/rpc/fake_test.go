@@ -32,13 +32,15 @@ type fakeStore struct {
 	// err fails every request; errs the operations of a key.
 	err  error
 	errs map[string]error
+	// contexts are those of operations that fail.
+	contexts map[string]causal.Vector
 	// hold, if it is set, keeps each request until it is closed or the request's context ends.
 	hold chan struct{}
 	held chan struct{}
 }
 
 func newFakeStore() *fakeStore {
-	return &fakeStore{objects: map[string]causal.Object{}, errs: map[string]error{}, last: 1 << 20}
+	return &fakeStore{objects: map[string]causal.Object{}, errs: map[string]error{}, contexts: map[string]causal.Vector{}, last: 1 << 20}
 }
 
 func (s *fakeStore) wait(ctx context.Context) error {
@@ -69,7 +71,7 @@ func (s *fakeStore) Write(ctx context.Context, q *coordinator.WriteRequest) ([]c
 	outcomes := make([]coordinator.Outcome, len(q.Ops))
 	for i, op := range q.Ops {
 		if err := s.errs[string(op.Key)]; err != nil {
-			outcomes[i].Err = err
+			outcomes[i] = coordinator.Outcome{Err: err, Context: s.contexts[string(op.Key)]}
 			continue
 		}
 		s.last++

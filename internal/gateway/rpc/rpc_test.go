@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -98,6 +99,7 @@ func TestEachPartOfAMultiGetAndABatchHasItsOwnOutcome(t *testing.T) {
 	p := startPort(t, nil)
 	c := p.dial()
 	p.store.errs["bad"] = &coordinator.QuorumError{Op: "put", Need: 2, Got: 1, Effect: wire.EffectApplied}
+	p.store.contexts["bad"] = causal.Vector{{Actor: 7, Time: 5}}
 	batch := wire.BatchRequest{Ops: []wire.Op{
 		{Key: []byte("a"), Value: []byte("1")}, {Key: []byte("bad"), Value: []byte("2")}, {Delete: true, Key: []byte("c")},
 	}}
@@ -106,7 +108,8 @@ func TestEachPartOfAMultiGetAndABatchHasItsOwnOutcome(t *testing.T) {
 	if len(done.Results) != 3 || done.Results[0].Fault != nil || done.Results[2].Fault != nil || len(done.Results[2].Context) == 0 {
 		t.Fatalf("%+v", done)
 	}
-	if f := done.Results[1].Fault; f == nil || f.Code != wire.CodeQuorumNotMet || f.Effect != wire.EffectApplied || f.Need != 2 || f.Got != 1 {
+	if f := done.Results[1].Fault; f == nil || f.Code != wire.CodeQuorumNotMet || f.Effect != wire.EffectApplied || f.Need != 2 || f.Got != 1 ||
+		!bytes.Equal(f.Context, causal.AppendVector(nil, p.store.contexts["bad"])) {
 		t.Fatalf("%+v", f)
 	}
 	if kind := p.store.writes[0].Ops[2].Kind; kind != coordinator.OpDelete {
@@ -131,6 +134,23 @@ func TestEachPartOfAMultiGetAndABatchHasItsOwnOutcome(t *testing.T) {
 	} {
 		if f := empty(); f != nil {
 			t.Fatalf("nothing to do: %v", f)
+		}
+	}
+}
+
+func TestAWriteThatFailsAndIsAppliedIsAnsweredWithItsContext(t *testing.T) {
+	p := startPort(t, nil)
+	c := p.dial()
+	p.store.contexts["k"] = causal.Vector{{Actor: 7, Time: 5}}
+	want := causal.AppendVector(nil, p.store.contexts["k"])
+	for effect, told := range map[wire.Effect]bool{wire.EffectApplied: true, wire.EffectUnknown: false, wire.EffectNone: false} {
+		p.store.errs["k"] = &coordinator.QuorumError{Op: "put", Need: 2, Got: 1, Effect: effect}
+		put, del := wire.PutRequest{Key: []byte("k")}, wire.DeleteRequest{Key: []byte("k")}
+		for method, params := range map[string]func(*wire.Writer){wire.MethodPut: put.Encode, wire.MethodDelete: del.Encode} {
+			f := c.call(method, params, new(wire.WriteResult).Decode)
+			if f == nil || f.Effect != effect || (f.Context != nil) != told || (told && !bytes.Equal(f.Context, want)) {
+				t.Errorf("%s with effect %v: %+v", method, effect, f)
+			}
 		}
 	}
 }

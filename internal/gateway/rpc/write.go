@@ -112,7 +112,7 @@ func (q *request) write(ops []coordinator.Op, o *wire.Options) ([]coordinator.Ou
 // writeResult is an outcome as a client sees it.
 func writeResult(o *coordinator.Outcome) wire.WriteResult {
 	if o.Err != nil {
-		return wire.WriteResult{Fault: faultOf(o.Err, false)}
+		return wire.WriteResult{Fault: writeFault(o)}
 	}
 	replicas := make([]string, len(o.Receipt.Replicas))
 	for i, id := range o.Receipt.Replicas {
@@ -125,4 +125,15 @@ func writeResult(o *coordinator.Outcome) wire.WriteResult {
 			Replicas: replicas, Retried: o.Receipt.Retried,
 		},
 	}
+}
+
+// writeFault is the fault of one write, with its context where it was applied all the same.
+func writeFault(o *coordinator.Outcome) *wire.Fault {
+	f := faultOf(o.Err, false)
+	if f.Effect != wire.EffectApplied {
+		return f
+	}
+	applied := *f // which others may have, too
+	applied.Context = causal.AppendVector(nil, o.Context)
+	return &applied
 }
