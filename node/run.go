@@ -59,7 +59,9 @@ func (n *Node) Run(ctx context.Context) error {
 	err := upper.Wait()
 	stopBelow()
 	err = errors.Join(err, lower.Wait(), n.close(), ownReason(ctx, faces))
-	n.log.Info("stopped", "error", err)
+	if err == nil {
+		n.log.Info("stopped")
+	}
 	return err
 }
 
