@@ -8,7 +8,7 @@ import (
 
 // gatherYields bounds how often the decider lets others run before it hands a group over: those that the last group has
 // just released come back within it. It never sleeps. Against none, puts a second of 64 callers: 1.33 times as many; of three
-// processes with 16 each on two cores: 1.49; of 64 clients of a cluster of three nodes on two cores: 1.12. Alone: the same.
+// processes with 16 each on two cores: 1.49; of 64 clients of a cluster of three nodes on two cores: 1.1. Alone: the same.
 const gatherYields = 8
 
 // requestBytes is what a mutation is counted as besides its bytes.
