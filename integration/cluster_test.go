@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/client"
+	"github.com/ringcask/ringcask/internal/testport"
 )
 
 // ringcaskBinary is the built program; see TestMain.
@@ -87,7 +86,7 @@ func startCluster(t testing.TB, o clusterOptions) *cluster {
 	}
 	c := &cluster{t: t}
 	dir := t.TempDir()
-	base := freePorts(t, o.nodes)
+	base := testport.Base(t)
 	var members []string
 	for i := range o.nodes {
 		addr := func(offset int) string { return fmt.Sprintf("127.0.0.1:%d", base+10*i+offset) }
@@ -118,30 +117,6 @@ func startCluster(t testing.TB, o clusterOptions) *cluster {
 		c.waitReady(c.nodes...)
 	}
 	return c
-}
-
-// freePorts returns a base port such that all ports of n nodes can be listened on.
-func freePorts(t testing.TB, n int) int {
-	t.Helper()
-	for range 200 {
-		base := 10_000 + rand.IntN(2_000)*10
-		free := true
-		for i := range n {
-			for offset := range 5 {
-				l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", base+10*i+offset))
-				if err != nil {
-					free = false
-					continue
-				}
-				l.Close()
-			}
-		}
-		if free {
-			return base
-		}
-	}
-	t.Fatal("no free ports")
-	return 0
 }
 
 func (n *testNode) start(t testing.TB) {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ringcask/ringcask/internal/testport"
 )
 
 // refused starts a node that must end by itself with exit code 3 and say each of the words.
@@ -79,7 +81,7 @@ func TestACopyOfADataDirectoryIsRefusedWhileItsOriginalRuns(t *testing.T) {
 	if err := os.CopyFS(copied, os.DirFS(original.dir)); err != nil {
 		t.Fatal(err)
 	}
-	base := freePorts(t, 1)
+	base := testport.Base(t)
 	twin := &testNode{id: "twin", dir: copied}
 	t.Cleanup(twin.kill)
 	twin.http, twin.rpc, twin.peer = local(base), local(base+1), local(base+3)
@@ -99,7 +101,7 @@ func TestACopyOfADataDirectoryIsRefusedWhileItsOriginalRuns(t *testing.T) {
 func TestADataDirectoryInUseIsRefused(t *testing.T) {
 	c := startCluster(t, clusterOptions{})
 	n := c.nodes[2]
-	base := freePorts(t, 1)
+	base := testport.Base(t)
 	second := &testNode{id: "second"}
 	t.Cleanup(second.kill)
 	refused(t, second, with(with(with(n.args, "--http-addr", local(base)), "--rpc-addr", local(base+1)), "--peer-addr", local(base+3)), "in use")

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ringcask/ringcask/internal/testport"
 )
 
 // devNode is an entry of dev.json.
@@ -107,7 +109,7 @@ func zombie(pid int) bool {
 
 func TestDevServesKeepsItsDataAndLeavesNoOrphan(t *testing.T) {
 	skipShort(t)
-	dir, base := t.TempDir(), freePorts(t, 3)
+	dir, base := t.TempDir(), testport.Base(t)
 	d := startDev(t, dir, base)
 	nodes := d.nodes(t)
 	mustRun(t, "", "put", "--addr", nodes[0].RPC, "color", "green")
@@ -161,7 +163,7 @@ func TestDevServesKeepsItsDataAndLeavesNoOrphan(t *testing.T) {
 
 func TestDevNamesAPortThatIsTaken(t *testing.T) {
 	skipShort(t)
-	base := freePorts(t, 3)
+	base := testport.Base(t)
 	l, err := net.Listen("tcp", local(base+11))
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"github.com/ringcask/ringcask/client"
 	"github.com/ringcask/ringcask/internal/peer"
 	"github.com/ringcask/ringcask/internal/replica"
+	"github.com/ringcask/ringcask/internal/testport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,14 +34,8 @@ func newTrio(t *testing.T) *trio {
 	t.Helper()
 	tr := &trio{t: t}
 	var members []Member
-	for i := range 3 {
-		// The peer ports must be known before the nodes are opened.
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		members = append(members, Member{ID: fmt.Sprintf("n%d", i+1), Peer: ln.Addr().String()})
+	for i, addr := range testport.Addrs(t, 3) {
+		members = append(members, Member{ID: fmt.Sprintf("n%d", i+1), Peer: addr})
 	}
 	for _, m := range members {
 		tr.cfgs = append(tr.cfgs, Config{

@@ -20,6 +20,7 @@ import (
 
 	"github.com/ringcask/ringcask/client"
 	"github.com/ringcask/ringcask/cmd/ringcask/internal/records"
+	"github.com/ringcask/ringcask/internal/testport"
 	"github.com/ringcask/ringcask/node"
 )
 
@@ -44,7 +45,9 @@ func startNode(t *testing.T, cfg node.Config) string {
 		}
 	})
 	_, rpc, _ := n.Addrs()
-	for deadline := time.Now().Add(10 * time.Second); n.Ready() != nil; time.Sleep(time.Millisecond) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); n.Ready() != nil; <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatal(n.Ready())
 		}
@@ -52,28 +55,18 @@ func startNode(t *testing.T, cfg node.Config) string {
 	return rpc
 }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // singleNode is a cluster of one.
 func singleNode(t *testing.T) string {
 	t.Helper()
-	peer := freeAddr(t)
+	peer := testport.Addrs(t, 1)[0]
 	return startNode(t, node.Config{ID: "n1", PeerAddr: peer, Members: []node.Member{{ID: "n1", Peer: peer}}})
 }
 
 // halfCluster is one node of two, which is no quorum.
 func halfCluster(t *testing.T) string {
 	t.Helper()
-	peer := freeAddr(t)
-	return startNode(t, node.Config{ID: "n1", PeerAddr: peer, Members: []node.Member{{ID: "n1", Peer: peer}, {ID: "n2", Peer: freeAddr(t)}}})
+	peer := testport.Addrs(t, 1)[0]
+	return startNode(t, node.Config{ID: "n1", PeerAddr: peer, Members: []node.Member{{ID: "n1", Peer: peer}, {ID: "n2", Peer: testport.Addrs(t, 1)[0]}}})
 }
 
 // shell runs command lines against one address.
@@ -419,7 +412,7 @@ func TestWithoutAQuorumCommandsExitWith3AndSayWhatWasNeeded(t *testing.T) {
 
 func TestANodeThatIsNotThereIsAClusterError(t *testing.T) {
 	t.Parallel()
-	addr := freeAddr(t)
+	addr := testport.Addrs(t, 1)[0]
 	for _, args := range [][]string{{"get", "a"}, {"put", "a", "1"}, {"scan"}, {"load", "-"}, {"dump"}, {"status"}, {"ring"}} {
 		t.Run(args[0], func(t *testing.T) {
 			t.Parallel()

@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/causal":       {},
 	"internal/wire":         {},
 	"internal/house":        {},
+	"internal/testport":     {},
 	"hintedhandoff":         {},
 	"antientropy":           {},
 }

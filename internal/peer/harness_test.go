@@ -15,6 +15,7 @@ import (
 
 	"github.com/ringcask/ringcask/coordinator"
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/testport"
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage/vfs/vfstest"
 )
@@ -160,8 +161,8 @@ func (l testLog) Write(b []byte) (int, error) {
 // listen reserves an address for each of n members.
 func listen(t testing.TB, n int) ([]Member, []net.Listener) {
 	members, listeners := make([]Member, n), make([]net.Listener, n)
-	for i := range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+	for i, addr := range testport.Addrs(t, n) { // nodes come back to their addresses
+		ln, err := net.Listen("tcp", addr)
 		must(t, err)
 		members[i] = Member{ID: ring.NodeID(fmt.Sprintf("n%d", i+1)), Addr: ln.Addr().String(), Zone: fmt.Sprintf("z%d", i)}
 		listeners[i] = ln

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/ringcask/ringcask/internal/testport"
 )
 
 // The test binary plays the nodes, and for one test the owner, when this variable says so.
@@ -99,23 +101,9 @@ func testNodes(dir string, addrs []string, behaviours ...string) []Node {
 	return nodes
 }
 
-func freeAddrs(t *testing.T, n int) []string {
-	t.Helper()
-	addrs := make([]string, n)
-	for i := range addrs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		addrs[i] = l.Addr().String()
-	}
-	return addrs
-}
-
 func startNodes(t *testing.T, behaviours ...string) *Cluster {
 	t.Helper()
-	c, err := Start(testNodes(t.TempDir(), freeAddrs(t, len(behaviours)), behaviours...), nodeEnviron())
+	c, err := Start(testNodes(t.TempDir(), testport.Addrs(t, len(behaviours)), behaviours...), nodeEnviron())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +183,7 @@ func TestANodeThatFailsToStartIsAnErrorWithItsLastWords(t *testing.T) {
 }
 
 func TestOnlyThisRunsLogIsQuoted(t *testing.T) {
-	nodes := testNodes(t.TempDir(), freeAddrs(t, 1), "broken")
+	nodes := testNodes(t.TempDir(), testport.Addrs(t, 1), "broken")
 	if err := os.MkdirAll(nodes[0].DataDir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +209,7 @@ func TestWaitingForReadinessIsBounded(t *testing.T) {
 }
 
 func TestAnExecutableThatIsMissingIsAnError(t *testing.T) {
-	nodes := testNodes(t.TempDir(), freeAddrs(t, 2), "good", "good")
+	nodes := testNodes(t.TempDir(), testport.Addrs(t, 2), "good", "good")
 	nodes[1].Command[0] = filepath.Join(t.TempDir(), "missing")
 	if _, err := Start(nodes, nodeEnviron()); err == nil || !strings.Contains(err.Error(), "start node n2") {
 		t.Errorf("%v", err)
@@ -229,7 +217,7 @@ func TestAnExecutableThatIsMissingIsAnError(t *testing.T) {
 }
 
 func TestNodesEndWhenTheirOwnerIsKilled(t *testing.T) {
-	owner := exec.Command(os.Args[0], append([]string{t.TempDir()}, freeAddrs(t, 2)...)...)
+	owner := exec.Command(os.Args[0], append([]string{t.TempDir()}, testport.Addrs(t, 2)...)...)
 	owner.Env = []string{roleVariable + "=owner"}
 	out, err := owner.StdoutPipe()
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ringcask/ringcask/internal/testport"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -96,15 +98,8 @@ func TestATakenPortIsNamed(t *testing.T) {
 	}
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
-	free := func() string { // a port that was free a moment ago
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		return l.Addr().String()
-	}
-	nodes := []Node{{ID: "n1", HTTP: free(), RPC: free(), Peer: free()}, {ID: "n2", HTTP: free(), RPC: taken.Addr().String(), Peer: free()}}
+	free := testport.Addrs(t, 5)
+	nodes := []Node{{ID: "n1", HTTP: free[0], RPC: free[1], Peer: free[2]}, {ID: "n2", HTTP: free[3], RPC: taken.Addr().String(), Peer: free[4]}}
 	err = CheckPorts(nodes)
 	if want := "port " + strconv.Itoa(port) + ", for RPC of node n2, cannot be used"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %s", err, want)
