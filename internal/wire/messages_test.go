@@ -23,7 +23,7 @@ type message interface {
 
 var (
 	allOptions = Options{
-		R: LevelOne, W: 2, Timeout: 1500 * time.Millisecond, Clock: 1 << 60, Context: []byte("cc"), TTL: time.Hour,
+		R: LevelOne, W: 2, Timeout: 1500 * time.Millisecond, DeadlineMicros: 1700000000123456, Clock: 1 << 60, Context: []byte("cc"), TTL: time.Hour,
 		Ordered: ChoiceYes, Retried: true,
 	}
 	aFault = Fault{
@@ -63,7 +63,7 @@ var messages = []struct {
 	{"range of everything", &RangeRequest{}},
 	{"range", &RangeRequest{
 		Start: []byte("a"), End: []byte("z"), Prefix: []byte("p"), Limit: 100, Reverse: true, KeysOnly: true, Cursor: []byte("cursor"),
-		Partial: true, Options: Options{R: 2, Timeout: time.Second, Clock: 9},
+		Partial: true, Options: Options{R: 2, Timeout: time.Second, DeadlineMicros: 1700000000123456, Clock: 9},
 	}},
 	{"range result", &RangeResult{
 		Items:  []RangeItem{{Key: []byte("a"), Value: []byte("1"), Siblings: 1}, {Key: []byte("b"), Value: []byte{}, Siblings: 2}, {Key: []byte("c"), Siblings: 1}},
@@ -72,7 +72,7 @@ var messages = []struct {
 	{"range result, the last", &RangeResult{Items: []RangeItem{}, Missing: []uint32{}}},
 	{"ping", &PlainRequest{}},
 	{"ping with options", &PlainRequest{Options: Options{Timeout: time.Millisecond, Clock: 1}}},
-	{"ping result", &PingResult{Clock: 8}},
+	{"ping result", &PingResult{Clock: 8, NowMicros: 1700000000123456}},
 	{"status", &Status{
 		Node: "n1", State: "serving", Version: "1.2.3", StartedAt: time.UnixMilli(1700000000123).UTC(), Incarnation: 3,
 		Actor: "a1b2c3d4e5f6", ClockOffsetMillis: -1.5,

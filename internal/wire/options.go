@@ -1,6 +1,9 @@
 package wire
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Choice is a yes or no that may be left to the cluster's setting.
 type Choice uint8
@@ -30,6 +33,8 @@ type Options struct {
 	R, W Level
 	// Timeout is how long the node may take, in whole milliseconds.
 	Timeout time.Duration
+	// DeadlineMicros is when the node may not begin any more, by its own wall clock: microseconds since the Unix epoch.
+	DeadlineMicros int64
 	// Clock is the greatest clock that the client has seen.
 	Clock uint64
 	// Values asks a get for every sibling.
@@ -57,10 +62,11 @@ const (
 	optionTTL
 	optionOrdered
 	optionRetried
+	optionDeadline
 )
 
 const (
-	optionsOfAll    = optionTimeout | optionClock
+	optionsOfAll    = optionTimeout | optionDeadline | optionClock
 	optionsOfGet    = optionsOfAll | optionR | optionValues
 	optionsOfDelete = optionsOfAll | optionR | optionW | optionContext | optionRetried
 	optionsOfPut    = optionsOfDelete | optionTTL | optionOrdered
@@ -81,6 +87,8 @@ func optionOf(name []byte) option {
 		return optionW
 	case "timeout_ms":
 		return optionTimeout
+	case "deadline_us":
+		return optionDeadline
 	case "clock":
 		return optionClock
 	case "values":
@@ -122,6 +130,10 @@ func (o *Options) encodeFields(w *Writer, m int) {
 	if o.Timeout > 0 {
 		w.field(m, "timeout_ms")
 		w.Uint(millisUp(o.Timeout))
+	}
+	if o.DeadlineMicros != 0 {
+		w.field(m, "deadline_us")
+		w.Int(o.DeadlineMicros)
 	}
 	if o.Clock != 0 {
 		w.field(m, "clock")
@@ -172,6 +184,8 @@ func (o *Options) decodeField(r *Reader, name []byte, allowed option) bool {
 		o.W = decodeLevel(r)
 	case optionTimeout:
 		o.Timeout = r.millis()
+	case optionDeadline:
+		o.DeadlineMicros = r.Int(0, math.MaxInt64)
 	case optionClock:
 		o.Clock = r.Uint64()
 	case optionValues:

@@ -15,7 +15,7 @@ const (
 )
 
 // RangeRequest asks for a page of keys in bytewise order: [{"start", "end", "prefix", "limit", "reverse", "keys_only",
-// "cursor", "partial", "r", "timeout_ms", "clock"}], all optional.
+// "cursor", "partial", "r", "timeout_ms", "deadline_us", "clock"}], all optional.
 type RangeRequest struct {
 	// Start and End are both inclusive; empty is no bound. Prefix restricts the range further.
 	Start, End, Prefix []byte
@@ -27,7 +27,7 @@ type RangeRequest struct {
 	Cursor []byte
 	// Partial asks for what can be read when some partitions cannot.
 	Partial bool
-	// Options: R, Timeout, Clock.
+	// Options: R, Timeout, DeadlineMicros, Clock.
 	Options
 }
 
@@ -46,7 +46,7 @@ func (q *RangeRequest) Encode(w *Writer) {
 	w.trueField(m, "keys_only", q.KeysOnly)
 	w.binField(m, "cursor", q.Cursor)
 	w.trueField(m, "partial", q.Partial)
-	common := Options{R: q.R, Timeout: q.Timeout, Clock: q.Clock}
+	common := Options{R: q.R, Timeout: q.Timeout, DeadlineMicros: q.DeadlineMicros, Clock: q.Clock}
 	common.encodeFields(w, m)
 }
 

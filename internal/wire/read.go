@@ -8,7 +8,7 @@ const KeysMax = 16384
 // siblingsMax bounds the siblings in an answer.
 const siblingsMax = 1 << 16
 
-// GetRequest asks for one key: [key] or [key, options]. Options: R, Timeout, Clock, Values.
+// GetRequest asks for one key: [key] or [key, options]. Options: R, Timeout, DeadlineMicros, Clock, Values.
 type GetRequest struct {
 	Key []byte
 	Options

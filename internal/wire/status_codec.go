@@ -12,7 +12,7 @@ const (
 	replicasMax = 256
 )
 
-// PlainRequest is the params of status, topology and ping: [] or [options]. Options: Timeout, Clock.
+// PlainRequest is the params of status, topology and ping: [] or [options]. Options: Timeout, DeadlineMicros, Clock; the first two change nothing.
 type PlainRequest struct {
 	Options
 }
@@ -32,19 +32,31 @@ func (q *PlainRequest) Decode(r *Reader) error {
 // PingResult is the answer to a ping.
 type PingResult struct {
 	Clock uint64
+	// NowMicros is the node's wall clock, which deadlines go by, in microseconds since the Unix epoch; zero if the node does not tell.
+	NowMicros int64
 }
 
 // Encode writes the result.
-func (p *PingResult) Encode(w *Writer) { encodeClock(w, w.openMap(), p.Clock) }
+func (p *PingResult) Encode(w *Writer) {
+	m := w.openMap()
+	if p.NowMicros != 0 {
+		w.intField(m, "now_us", p.NowMicros)
+	}
+	encodeClock(w, m, p.Clock)
+}
 
 // Decode reads the result. Error: *DecodeError.
 func (p *PingResult) Decode(r *Reader) error {
 	*p = PingResult{}
 	return r.fields(func(name []byte) bool {
-		if string(name) != "clock" {
+		switch string(name) {
+		case "clock":
+			p.Clock = r.Uint64()
+		case "now_us":
+			p.NowMicros = r.Int(0, math.MaxInt64)
+		default:
 			return false
 		}
-		p.Clock = r.Uint64()
 		return true
 	})
 }

@@ -36,7 +36,7 @@ func (q *PutRequest) Decode(r *Reader) error {
 	return r.Done()
 }
 
-// DeleteRequest deletes one key: [key] or [key, options]. Options: R, W, Timeout, Clock, Context, Retried.
+// DeleteRequest deletes one key: [key] or [key, options]. Options: R, W, Timeout, DeadlineMicros, Clock, Context, Retried.
 type DeleteRequest struct {
 	Key []byte
 	Options
@@ -110,7 +110,7 @@ func (o *Op) decode(r *Reader) {
 }
 
 // BatchRequest writes up to OpsMax different keys: [[operation, …]] or [[operation, …], options].
-// Options: R, W, Timeout, Clock, Ordered, Retried.
+// Options: R, W, Timeout, DeadlineMicros, Clock, Ordered, Retried.
 type BatchRequest struct {
 	Ops []Op
 	Options

@@ -7,6 +7,8 @@
 //	accept ─→ read a batch ─→ admitted ─→ a goroutine asks the store ─→ answer appended ─→ written with others
 //	                       └→ refused: the fault is the answer
 //
+// A ping is answered by the reader itself, unadmitted: it tells the node's time, which the deadlines of requests go by.
+//
 // Requests are pipelined and answered in any order. What a client sends is bounded by bytes, depth and elements of a
 // message, by the time that a message may take to arrive, and by the receive budget that all connections share; what is under way by the
 // node's admission; what waits to be read by SendBytesMax, past which the connection is closed. A message that is no MessagePack-RPC

@@ -16,7 +16,7 @@ type Options struct {
 	Admission *gateway.Admission
 	// Logger takes what is wrong with the port and, at debug level, why connections ended; nil discards it.
 	Logger *slog.Logger
-	// Now is the wall clock that times to live are counted from and expiry is judged by; nil is time.Now.
+	// Now is the wall clock that times to live are counted from, and expiry and the deadlines of requests are judged by; nil is time.Now.
 	Now func() time.Time
 
 	// Timeout is for requests that name none (zero is 2 s); TimeoutMax is the most that one may ask for (zero is 60 s).

@@ -52,8 +52,12 @@ func (q *request) multiGet() (*wire.Fault, error) {
 // read asks the store for keys; the results are as many, or there is a fault.
 func (q *request) read(keys [][]byte, o *wire.Options) ([]coordinator.ReadResult, *wire.Fault) {
 	_ = q.observe(o.Clock) // a clock that cannot be followed does not change what is read
+	deadline, fault := q.deadline(o)
+	if fault != nil {
+		return nil, fault
+	}
 	results, err := q.ses.srv.opts.Store.Read(q.ses.ctx, &coordinator.ReadRequest{
-		Keys: keys, R: level(o.R), Deadline: q.deadline(o.Timeout),
+		Keys: keys, R: level(o.R), Deadline: deadline,
 	})
 	if err != nil {
 		return nil, faultOf(err, true)
@@ -106,10 +110,14 @@ func (q *request) scan() (*wire.Fault, error) {
 	if !some {
 		return nil, q.respond(answer.Encode)
 	}
+	deadline, fault := q.deadline(&params.Options)
+	if fault != nil {
+		return fault, nil
+	}
 	page, err := q.ses.srv.opts.Store.Range(q.ses.ctx, &coordinator.RangeRequest{
 		Start: start, End: end, Reverse: params.Reverse, KeysOnly: params.KeysOnly, R: level(params.R),
 		Limit: params.Limit, BytesMax: q.ses.srv.opts.RangeBytesMax, Partial: params.Partial,
-		Deadline: q.deadline(params.Timeout),
+		Deadline: deadline,
 	})
 	if err != nil {
 		return faultOf(err, true), nil

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -63,6 +64,11 @@ func (m method) effect() wire.Effect {
 // draining is the answer to a request that comes too late.
 var draining = &wire.Fault{
 	Code: wire.CodeUnavailable, Effect: wire.EffectNone, Message: "node is shutting down", RetryAfter: time.Second,
+}
+
+// late is the answer to a request that came after its own deadline.
+var late = &wire.Fault{
+	Code: wire.CodeTimeout, Effect: wire.EffectNone, Message: "request arrived after its deadline",
 }
 
 // badRequest is the answer to a request that is wrong in itself.
@@ -138,12 +144,18 @@ func (q *request) respond(encode func(w *wire.Writer)) error {
 // clock is the node's clock, for an answer.
 func (q *request) clock() uint64 { return uint64(q.ses.srv.opts.Clock.Last()) }
 
-// deadline is when the request must have been answered.
-func (q *request) deadline(timeout time.Duration) time.Time {
-	if timeout == 0 {
-		timeout = q.ses.srv.opts.Timeout
+// deadline is when the request must have been answered; a fault if that has passed already. A node that hung finds requests whose
+// clients have long gone on, perhaps to write something newer elsewhere: to carry them out would bring the old value back.
+func (q *request) deadline(o *wire.Options) (time.Time, *wire.Fault) {
+	opts := &q.ses.srv.opts
+	left := min(cmp.Or(o.Timeout, opts.Timeout), opts.TimeoutMax)
+	if o.DeadlineMicros != 0 {
+		left = min(left, time.UnixMicro(o.DeadlineMicros).Sub(opts.Now()))
+		if left <= 0 {
+			return time.Time{}, late
+		}
 	}
-	return q.arrived.Add(min(timeout, q.ses.srv.opts.TimeoutMax))
+	return q.arrived.Add(left), nil
 }
 
 // observe advances the node's clock past the client's, so that what the client writes comes after what it has seen. A
@@ -171,7 +183,7 @@ func (q *request) plain() (*wire.Fault, error) {
 	case methodTopology:
 		return nil, q.respond(q.ses.srv.opts.Inspector.Topology().Encode)
 	}
-	pong := wire.PingResult{Clock: q.clock()}
+	pong := wire.PingResult{Clock: q.clock(), NowMicros: q.ses.srv.opts.Now().UnixMicro()}
 	return nil, q.respond(pong.Encode)
 }
 

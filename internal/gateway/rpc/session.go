@@ -83,6 +83,9 @@ func (s *session) onMessage(msg []byte) error {
 			Code: wire.CodeBadRequest, Effect: wire.EffectNone, Message: fmt.Sprintf("unknown method %q", e.Method),
 		})
 	}
+	if m == methodPing {
+		return s.ping(&e)
+	}
 	bytes := s.srv.cost(m, len(msg))
 	if fault := s.srv.opts.Admission.Acquire(bytes); fault != nil {
 		return s.fail(e.ID, fault)
@@ -92,6 +95,17 @@ func (s *session) onMessage(msg []byte) error {
 		return s.fail(e.ID, draining)
 	}
 	s.workers.run(request{ses: s, id: e.ID, method: m, body: e.Body, arrived: time.Now(), held: bytes})
+	return nil
+}
+
+// ping answers at once and whatever else is under way: clients take the time from it that they set deadlines by.
+func (s *session) ping(e *wire.Envelope) error {
+	if !s.begin() {
+		return s.fail(e.ID, draining)
+	}
+	q := request{ses: s, id: e.ID, method: methodPing, body: e.Body}
+	q.serve()
+	s.end()
 	return nil
 }
 

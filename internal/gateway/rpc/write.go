@@ -98,10 +98,13 @@ func (q *request) write(ops []coordinator.Op, o *wire.Options) ([]coordinator.Ou
 	if fault := q.observe(o.Clock); fault != nil {
 		return nil, fault
 	}
-	srv := q.ses.srv
-	outcomes, err := srv.opts.Store.Write(q.ses.ctx, &coordinator.WriteRequest{
+	deadline, fault := q.deadline(o)
+	if fault != nil {
+		return nil, fault
+	}
+	outcomes, err := q.ses.srv.opts.Store.Write(q.ses.ctx, &coordinator.WriteRequest{
 		Ops: ops, W: level(o.W), R: level(o.R), Ordered: o.Ordered,
-		Deadline: q.deadline(o.Timeout), Retried: o.Retried,
+		Deadline: deadline, Retried: o.Retried,
 	})
 	if err != nil {
 		return nil, faultOf(err, false)
