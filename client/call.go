@@ -22,7 +22,7 @@ type request struct {
 	safe safety
 	// only is the one node to ask; nil for the routing's choice.
 	only *node
-	// options are sent; Clock, Timeout and Retried are set for each attempt.
+	// options are sent; Clock, Timeout, DeadlineMicros and Retried are set for each attempt.
 	options *wire.Options
 	params  func(*wire.Writer)
 	// result decodes what a node answered, and returns its clock.
@@ -86,7 +86,8 @@ func (c *Client) do(ctx context.Context, q *request) error {
 // attempt sends the request to one node. The fault is nil after success; err is what it stands for if it is not the node's.
 func (x *call) attempt(ctx context.Context) (*wire.Fault, error) {
 	n := x.choose(ctx)
-	left := time.Until(x.deadline)
+	now := time.Now()
+	left := x.deadline.Sub(now)
 	if err := x.ended(ctx); err != nil || left <= 0 {
 		return x.failure(&notSentError{cmp.Or(err, errAttemptTimeout)})
 	}
@@ -97,7 +98,7 @@ func (x *call) attempt(ctx context.Context) (*wire.Fault, error) {
 	o.Timeout = max(wait-wait/answerSlack, time.Millisecond)
 	o.Retried = x.q.retried || x.worst != wire.EffectNone
 	heard := n.heard.Load()
-	e, err := n.call(ctx, wait, x.q.method, x.q.params)
+	e, err := n.call(ctx, wait, x.q.method, x.q.params, o)
 	if err != nil {
 		x.blame(n, err, heard)
 		return x.failure(err)
@@ -116,6 +117,9 @@ func (x *call) attempt(ctx context.Context) (*wire.Fault, error) {
 	if f != nil {
 		if f.Code == wire.CodeUnavailable {
 			x.c.topologyStale()
+		}
+		if f.Code == wire.CodeTimeout && time.Now().Before(now.Add(o.Timeout)) {
+			n.forgetClock() // one of the clocks was set
 		}
 		if x.q.safe == safeRead {
 			f.Effect = wire.EffectNone

@@ -233,7 +233,7 @@ func TestADeadNodeCostsNothingButItsFirstRequest(t *testing.T) {
 
 func TestANodeThatHangsCostsOneAttemptAndThenNothing(t *testing.T) {
 	f := startFake(t, 3)
-	c := f.client(t, Options{AttemptTimeout: 50 * time.Millisecond, DialTimeout: 50 * time.Millisecond})
+	c := f.client(t, Options{AttemptTimeout: 50 * time.Millisecond, DialTimeout: 50 * time.Millisecond, ConnectionsPerNode: 1})
 	key := f.keyOf(0)
 	if _, err := c.Put(t.Context(), key, []byte("v"), nil); err != nil {
 		t.Fatal(err)

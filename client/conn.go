@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringcask/ringcask/internal/wire"
@@ -49,7 +50,11 @@ type conn struct {
 	mu      sync.Mutex
 	waiting map[uint32]*pending
 	lastID  uint32
-	err     error // why the connection ended
+	asking  *asking // the ping for the node's time that is under way
+	err     error   // why the connection ended
+
+	// estimate is of the node's clock; nil for none.
+	estimate atomic.Pointer[estimate]
 }
 
 func newConn(nc net.Conn, n *node) *conn {
@@ -68,15 +73,18 @@ func newConn(nc net.Conn, n *node) *conn {
 
 // run carries answers until the connection ends; every request that waits then fails.
 func (c *conn) run(ctx context.Context) {
-	err := c.link.Run(ctx, c.onMessage, func() { c.node.heard.Add(1) })
+	err := c.link.Run(ctx, c.onMessage, nil)
 	c.mu.Lock()
 	c.err = err
-	waiting := c.waiting
-	c.waiting = nil
+	waiting, asking := c.waiting, c.asking
+	c.waiting, c.asking = nil, nil
 	c.mu.Unlock()
 	for _, p := range waiting {
 		p.err = &lostError{err}
 		p.done <- struct{}{}
+	}
+	if asking != nil {
+		close(asking.done)
 	}
 }
 
@@ -95,9 +103,14 @@ func (c *conn) onMessage(msg []byte) error {
 	if e.Type != wire.TypeResponse {
 		return fmt.Errorf("message of type %d where a response is expected", e.Type)
 	}
+	c.node.heard.Add(1) // before who waits goes on, perhaps to send the next request
 	if p := c.take(e.ID); p != nil {
 		p.env = e
 		p.done <- struct{}{}
+		return nil
+	}
+	if a := c.asked(e.ID); a != nil {
+		return c.told(a, &e)
 	}
 	return nil // nobody waits for an answer that comes too late
 }
@@ -118,11 +131,17 @@ func (c *conn) add(p *pending) (uint32, error) {
 	if c.err != nil {
 		return 0, &notSentError{c.err}
 	}
+	id := c.nextIDLocked()
+	c.waiting[id] = p
+	return id, nil
+}
+
+// nextIDLocked is an id that no request under way has.
+func (c *conn) nextIDLocked() uint32 {
 	for {
 		c.lastID++
-		if _, used := c.waiting[c.lastID]; !used {
-			c.waiting[c.lastID] = p
-			return c.lastID, nil
+		if _, used := c.waiting[c.lastID]; !used && (c.asking == nil || c.asking.id != c.lastID) {
+			return c.lastID
 		}
 	}
 }

@@ -33,6 +33,12 @@
 // Every answer carries the node's hybrid clock; the client sends the greatest it has seen with each request, so that of two
 // puts by one client the second always wins, whatever the nodes' clocks say.
 //
+// # Deadlines
+//
+// Each attempt carries its deadline by the clock of its node, which refuses what it finds later: a node that hangs and goes on does not
+// bring back what was meanwhile written again elsewhere. For that every connection begins with a ping that asks for the node's time, and asks again now
+// and then. Clocks may be set as they like; a node that does not tell its time gets the time limit alone.
+//
 // # Concurrency
 //
 // A Client is safe for concurrent use and pipelines: many requests are under way on each of a few connections. It starts

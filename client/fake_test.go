@@ -43,6 +43,9 @@ type fakeNode struct {
 	seen      []fakeRequest
 	sessions  map[*fakeSession]bool
 	closed    bool
+	// ahead is how far the node's clock is ahead of ours; silent keeps the node from telling it.
+	ahead  time.Duration
+	silent bool
 }
 
 type fakeSession struct {
@@ -169,6 +172,19 @@ func (n *fakeNode) behave(f func(s *fakeSession, q *fakeRequest) bool) {
 	n.misbehave = f
 }
 
+// setClock sets the node's clock so far ahead of ours.
+func (n *fakeNode) setClock(ahead time.Duration, silent bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ahead, n.silent = ahead, silent
+}
+
+func (n *fakeNode) now() (now time.Time, silent bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return time.Now().Add(n.ahead), n.silent
+}
+
 // requests are what the node was asked, without pings and topologies.
 func (n *fakeNode) requests() (rs []fakeRequest) {
 	n.mu.Lock()
@@ -201,6 +217,10 @@ func (s *fakeSession) onMessage(msg []byte) error {
 	misbehave := s.node.misbehave
 	s.node.mu.Unlock()
 	if misbehave != nil && misbehave(s, q) {
+		return nil
+	}
+	if now, _ := s.node.now(); q.DeadlineMicros != 0 && now.UnixMicro() >= q.DeadlineMicros {
+		s.fail(q, fault(CodeTimeout, EffectNone))
 		return nil
 	}
 	s.answer(q)
@@ -292,7 +312,11 @@ func (s *fakeSession) answer(q *fakeRequest) {
 		status := wire.Status{Node: s.node.addr, State: "serving"}
 		s.send(q, status.Encode)
 	default:
-		s.send(q, (&wire.PingResult{Clock: f.clock}).Encode)
+		pong := wire.PingResult{Clock: f.clock}
+		if now, silent := s.node.now(); !silent {
+			pong.NowMicros = now.UnixMicro()
+		}
+		s.send(q, pong.Encode)
 	}
 }
 

@@ -25,7 +25,7 @@ type node struct {
 	turn  atomic.Uint32
 	// inFlight is the requests under way.
 	inFlight atomic.Int64
-	// heard counts the batches of answers that came.
+	// heard counts the answers that came.
 	heard atomic.Uint64
 	// out says that the node failed and has not answered a ping since.
 	out atomic.Bool
@@ -51,15 +51,24 @@ func newNode(c *Client, addr string) *node {
 	return &node{c: c, addr: addr, slots: make([]slot, c.opts.ConnectionsPerNode)}
 }
 
-// call sends one request to the node and waits for the answer.
-// Errors: those of roundTrip; *notSentError where there is no connection.
-func (n *node) call(ctx context.Context, wait time.Duration, method string, params func(*wire.Writer)) (wire.Envelope, error) {
+// call sends one request to the node and waits for the answer. Its options, if they are given, get the deadline by the node's clock: when
+// their Timeout has passed from now. Errors: those of roundTrip; *notSentError where there is no connection.
+func (n *node) call(
+	ctx context.Context, wait time.Duration, method string, params func(*wire.Writer), o *wire.Options,
+) (wire.Envelope, error) {
 	n.inFlight.Add(1)
 	defer n.inFlight.Add(-1)
 	start := time.Now()
 	conn, err := n.connect(ctx, wait)
 	if err != nil {
 		return wire.Envelope{}, &notSentError{err}
+	}
+	if o != nil {
+		clock, err := conn.nodeClock(ctx, start, wait)
+		if err != nil {
+			return wire.Envelope{}, &notSentError{err}
+		}
+		o.DeadlineMicros = clock.micros(start.Add(o.Timeout))
 	}
 	p := n.c.pendings.Get().(*pending)
 	defer n.c.pendings.Put(p)
@@ -139,6 +148,18 @@ func (n *node) disconnect() {
 	}
 }
 
+// forgetClock has the node's clock estimated anew, for the node has judged a deadline otherwise than we did.
+func (n *node) forgetClock() {
+	for i := range n.slots {
+		s := &n.slots[i]
+		s.mu.Lock()
+		if s.conn != nil {
+			s.conn.estimate.Store(nil)
+		}
+		s.mu.Unlock()
+	}
+}
+
 // failed takes the node out of the choice and pings it until it answers.
 func (n *node) failed() {
 	if !n.out.CompareAndSwap(false, true) {
@@ -166,7 +187,7 @@ func (n *node) probe() {
 }
 
 func (n *node) ping() error {
-	e, err := n.call(n.c.life, n.c.opts.DialTimeout, wire.MethodPing, (&wire.PlainRequest{}).Encode)
+	e, err := n.call(n.c.life, n.c.opts.DialTimeout, wire.MethodPing, (&wire.PlainRequest{}).Encode, nil)
 	if err != nil {
 		return err
 	}

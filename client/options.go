@@ -25,7 +25,7 @@ type Options struct {
 	// AttemptTimeout is how long the first attempt of a call that may be retried waits for its node, twice as long for batches,
 	// multi-gets and ranges; each further one waits twice as long as the last. Zero is a quarter of the call's time, but not less than 100 ms.
 	AttemptTimeout time.Duration
-	// DialTimeout bounds making a connection. Zero is 1 s.
+	// DialTimeout bounds making a connection, and how long a node may take to tell its time. Zero is 1 s.
 	DialTimeout time.Duration
 	// RetriesMax is how often a call is tried again. Zero is 4; negative is never.
 	RetriesMax int

@@ -193,7 +193,7 @@ func (c *Client) updateRouting() {
 
 func (c *Client) askTopology(n *node) (*wire.Topology, error) {
 	q := wire.PlainRequest{Options: wire.Options{Clock: c.Clock()}}
-	e, err := n.call(c.life, c.opts.DialTimeout, wire.MethodTopology, q.Encode)
+	e, err := n.call(c.life, c.opts.DialTimeout, wire.MethodTopology, q.Encode, nil)
 	if err != nil {
 		n.failed()
 		return nil, err
