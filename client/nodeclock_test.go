@@ -122,7 +122,7 @@ func TestAnEstimateIsNeverBehindItsNodeAndKeepsTheStricterBound(t *testing.T) {
 	const offset = int64(30_000_000) // of the node's clock, in microseconds
 	start := time.Now()
 	node := func(at time.Time) int64 { return start.UnixMicro() + at.Sub(start).Microseconds() + offset }
-	// excess is how late an estimate errs a minute later, after a ping that was answered so long after it was sent and took as long again.
+	// excess is how late an estimate errs a second later, after a ping that was answered so long after it was sent and took as long again.
 	var last *estimate
 	ping := func(after, there time.Duration) time.Duration {
 		sent := start.Add(after)
