@@ -38,8 +38,14 @@ type dev struct {
 
 func startDev(t *testing.T, dir string, base int) *dev {
 	t.Helper()
+	return startDevAs(t, dir, base, ringcaskBinary)
+}
+
+// startDevAs starts it by another command than the built program's name.
+func startDevAs(t *testing.T, dir string, base int, ringcask ...string) *dev {
+	t.Helper()
 	d := &dev{dir: dir, base: base, done: make(chan struct{})}
-	d.cmd = exec.Command(ringcaskBinary, "dev", "--dir", dir, "--base-port", fmt.Sprint(base))
+	d.cmd = exec.Command(ringcask[0], append(ringcask[1:], "dev", "--dir", dir, "--base-port", fmt.Sprint(base))...)
 	d.cmd.Env = cleanEnv()
 	stdout, err := d.cmd.StdoutPipe()
 	if err != nil {
@@ -159,6 +165,17 @@ func TestDevServesKeepsItsDataAndLeavesNoOrphan(t *testing.T) {
 	}
 	<-d.done
 	gone(t, nodes, 8*time.Second)
+}
+
+func TestDevUnderGoRunEndsWithIt(t *testing.T) {
+	skipShort(t)
+	base := testport.Base(t)
+	d := startDevAs(t, t.TempDir(), base, "go", "run", "../cmd/ringcask")
+	nodes := d.nodes(t)
+	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil { // go hands it on to nobody
+		t.Fatal(err)
+	}
+	gone(t, nodes, 5*time.Second)
 }
 
 func TestDevNamesAPortThatIsTaken(t *testing.T) {

@@ -44,6 +44,11 @@ const devDrainTimeout = "3s"
 
 func (d *devCommand) Run(a *app) error {
 	started := time.Now()
+	whole := *a
+	a = &whole
+	var release func()
+	a.ctx, release = withGoRun(a.ctx)
+	defer release()
 	nodes, err := d.plan(a.environ)
 	if err != nil {
 		return err
@@ -169,10 +174,42 @@ func (d *devCommand) greet(w io.Writer, nodes []devcluster.Node, took time.Durat
 
 // invocation is how the user calls this binary: `go run` leaves none behind that could be called by name.
 func invocation() string {
-	if strings.Contains(os.Args[0], string(filepath.Separator)+"go-build") {
+	if underGoRun() {
 		return "go run ./cmd/ringcask"
 	}
 	return os.Args[0]
+}
+
+func underGoRun() bool { return strings.Contains(os.Args[0], string(filepath.Separator)+"go-build") }
+
+// goRunInterval is how often is looked whether the `go run` that started this process is still there.
+const goRunInterval = 200 * time.Millisecond
+
+// withGoRun is a context that also ends with the `go run` that started this process, if one did: go passes a SIGTERM on to nobody, and
+// whoever sends it means the cluster. release must be called.
+func withGoRun(ctx context.Context) (_ context.Context, release func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	if !underGoRun() {
+		return ctx, cancel
+	}
+	parent, ended := os.Getppid(), make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer cancel()
+		tick := time.NewTicker(goRunInterval)
+		defer tick.Stop()
+		for os.Getppid() == parent {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		cancel()
+		<-ended
+	}
 }
 
 // shellCommand writes a command so that a shell can take it.

@@ -238,11 +238,11 @@ func TestNodesEndWhenTheirOwnerIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = owner.Wait() // it was killed: that is its error
-	deadline := time.Now().Add(5 * time.Second)
-	for slices.ContainsFunc(pids, alive) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(5 * time.Second); slices.ContainsFunc(pids, alive); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("orphans among %v", pids)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
