@@ -30,9 +30,10 @@
 // returns byte strings as slices of the message. Decoders are straight-line code of a fixed depth, so no input can make
 // them recurse, and each is a fuzz target. Integers are range-checked and trailing bytes are an error.
 //
-// The values are encoded by hand. The low-level calls of vmihailenco/msgpack, behind the same budget, take about twice as long for a
-// put (BenchmarkPutByLibrary against BenchmarkPutByHand), because every byte passes through an interface, and copy each byte string. The tests
-// hold both to the same bytes.
+// The values of requests and answers are encoded by hand; what is rare, such as the members of a status, is written by
+// vmihailenco/msgpack. Its low-level calls, behind the same budget, take about twice as long for a put (BenchmarkPutByLibrary
+// against BenchmarkPutByHand), because every byte passes through an interface, and copy each byte string. The tests hold
+// both to the same bytes.
 //
 // # Concurrency
 //

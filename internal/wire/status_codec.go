@@ -94,12 +94,12 @@ func (s *Status) Encode(w *Writer) {
 	w.field(m, "members")
 	w.ArrayLen(len(s.Members))
 	for i := range s.Members {
-		s.Members[i].encode(w)
+		w.rare(&s.Members[i])
 	}
 	w.field(m, "storage")
-	s.Storage.encode(w)
+	w.rare(&s.Storage)
 	w.field(m, "requests")
-	s.Requests.encode(w)
+	w.rare(&s.Requests)
 }
 
 // Decode reads a status. Error: *DecodeError.
@@ -137,20 +137,6 @@ func (s *Status) Decode(r *Reader) error {
 	})
 }
 
-func (s *MemberStatus) encode(w *Writer) {
-	m := w.openMap()
-	w.strField(m, "id", s.ID)
-	w.someStrField(m, "zone", s.Zone)
-	w.field(m, "reachable")
-	w.Bool(s.Reachable)
-	w.someStrField(m, "reason", s.Reason)
-	w.intField(m, "rtt_us", s.RTTMicros)
-	w.field(m, "clock_offset_ms")
-	w.Float(s.ClockOffsetMillis)
-	w.intField(m, "primaries", int64(s.Primaries))
-	w.intField(m, "replicas", int64(s.Replicas))
-}
-
 func (s *MemberStatus) decode(r *Reader) {
 	r.pairs(func(name []byte) bool {
 		switch string(name) {
@@ -177,17 +163,6 @@ func (s *MemberStatus) decode(r *Reader) {
 	})
 }
 
-func (s *StorageStatus) encode(w *Writer) {
-	m := w.openMap()
-	w.intField(m, "keys", s.Keys)
-	w.intField(m, "segments", s.Segments)
-	w.intField(m, "disk_bytes", s.DiskBytes)
-	w.intField(m, "live_bytes", s.LiveBytes)
-	w.intField(m, "dead_bytes", s.DeadBytes)
-	w.someStrField(m, "read_only", s.ReadOnly)
-	w.intField(m, "damage", s.Damage)
-}
-
 func (s *StorageStatus) decode(r *Reader) {
 	r.pairs(func(name []byte) bool {
 		switch string(name) {
@@ -212,14 +187,6 @@ func (s *StorageStatus) decode(r *Reader) {
 	})
 }
 
-func (s *RequestStatus) encode(w *Writer) {
-	m := w.openMap()
-	w.intField(m, "in_flight", s.InFlight)
-	w.intField(m, "in_flight_bytes", s.InFlightBytes)
-	w.intField(m, "total", s.Total)
-	w.intField(m, "refused", s.Refused)
-}
-
 func (s *RequestStatus) decode(r *Reader) {
 	r.pairs(func(name []byte) bool {
 		switch string(name) {
@@ -242,13 +209,6 @@ func (s *RequestStatus) decode(r *Reader) {
 func (w *Writer) strField(m int, name, v string) {
 	w.field(m, name)
 	w.Str(v)
-}
-
-// someStrField adds a string to the map at m, unless it is empty.
-func (w *Writer) someStrField(m int, name, v string) {
-	if v != "" {
-		w.strField(m, name, v)
-	}
 }
 
 // intField adds an integer to the map at m.

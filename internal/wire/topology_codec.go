@@ -15,7 +15,7 @@ func (t *Topology) Encode(w *Writer) {
 	w.field(m, "members")
 	w.ArrayLen(len(t.Members))
 	for i := range t.Members {
-		t.Members[i].encode(w)
+		w.rare(&t.Members[i])
 	}
 	w.field(m, "table")
 	w.ArrayLen(len(t.Table))
@@ -95,15 +95,6 @@ func (t *Topology) check(r *Reader) {
 			}
 		}
 	}
-}
-
-func (t *TopologyMember) encode(w *Writer) {
-	m := w.openMap()
-	w.strField(m, "id", t.ID)
-	w.someStrField(m, "zone", t.Zone)
-	w.strField(m, "http", t.HTTP)
-	w.strField(m, "rpc", t.RPC)
-	w.strField(m, "peer", t.Peer)
 }
 
 func (t *TopologyMember) decode(r *Reader) {
