@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ringcask/ringcask/storage/internal/run"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
 
@@ -23,6 +24,26 @@ const (
 	// SyncNever leaves syncing to the operating system, but for segment roll and Close.
 	SyncNever
 )
+
+// Compression is how a merge compresses blocks. Each block says its own; one that gains nothing is stored as it is.
+type Compression uint8
+
+// The ways of compression. S2 and LZ4 are fast, zstd and gzip small.
+const (
+	CompressionNone = Compression(run.CodecNone)
+	CompressionS2   = Compression(run.CodecS2)
+	CompressionLZ4  = Compression(run.CodecLZ4)
+	CompressionGzip = Compression(run.CodecGzip)
+	CompressionZstd = Compression(run.CodecZstd)
+)
+
+func (c Compression) String() string { return run.Codec(c).String() }
+
+// ParseCompression returns the compression of a name: none, s2, lz4, gzip or zstd.
+func ParseCompression(name string) (Compression, error) {
+	c, err := run.ParseCodec(name)
+	return Compression(c), err
+}
 
 // Options are the settings of an engine. The zero value of every field is its default.
 type Options struct {
@@ -45,6 +66,39 @@ type Options struct {
 	// 16,384.
 	QueueBytesMax int64
 	QueueLenMax   int
+	// MapBytesMax bounds the bytes of files that are mapped into memory, which is the fastest way to read them while they fit
+	// into it; beyond it they are read by calls, which a page cache that is too small serves better. Zero is half of the
+	// memory that the process may use (by the machine, its control group, GOMEMLIMIT). Negative maps nothing.
+	MapBytesMax int64
+	// CacheBytes bounds the cache of blocks that are read by calls or are compressed. Zero is 32 MiB, negative is no cache.
+	CacheBytes int64
+	// IndexBytesMax is what the keys that were not merged yet may take of the memory; a merge that makes room is begun before
+	// and is not held back past it. Zero is an eighth of the memory that the process may use.
+	IndexBytesMax int64
+	// Compression is how merges compress blocks; what was written before can be read under any setting. The default is none.
+	Compression Compression
+	// BlockBytes is the size of a merged block before compression. Zero is 4 KiB, or 16 KiB with compression.
+	BlockBytes int
+	// DeadRatioMax is the part of the sealed segments that may be dead before they are merged. Zero is 0.5.
+	DeadRatioMax float64
+	// SpaceAmpMax bounds the size of the merged part of the store as a multiple of what is live in it: where it may be larger, all
+	// of it is merged. Zero is 2.
+	SpaceAmpMax float64
+	// MergeBytesPerSecond bounds what merges in the background write. Zero is 64 MiB, negative is no bound.
+	MergeBytesPerSecond int64
+	// MergeDisabled has nothing merged in the background: what is dead stays until Merge is called.
+	MergeDisabled bool
+	// ReserveBytes are left free on the disk: with less, writes are refused with ErrDiskFull, and a merge that needs no more
+	// may make room. Zero is 64 MiB, negative is none.
+	ReserveBytes int64
+	// ExpiresAt, unless nil, reads off a record's meta when the record expires, in nanoseconds since the epoch; zero is never. What
+	// has expired is absent for every reader, and gone with the next merge. It must be fast and always say the same.
+	ExpiresAt func(meta []byte) int64
+	// Now is the clock for ExpiresAt. Nil is time.Now.
+	Now func() time.Time
+	// Filter, unless nil, is asked by merges for each record; true drops it. It must be fast and must not keep its arguments.
+	// Where there is an Observer, that is told.
+	Filter func(key, meta []byte) bool
 	// KnownSeq is the number of a record that is known to have become durable in the directory, such as Stats.LastSeq after a
 	// Close. Open then takes no damage up to there for a torn tail, and refuses a log that ends before it with a
 	// *MissingError. Zero is none.
@@ -118,6 +172,8 @@ var (
 	ErrClosed = errors.New("storage: engine is closed")
 	// ErrReadOnly: an earlier write or sync failed, or the disk is full; Engine.Err says why (none).
 	ErrReadOnly = errors.New("storage: engine is read-only")
+	// ErrDiskFull: less than Options.ReserveBytes are free (none). Writes are taken again once there is more.
+	ErrDiskFull = errors.New("storage: disk is full")
 	// ErrTooLarge: a key, meta, value or batch is over its limit (none).
 	ErrTooLarge = errors.New("storage: too large")
 	// ErrNeedValues is what Mutation.Decide returns to be called again with the values of all present keys.
@@ -154,10 +210,19 @@ func (e *MissingError) Error() string {
 // unknown.
 type CorruptError struct {
 	Segment SegmentID
-	Offset  int64
-	Reason  string
+	// File is the name of the run that is damaged, which stands for Segment and those before it; empty if it is the segment.
+	File   string
+	Offset int64
+	Reason string
+	// Ranged says that what was lost is known by its range only: every key from FirstKey on and before EndKey (nil: no bound)
+	// that has no newer record is Unknown.
+	Ranged           bool
+	FirstKey, EndKey []byte
 }
 
 func (e *CorruptError) Error() string {
+	if e.File != "" {
+		return fmt.Sprintf("storage: run %s is corrupt at offset %d: %s", e.File, e.Offset, e.Reason)
+	}
 	return fmt.Sprintf("storage: segment %d is corrupt at offset %d: %s", e.Segment, e.Offset, e.Reason)
 }

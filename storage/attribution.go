@@ -1,9 +1,6 @@
 package storage
 
-import (
-	"errors"
-	"io"
-)
+import "errors"
 
 // nameDamage reads a segment that has a hint file and is damaged. Exactly the keys whose records cannot be read any
 // more become Unknown; tombstones have nothing to read, and are as good as the hint file.
@@ -41,10 +38,10 @@ func (e *Engine) attribute(s *opened, hints *hintFileReader, lost *unreadable) e
 		if err != nil || !ok {
 			return err
 		}
-		if l.flags&flagTombstone != 0 {
+		if l.Flags&flagTombstone != 0 {
 			continue
 		}
-		from, to := int64(l.offset), int64(l.offset)+int64(l.length)
+		from, to := int64(l.Offset), int64(l.Offset)+int64(l.Length)
 		for i := range s.damage {
 			d := &s.damage[i]
 			if from >= d.Offset+d.Length || to <= d.Offset {
@@ -54,8 +51,8 @@ func (e *Engine) attribute(s *opened, hints *hintFileReader, lost *unreadable) e
 			if err != nil {
 				return err
 			}
-			if !readable && !lost.offsets[l.offset] {
-				lost.offsets[l.offset] = true
+			if !readable && !lost.offsets[l.Offset] {
+				lost.offsets[l.Offset] = true
 				d.add(l.key)
 			}
 		}
@@ -63,13 +60,13 @@ func (e *Engine) attribute(s *opened, hints *hintFileReader, lost *unreadable) e
 }
 
 // readable says whether a record can be read by itself.
-func (s *segment) readable(l *located) (bool, error) {
-	buf := make([]byte, l.length)
-	n, err := s.file.ReadAt(buf, int64(l.offset))
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, &IOError{"read", s.path, err}
+func (s *segment) readable(l *entry) (bool, error) {
+	buf := make([]byte, l.Length)
+	n, err := s.readAt(buf, int64(l.Offset))
+	if err != nil {
+		return false, err
 	}
-	return n == len(buf) && s.sum.check(buf, int64(l.offset)), nil
+	return n == len(buf) && s.sum.check(buf, int64(l.Offset)), nil
 }
 
 func (d *Damage) add(key []byte) {
@@ -85,10 +82,10 @@ type unreadable struct {
 	offsets map[uint32]bool
 }
 
-func (u *unreadable) next() (located, bool, error) {
+func (u *unreadable) next() (entry, bool, error) {
 	l, ok, err := u.src.next()
-	if ok && u.offsets[l.offset] {
-		l.flags |= flagUnreadable
+	if ok && u.offsets[l.Offset] {
+		l.Flags |= flagUnreadable
 	}
 	return l, ok, err
 }

@@ -1,6 +1,11 @@
 package storage
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"runtime"
+
+	"github.com/ringcask/ringcask/storage/internal/run"
+)
 
 // zeroChunkBytes is how far ahead of the frames a segment is filled with zeros under SyncAlways. A sync then changes
 // neither the file's length nor its blocks, only its data. Syncs per second of 175-byte records on ext4, three
@@ -8,56 +13,96 @@ import "path/filepath"
 // by 4 MiB 2,200–5,900 (the sync that follows the filling gets slow).
 const zeroChunkBytes = 256 << 10
 
+// writeBehindBytes is how much the policies without a sync of their own leave unsynced: the sync that seals a segment, for
+// which writers wait, has little left to do then.
+const writeBehindBytes = 32 << 20
+
 // largeGroupBytes is from where a group gains nothing from zeros ahead of it: the sync of its own bytes takes longer.
 const largeGroupBytes = zeroChunkBytes / 4
 
 var zeroChunk [zeroChunkBytes]byte
 
-// commitLoop is the committing stage: one group at a time is written, synced, published and acknowledged.
+// commitLoop is the committing stage under SyncAlways: one group at a time is written, synced, published and acknowledged.
 func (w *writer) commitLoop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for {
-		if w.next == nil {
-			if w.decided {
+		if len(w.queue) == 0 && w.open.empty() {
+			if w.closing && w.undecided == 0 {
 				return
 			}
 			w.handed.Wait()
 			continue
 		}
-		g := w.next
-		w.next, w.committing = nil, true
+		w.gather()
+		if len(w.queue) == 0 {
+			w.enqueue()
+		}
+		g := w.queue[0]
 		w.mu.Unlock()
-		w.e.commit(g)
-		w.mu.Lock()
-		w.committing, w.retired = false, g
-		w.expected = len(g.members) + len(w.waiting)
-		w.work.Signal()
+		err := w.e.commit(g)
+		w.turn()
+		w.expected = len(g.members) + len(w.open.members)
+		w.mu.Unlock()
+		bytes := int64(0)
+		for i := range g.members {
+			bytes += g.members[i].bytes
+			g.members[i].m.Done(err)
+		}
+		w.turn()
+		w.forget(len(g.members), bytes)
+		w.recycle()
 	}
 }
 
-// commit makes a group durable under the policy, then visible, then acknowledged, in this order: what a reader has
-// seen or a writer was told survives a crash. After a failure nothing of the group is visible; what of it is on the
-// disk is unknown.
-func (e *Engine) commit(g *group) {
-	err := e.persist(g)
-	if err != nil {
-		err = e.fail(err)
-	} else if len(g.changes) > 0 {
-		e.index.publish(g.changes)
-		e.groups.Add(1)
-		e.records.Add(int64(len(g.changes)))
-		e.observe(g.changes)
+// gather waits for those who are about to come, unless a group is full already.
+func (w *writer) gather() {
+	for range gatherYields {
+		if len(w.queue) > 0 || len(w.open.members) >= w.expected {
+			return
+		}
+		w.mu.Unlock()
+		runtime.Gosched()
+		w.turn()
 	}
-	for _, m := range g.members {
-		m.Done(err)
+}
+
+// commitOpen commits the open group, where the one who decided does so himself.
+func (w *writer) commitOpen() error {
+	g := w.open
+	err := w.e.commit(g)
+	seg, end := g.seg, g.end()
+	g.reset()
+	g.begin(seg, end, false)
+	return err
+}
+
+// commit makes a group durable under the policy, then visible, in this order: what a reader has seen or a writer was told
+// survives a crash. After a failure nothing of the group is visible; what of it is on the disk is unknown.
+func (e *Engine) commit(g *group) error {
+	if err := e.persist(g); err != nil {
+		return e.fail(err)
 	}
+	if len(g.changes) == 0 {
+		return nil
+	}
+	e.groups.Add(1)
+	e.records.Add(int64(len(g.changes)))
+	if e.opts.Observer == nil {
+		e.index.publish(g, nil)
+		return nil
+	}
+	e.telling.Lock()
+	defer e.telling.Unlock()
+	e.index.publish(g, e.tell.add)
+	e.opts.Observer(e.tell.over(e, g))
+	return nil
 }
 
 // persist writes a group and, under SyncAlways, syncs it.
 func (e *Engine) persist(g *group) error {
-	if err := e.refusal(); err != nil {
-		return err
+	if f := e.failure.Load(); f != nil {
+		return f.refusal
 	}
 	if g.opens {
 		if err := e.roll(g.seg); err != nil {
@@ -67,26 +112,44 @@ func (e *Engine) persist(g *group) error {
 	if len(g.buf) == 0 {
 		return nil
 	}
-	if e.opts.Sync == SyncAlways && g.end() > g.seg.filled.Load() && len(g.buf) < largeGroupBytes {
+	e.lookForSpace(int64(len(g.buf)))
+	mapped := e.writesMapped(g)
+	if (mapped || e.opts.Sync == SyncAlways) && g.end() > g.seg.filled.Load() && len(g.buf) < largeGroupBytes {
 		if err := e.fillAhead(g.seg, g.end()); err != nil {
 			return err
 		}
 	}
-	if err := e.appendTo(g.seg, g.buf); err != nil {
+	if err := e.appendTo(g.seg, g.buf, mapped && g.end() <= g.seg.filled.Load()); err != nil {
 		return err
 	}
 	e.nextSeq.Add(uint64(len(g.changes)))
 	if e.opts.Sync == SyncAlways {
 		return e.syncSegment(g.seg)
 	}
+	if g.seg.written.Load()-g.seg.synced.Load() >= writeBehindBytes {
+		select {
+		case e.behind <- struct{}{}:
+		default: // it is at it
+		}
+	}
 	return nil
 }
 
-// appendTo writes frames at the end of the active segment.
-func (e *Engine) appendTo(seg *segment, buf []byte) error {
+// writesMapped says whether a group is to be written through the mapping: without a sync that is the cheapest, and the
+// operating system has it all the same if the process dies. With one, each sync makes the next write to a page fault.
+func (e *Engine) writesMapped(g *group) bool {
+	return e.opts.Sync != SyncAlways && g.end() <= int64(len(g.seg.mapping.Bytes))
+}
+
+// appendTo writes frames at the end of the active segment, where mapped says so over zeros.
+func (e *Engine) appendTo(seg *segment, buf []byte, mapped bool) error {
 	off := seg.written.Load()
-	if _, err := seg.file.WriteAt(buf, off); err != nil {
-		return &IOError{"write", seg.path, err}
+	write := seg.writeAt
+	if mapped {
+		write = seg.writeMapped
+	}
+	if err := write(buf, off); err != nil {
+		return err
 	}
 	end := off + int64(len(buf))
 	e.bytesWritten.Add(int64(len(buf)))
@@ -103,8 +166,8 @@ func (e *Engine) fillAhead(seg *segment, end int64) error {
 	if from >= to {
 		return nil
 	}
-	if _, err := seg.file.WriteAt(zeroChunk[:to-from], from); err != nil {
-		return &IOError{"write", seg.path, err}
+	if err := seg.writeAt(zeroChunk[:to-from], from); err != nil {
+		return err
 	}
 	e.bytesZeroed.Add(to - from)
 	seg.filled.Store(to)
@@ -140,6 +203,7 @@ func (e *Engine) roll(next *segment) error {
 	}
 	e.log.add(next)
 	e.hintFiles.wake()
+	e.merger.wake()
 	return nil
 }
 
@@ -161,7 +225,7 @@ func (e *Engine) mark(seg *segment, cut bool) error {
 	}
 	if end := seg.written.Load(); seg.marked != end {
 		buf := seg.sum.appendMark(nil, end, end, e.nextSeq.Load())
-		if err := e.appendTo(seg, buf); err != nil {
+		if err := e.appendTo(seg, buf, false); err != nil {
 			return err
 		}
 		seg.marked = seg.written.Load()
@@ -194,30 +258,59 @@ func (e *Engine) createSegment(seg *segment) error {
 		f.Close()
 		return err
 	}
+	if err := e.mapSegment(seg, e.opts.SegmentBytesMax+mapSlackBytes); err != nil {
+		f.Close()
+		return err
+	}
 	e.syncs.Add(2)
 	e.bytesWritten.Add(segmentHeaderBytes)
 	seg.filled.Store(segmentHeaderBytes)
 	return nil
 }
 
-// observe tells the observer of committed changes.
-func (e *Engine) observe(changes []change) {
-	if e.opts.Observer == nil || len(changes) == 0 {
-		return
+// teller collects for the observer what stood before each change. It belongs to the committer.
+type teller struct {
+	changes []Change
+	arena   []byte
+	// unseen are the changes of keys that only a run can have had.
+	unseen []int
+}
+
+func (t *teller) add(_ *change, old entry, existed bool) {
+	c := Change{}
+	switch {
+	case !existed:
+		t.unseen = append(t.unseen, len(t.changes))
+	case old.live():
+		c.OldMeta = t.keep(old.meta)
 	}
-	told := e.told[:0]
-	for i := range changes {
-		now, before := &changes[i].now, &changes[i].before
-		c := Change{Key: bytesOf(now.key())}
-		if before.seq != 0 && before.live() {
-			c.OldMeta = bytesOf(before.meta())
+	t.changes = append(t.changes, c)
+}
+
+func (t *teller) keep(meta []byte) []byte {
+	from := len(t.arena)
+	t.arena = append(t.arena, meta...)
+	return t.arena[from:len(t.arena):len(t.arena)]
+}
+
+// over returns the changes of the group, and begins anew.
+func (t *teller) over(e *Engine, g *group) []Change {
+	told := t.changes
+	for i := range told {
+		c := &g.changes[i]
+		told[i].Key = g.key(c)
+		if c.live() {
+			told[i].NewMeta = g.meta(c)
 		}
-		if now.live() {
-			c.NewMeta = bytesOf(now.meta())
-		}
-		told = append(told, c)
 	}
-	e.opts.Observer(told)
-	clear(told)
-	e.told = told[:0]
+	for _, i := range t.unseen {
+		// What cannot be read is Unknown, and was not present.
+		_, _ = e.settled(told[i].Key, func(rec run.Record) {
+			if rec.Flags == 0 {
+				told[i].OldMeta = t.keep(rec.Meta)
+			}
+		})
+	}
+	t.changes, t.arena, t.unseen = told[:0], t.arena[:0], t.unseen[:0]
+	return told
 }

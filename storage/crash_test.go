@@ -1,10 +1,12 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -40,7 +42,12 @@ func (h *history) step(e *Engine) error {
 	var err error
 	some := func() string { return key(h.rng.IntN(historyKeys)) }
 	value := func() string { return fmt.Sprintf("v%d-%s", h.ops, strings.Repeat("x", h.rng.IntN(900))) }
-	switch h.rng.IntN(6) {
+	switch h.rng.IntN(7) {
+	case 6:
+		err = e.Merge(context.Background())
+		if e.Err() == nil && !errors.Is(err, vfstest.ErrCrashed) {
+			err = nil // a merge that fails leaves everything as it is
+		}
 	case 0, 1:
 		k, v := some(), value()
 		changes[k] = v
@@ -147,7 +154,7 @@ func show(m map[string]string) string {
 
 // crashOptions make small segments, so that rolls and hint files are among what crashes interrupt.
 func crashOptions(fs *vfstest.FS, policy SyncPolicy) Options {
-	return Options{FS: fs, Sync: policy, SegmentBytesMax: segmentBytesLeast}
+	return Options{FS: fs, Sync: policy, SegmentBytesMax: segmentBytesLeast, MergeDisabled: true}
 }
 
 // run opens the store and does operations until one fails, n are done, or the power is gone.
@@ -174,6 +181,7 @@ func reopen(t *testing.T, fs *vfstest.FS, rng *rand.Rand, policy SyncPolicy) (*v
 		}
 		e, err := Open(dataDir, crashOptions(fs, policy))
 		if err == nil && !fs.Crashed() {
+			fs.CrashAfter(math.MaxInt32)
 			return fs, e
 		}
 		if err == nil {

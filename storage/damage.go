@@ -6,6 +6,8 @@ import "fmt"
 // back: the bytes stay, and every Open finds them again.
 type Damage struct {
 	Segment SegmentID
+	// File is the name of the run that is damaged, which stands for Segment and those before it; empty if it is the segment.
+	File string
 	// Offset and Length give the place, in bytes. A length of zero is bytes that are missing altogether.
 	Offset, Length int64
 	Reason         string
@@ -17,6 +19,10 @@ type Damage struct {
 	// FirstSeq and LastSeq bound what was lost when the keys are not known: each key whose newest record is older than
 	// LastSeq is Unknown, and so is each absent key, until it is written again. Both are zero if nothing was lost.
 	FirstSeq, LastSeq uint64
+	// Ranged says that the keys are known by their range: each from FirstKey on and before EndKey (nil: no bound) that has no
+	// newer record is Unknown until it is written again.
+	Ranged           bool
+	FirstKey, EndKey []byte
 }
 
 // DamageKeysMax bounds the keys that a Damage lists.
@@ -24,7 +30,12 @@ const DamageKeysMax = 1024
 
 func (d Damage) String() string {
 	s := fmt.Sprintf("segment %d, %d bytes at offset %d: %s", d.Segment, d.Length, d.Offset, d.Reason)
+	if d.File != "" {
+		s = fmt.Sprintf("run %s, %d bytes at offset %d: %s", d.File, d.Length, d.Offset, d.Reason)
+	}
 	switch {
+	case d.Ranged:
+		return s + fmt.Sprintf("; keys from %.64q to %.64q unknown", d.FirstKey, d.EndKey)
 	case d.KeysKnown:
 		return s + fmt.Sprintf("; %d keys unknown", d.KeyCount)
 	case d.LastSeq != 0:
@@ -34,5 +45,5 @@ func (d Damage) String() string {
 }
 
 func (d Damage) err() *CorruptError {
-	return &CorruptError{Segment: d.Segment, Offset: d.Offset, Reason: d.Reason}
+	return &CorruptError{Segment: d.Segment, File: d.File, Offset: d.Offset, Reason: d.Reason}
 }

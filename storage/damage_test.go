@@ -32,7 +32,7 @@ func placeOf(t testing.TB, e *Engine, key string) (path string, en entry) {
 	if !ok {
 		t.Fatalf("no entry for %q", key)
 	}
-	return segmentPath(dataDir, SegmentID(en.segment)), en
+	return segmentPath(dataDir, SegmentID(en.Segment)), en
 }
 
 func mustDamage(t testing.TB, fs *vfstest.FS, path string, off int64, n int) {
@@ -47,7 +47,7 @@ func TestDamageWithHintFileMakesExactlyItsKeysUnknown(t *testing.T) {
 	e := mustOpen(t, fs, smallSegments)
 	fill(t, e, 0, 100)
 	path, en := placeOf(t, e, key(5))
-	mustDamage(t, fs, path, int64(en.offset)+int64(en.length)-3, 2)
+	mustDamage(t, fs, path, int64(en.Offset)+int64(en.Length)-3, 2)
 
 	// Found by a read: the key is unknown from then on.
 	wantValue(t, e, key(5), "?")
@@ -99,17 +99,17 @@ func TestDamageWithoutHintFileMakesOlderAndAbsentKeysUnknown(t *testing.T) {
 	fill(t, e, 0, 60)
 	mustDelete(t, e, key(1))
 	path, en := placeOf(t, e, key(30))
-	if en.segment == 1 || SegmentID(en.segment) == e.log.last().id {
-		t.Fatalf("key 30 is in segment %d of %d", en.segment, e.log.last().id)
+	if en.Segment == 1 || SegmentID(en.Segment) == e.log.last().id {
+		t.Fatalf("key 30 is in segment %d of %d", en.Segment, e.log.last().id)
 	}
 	mustClose(t, e)
-	mustDamage(t, fs, path, int64(en.offset), int(en.length))
+	mustDamage(t, fs, path, int64(en.Offset), int(en.Length))
 	mustDamage(t, fs, strings.TrimSuffix(path, segmentSuffix)+hintFileSuffix, 100, 1)
 
 	for pass := range 3 {
 		e = mustOpen(t, fs, smallSegments)
 		d := e.Recovery().Damage
-		if len(d) != 1 || d[0].KeysKnown || d[0].FirstSeq != 31 || d[0].LastSeq != 31 || d[0].Offset != int64(en.offset) {
+		if len(d) != 1 || d[0].KeysKnown || d[0].FirstSeq != 31 || d[0].LastSeq != 31 || d[0].Offset != int64(en.Offset) {
 			t.Fatalf("damage: %+v", d)
 		}
 		if s := e.Stats(); !s.UnknownAll || s.Damage != 1 {
@@ -149,12 +149,14 @@ func TestDamageBelowTheSyncedMarkOfTheActiveSegmentIsNoTornTail(t *testing.T) {
 			last := 9 // closed cleanly, a mark vouches for the last record, too
 			if !clean {
 				last = 8
-				fs = fs.Crash(vfstest.Nothing())
-			} else {
-				mustClose(t, e)
 			}
 			path, en := placeOf(t, e, key(last))
-			mustDamage(t, fs, path, int64(en.offset)+20, 1)
+			if clean {
+				mustClose(t, e)
+			} else {
+				fs = fs.Crash(vfstest.Nothing())
+			}
+			mustDamage(t, fs, path, int64(en.Offset)+20, 1)
 			e = mustOpen(t, fs, Options{})
 			r := e.Recovery()
 			if len(r.Damage) != 1 || r.Damage[0].LastSeq != uint64(last+1) || r.TornBytes != 0 {
@@ -163,8 +165,8 @@ func TestDamageBelowTheSyncedMarkOfTheActiveSegmentIsNoTornTail(t *testing.T) {
 			wantValue(t, e, key(last), "?")
 			// What is written now goes to a new segment, and the damage is found again.
 			mustPut(t, e, "new", "value")
-			if _, en := placeOf(t, e, "new"); en.segment != 2 {
-				t.Errorf("written to segment %d", en.segment)
+			if _, en := placeOf(t, e, "new"); en.Segment != 2 {
+				t.Errorf("written to segment %d", en.Segment)
 			}
 			mustClose(t, e)
 			e = mustOpen(t, fs, Options{})
@@ -183,7 +185,7 @@ func TestTornTailIsCutAndReported(t *testing.T) {
 	fill(t, e, 0, 10)
 	path, en := placeOf(t, e, key(7))
 	fs = fs.Crash(vfstest.Everything())
-	mustDamage(t, fs, path, int64(en.offset)+20, 1)
+	mustDamage(t, fs, path, int64(en.Offset)+20, 1)
 	e = mustOpen(t, fs, Options{Sync: SyncNever})
 	r := e.Recovery()
 	if len(r.Damage) != 0 || r.TornBytes == 0 || r.TornSegment != 1 {
@@ -237,7 +239,7 @@ func TestSegmentCutShortIsDamage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := fs.SetContent(path, data[:en.offset+10]); err != nil {
+		if err := fs.SetContent(path, data[:en.Offset+10]); err != nil {
 			t.Fatal(err)
 		}
 		if !withHintFile {
@@ -272,8 +274,8 @@ func TestDamageAtTheEndOfTheLogIsNotForgotten(t *testing.T) {
 			fill(t, e, 0, 30)
 			mustPut(t, e, key(3), "newer")
 			path, en := placeOf(t, e, key(29))
-			if en.segment != 2 {
-				t.Fatalf("key 29 is in segment %d", en.segment)
+			if en.Segment != 2 {
+				t.Fatalf("key 29 is in segment %d", en.Segment)
 			}
 			mustClose(t, e)
 			content, err := fs.Content(path)
@@ -282,7 +284,7 @@ func TestDamageAtTheEndOfTheLogIsNotForgotten(t *testing.T) {
 			}
 			switch from {
 			case 0:
-				mustDamage(t, fs, path, int64(en.offset), len(content)-int(en.offset))
+				mustDamage(t, fs, path, int64(en.Offset), len(content)-int(en.Offset))
 			case 1:
 				mustDamage(t, fs, path, 0, len(content))
 			default:
@@ -356,7 +358,7 @@ func TestDamagedBatchIsNeverReplayedInPart(t *testing.T) {
 	mustPut(t, e, "after", "x")
 	path, en := placeOf(t, e, key(2))
 	mustClose(t, e)
-	mustDamage(t, fs, path, int64(en.offset)+30, 1)
+	mustDamage(t, fs, path, int64(en.Offset)+30, 1)
 	e = mustOpen(t, fs, Options{})
 	if d := e.Recovery().Damage; len(d) != 1 || d[0].FirstSeq != 1 || d[0].LastSeq != 5 {
 		t.Fatalf("damage: %v", d)
@@ -376,8 +378,8 @@ func TestVerifyFindsDamageAndQuarantines(t *testing.T) {
 	}
 	sealed, a := placeOf(t, e, key(3))
 	active, b := placeOf(t, e, key(98))
-	mustDamage(t, fs, sealed, int64(a.offset)+30, 1)
-	mustDamage(t, fs, active, int64(b.offset)+30, 1)
+	mustDamage(t, fs, sealed, int64(a.Offset)+30, 1)
+	mustDamage(t, fs, active, int64(b.Offset)+30, 1)
 	var last Progress
 	d, err := e.Verify(context.Background(), func(p Progress) { last = p })
 	if err != nil || len(d) != 2 || string(d[0].Keys[0]) != key(3) || string(d[1].Keys[0]) != key(98) {
@@ -573,7 +575,7 @@ func TestDamageUpToAKnownRecordIsNoTornTail(t *testing.T) {
 		fill(t, e, 0, 10)
 		path, en := placeOf(t, e, key(9))
 		fs = fs.Crash(vfstest.Everything())
-		mustDamage(t, fs, path, int64(en.offset)+20, 1)
+		mustDamage(t, fs, path, int64(en.Offset)+20, 1)
 		for range 2 {
 			e = mustOpen(t, fs, Options{KnownSeq: c.known})
 			wantValue(t, e, key(9), c.want)

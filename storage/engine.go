@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ringcask/ringcask/storage/internal/blockcache"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
 
@@ -23,7 +24,14 @@ type Engine struct {
 	index     *index
 	writer    *writer
 	hintFiles *hintFileWriter
-	blockings *sync.Pool
+	merger    *merger
+	cache     *blockcache.Cache
+	pins      pins
+	// maintenance is held while files are made of sealed segments, or take their place. telling is held while the observer is
+	// told.
+	maintenance, telling sync.Mutex
+	space                space
+	blockings            *sync.Pool
 
 	// lostSeq is the greatest sequence number lost to damage that could not be attributed to keys, and lostError says
 	// where; zero if there is none. See stateOf.
@@ -31,9 +39,9 @@ type Engine struct {
 	lostError *CorruptError
 	recovery  Recovery
 
-	// nextSeq is the number of the next record to be written. It and told belong to the committer.
+	// nextSeq is the number of the next record to be written. It and tell belong to the committer.
 	nextSeq atomic.Uint64
-	told    []Change
+	tell    teller
 
 	failure atomic.Pointer[failure]
 
@@ -43,7 +51,16 @@ type Engine struct {
 	closing   sync.Once
 	closeErr  error
 	stopSyncs chan struct{}
-	syncing   sync.WaitGroup
+	// behind wakes the syncer when much is unsynced.
+	behind  chan struct{}
+	syncing sync.WaitGroup
+
+	// mapped counts the bytes of files in memory.
+	mapped atomic.Int64
+	// formatVersion is what the directory's FORMAT file says. It belongs to Open and then to the merger.
+	formatVersion uint64
+	// merges, mergeBytes and dropped count what merges did, mergeWritten what the one under way has written.
+	merges, mergeBytes, mergeWritten, dropped atomic.Int64
 
 	reads, records, groups, syncs, bytesWritten, bytesZeroed, damaged atomic.Int64
 }
@@ -63,12 +80,12 @@ func (e *Engine) Err() error {
 	return nil
 }
 
-// refusal is what a write is told that nothing has been done for.
+// refusal is what a write is told for which nothing has been done.
 func (e *Engine) refusal() error {
 	if f := e.failure.Load(); f != nil {
 		return f.refusal
 	}
-	return nil
+	return e.space.refusal(e)
 }
 
 // fail makes the engine read-only, once and for all: what a failed write or sync has left on the disk cannot be
@@ -85,29 +102,40 @@ func (e *Engine) fail(err error) error {
 func (e *Engine) start() {
 	e.writer.start()
 	e.hintFiles.start()
-	if e.opts.Sync == SyncInterval {
+	e.merger.start()
+	if e.opts.Sync != SyncAlways {
 		e.syncing.Go(e.syncLoop)
 	}
 }
 
-// syncLoop syncs every SyncInterval. Writes go on meanwhile: what they add is for the next round.
+// syncLoop syncs every SyncInterval, if that is the policy, and when much is unsynced. Writes go on meanwhile: what they add
+// is for the next round.
 func (e *Engine) syncLoop() {
-	tick := time.NewTicker(e.opts.SyncInterval)
-	defer tick.Stop()
+	var due <-chan time.Time
+	if e.opts.Sync == SyncInterval {
+		tick := time.NewTicker(e.opts.SyncInterval)
+		defer tick.Stop()
+		due = tick.C
+	}
 	for {
 		select {
 		case <-e.stopSyncs:
 			return
-		case <-tick.C:
+		case <-due:
+		case <-e.behind:
 		}
-		seg := e.log.active()
-		if seg == nil || e.failure.Load() != nil {
-			continue
-		}
-		if err := e.syncSegment(seg); err != nil {
+		if err := e.syncActive(); err != nil {
 			e.fail(err)
 		}
 	}
+}
+
+func (e *Engine) syncActive() error {
+	defer e.pins.unpin(e.pins.pin())
+	if seg := e.log.active(); seg != nil && e.failure.Load() == nil {
+		return e.syncSegment(seg)
+	}
+	return nil
 }
 
 // Close takes no more writes, makes durable and acknowledges those taken before, and returns when every goroutine of
@@ -115,6 +143,7 @@ func (e *Engine) syncLoop() {
 // returns the same error: nil, or why not everything acknowledged is known to be durable.
 func (e *Engine) Close() error {
 	e.closing.Do(func() {
+		e.merger.close()
 		e.writer.close()
 		close(e.stopSyncs)
 		e.syncing.Wait()
@@ -128,25 +157,48 @@ func (e *Engine) Close() error {
 		e.closed.Store(true)
 		e.life.Lock()
 		defer e.life.Unlock()
-		e.closeErr = errors.Join(err, e.closeFiles())
+		e.closeErr = errors.Join(err, e.release())
 	})
 	return e.closeErr
+}
+
+// release closes the files; while scans have some under their eyes, the last of them does, once it has seen that the engine
+// is closed.
+func (e *Engine) release() error {
+	var closed error
+	now := e.pins.retire(func() {
+		closed = e.closeFiles()
+		e.logClosed(closed)
+		e.index.close()
+	})
+	if !now {
+		return e.unlock()
+	}
+	return errors.Join(closed, e.unlock())
 }
 
 // closeFiles closes what an open, or a failed attempt at one, has opened.
 func (e *Engine) closeFiles() error {
 	var errs []error
 	for _, s := range e.log.all() {
-		if err := s.file.Close(); err != nil {
-			errs = append(errs, &IOError{"close", s.path, err})
-		}
+		errs = append(errs, s.close())
 	}
-	if e.lock != nil {
-		if err := e.lock.Close(); err != nil {
-			errs = append(errs, &IOError{"unlock", e.dir, err})
+	if e.index != nil {
+		for _, r := range e.index.runs() {
+			errs = append(errs, r.close())
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (e *Engine) unlock() error {
+	if e.lock == nil {
+		return nil
+	}
+	if err := e.lock.Close(); err != nil {
+		return &IOError{"unlock", e.dir, err}
+	}
+	return nil
 }
 
 // Recovery says what Open found. It never changes.

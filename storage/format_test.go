@@ -27,7 +27,7 @@ func goldenStore(t *testing.T) *vfstest.FS {
 	if err := fs.MkdirAll(dataDir); err != nil {
 		t.Fatal(err)
 	}
-	if err := fs.SetContent(filepath.Join(dataDir, formatName), encodeFormat(goldenID)); err != nil {
+	if err := fs.SetContent(filepath.Join(dataDir, formatName), encodeFormat(goldenID, formatLog)); err != nil {
 		t.Fatal(err)
 	}
 	e := mustOpen(t, fs, Options{Sync: SyncNever, SegmentBytesMax: segmentBytesLeast})
@@ -110,7 +110,7 @@ func TestGoldenDirectoryOpens(t *testing.T) {
 }
 
 func TestUnfitDirectoriesAreRefused(t *testing.T) {
-	good := string(encodeFormat(goldenID))
+	good := string(encodeFormat(goldenID, formatLog))
 	for name, c := range map[string]struct {
 		file, content, want string
 	}{
@@ -118,7 +118,7 @@ func TestUnfitDirectoriesAreRefused(t *testing.T) {
 		"segments alone":    {"0000000001.seg", "", "no FORMAT file"},
 		"foreign file":      {formatName, "postgres 17", `its first line is "postgres 17", want "ringcask storage"`},
 		"empty file":        {formatName, "", "its first line is \"\""},
-		"newer version":     {formatName, strings.Replace(good, "version 1", "version 2", 1), "it is version 2, supported is 1"},
+		"newer version":     {formatName, strings.Replace(good, "version 1", "version 3", 1), "it is version 3, supported are 1 to 2"},
 		"no version":        {formatName, strings.Replace(good, "version 1", "version x", 1), "it has no version"},
 		"flipped id":        {formatName, strings.Replace(good, "engine 52", "engine 53", 1), "its checksum is wrong"},
 		"cut short":         {formatName, good[:len(good)-4], "its checksum is wrong"},

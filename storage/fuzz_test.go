@@ -150,7 +150,7 @@ func FuzzHintFile(f *testing.F) {
 			if n > 0 && bytes.Compare(last, l.key) >= 0 {
 				t.Fatalf("%q after %q", l.key, last)
 			}
-			if int64(l.offset)+int64(l.length) > r.header.dataEnd || l.seq < r.header.firstSeq || l.seq >= r.header.nextSeq {
+			if int64(l.Offset)+int64(l.Length) > r.header.dataEnd || l.Seq < r.header.firstSeq || l.Seq >= r.header.nextSeq {
 				t.Fatalf("impossible entry %+v", l)
 			}
 			last = append(last[:0], l.key...)
@@ -160,11 +160,11 @@ func FuzzHintFile(f *testing.F) {
 
 // FuzzFormatFile reads any bytes as the FORMAT file.
 func FuzzFormatFile(f *testing.F) {
-	f.Add(encodeFormat(goldenID))
+	f.Add(encodeFormat(goldenID, formatLog))
 	f.Add([]byte("ringcask storage\nversion 18446744073709551616\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if id, err := decodeFormat(data); err == nil && !bytes.Equal(encodeFormat(id), data) {
-			t.Errorf("%q passes for %q", data, encodeFormat(id))
+		if id, version, err := decodeFormat(data); err == nil && !bytes.Equal(encodeFormat(id, version), data) {
+			t.Errorf("%q passes for %q", data, encodeFormat(id, version))
 		}
 	})
 }

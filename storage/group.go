@@ -1,5 +1,7 @@
 package storage
 
+import "github.com/ringcask/ringcask/storage/internal/memindex"
+
 const (
 	// groupBytesMax is when a group takes no more mutations; the last one may reach past it.
 	groupBytesMax = 4 << 20
@@ -9,7 +11,7 @@ const (
 	groupBytesKept = 2 * groupBytesMax
 )
 
-// group is what is written and synced together. The decider fills one while the committer commits the other.
+// group is what is written and synced together.
 type group struct {
 	seg *segment
 	// opens says that the segment is to be made first, and the one before it sealed.
@@ -22,16 +24,28 @@ type group struct {
 	vouched int64
 	// overlaid is how many of the changes the overlay has.
 	overlaid int
-	members  []Mutation
+	members  []member
 }
 
-// change is one write of a group.
+// member is a mutation of a group, with what the queue's bounds have counted for it.
+type member struct {
+	m     Mutation
+	bytes int64
+}
+
+// change is one write of a group. Its key, meta and value stand in the group's buffer, at keyAt and on.
 type change struct {
-	now, before entry
-	valueLen    uint32
+	seq            uint64
+	keyAt          uint32
+	valueLen       uint32
+	offset, length uint32
+	keyLen         uint16
+	metaLen, flags uint8
 	// last ends a mutation: readers may see the index between it and the next change.
 	last bool
 }
+
+func (c *change) live() bool { return c.flags&flagTombstone == 0 }
 
 func (g *group) begin(seg *segment, start int64, opens bool) {
 	g.seg, g.start, g.opens, g.vouched = seg, start, opens, 0
@@ -41,10 +55,28 @@ func (g *group) end() int64  { return g.start + int64(len(g.buf)) }
 func (g *group) empty() bool { return len(g.members) == 0 }
 func (g *group) full() bool  { return len(g.buf) >= groupBytesMax || len(g.members) >= groupCountMax }
 
-// value is the value that a change writes. It aliases the group's buffer.
+// key, meta and value are those of a change. They alias the group's buffer, which only grows until the group is reset: what
+// was returned before stays what it was.
+func (g *group) key(c *change) []byte {
+	end := c.keyAt + uint32(c.keyLen)
+	return g.buf[c.keyAt:end:end]
+}
+
+func (g *group) meta(c *change) []byte {
+	from := c.keyAt + uint32(c.keyLen)
+	return g.buf[from : from+uint32(c.metaLen) : from+uint32(c.metaLen)]
+}
+
 func (g *group) value(c *change) []byte {
-	end := int64(c.now.offset) - g.start + int64(c.now.length)
-	return g.buf[end-int64(c.valueLen) : end : end]
+	from := c.keyAt + uint32(c.keyLen) + uint32(c.metaLen)
+	return g.buf[from : from+c.valueLen : from+c.valueLen]
+}
+
+// entry is what the index is to know of a change.
+func (g *group) entry(c *change) entry {
+	return entry{g.key(c), g.meta(c), memindex.Location{
+		Seq: c.seq, Segment: uint32(g.seg.id), Offset: c.offset, Length: c.length, Flags: c.flags,
+	}}
 }
 
 // encode adds the writes of one mutation as one frame. seq numbers the first of them; the caller counts on.
@@ -79,24 +111,18 @@ func (g *group) record(w *Writes, op *write, p placement) {
 	p.off = g.end()
 	var keyAt int
 	g.buf, keyAt = g.seg.sum.appendRecord(g.buf, p, op.delete, key, meta, value)
-	c := change{valueLen: uint32(len(value)), now: entry{
-		// The one allocation of a write: the index keeps it.
-		text:    string(g.buf[keyAt : keyAt+len(key)+len(meta)]),
-		seq:     p.seq,
-		segment: uint32(g.seg.id),
-		offset:  uint32(p.off),
-		length:  uint32(len(g.buf) - start),
-		keyLen:  uint16(len(key)),
-	}}
+	c := change{
+		seq: p.seq, keyAt: uint32(keyAt), valueLen: uint32(len(value)),
+		offset: uint32(p.off), length: uint32(len(g.buf) - start), keyLen: uint16(len(key)), metaLen: uint8(len(meta)),
+	}
 	if op.delete {
-		c.now.flags = flagTombstone
+		c.flags, c.metaLen, c.valueLen = flagTombstone, 0, 0
 	}
 	g.changes = append(g.changes, c)
 }
 
 // reset empties the group for its next use.
 func (g *group) reset() {
-	clear(g.changes)
 	clear(g.members)
 	g.changes, g.members, g.overlaid = g.changes[:0], g.members[:0], 0
 	if cap(g.buf) > groupBytesKept {

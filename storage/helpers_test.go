@@ -16,8 +16,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // dataDir is where tests keep their data in a file system in memory.
 const dataDir = "/data"
 
-// mustOpen opens an engine that is closed with the test.
+// mustOpen opens an engine that is closed with the test, and merges nothing by itself.
 func mustOpen(t testing.TB, fs *vfstest.FS, o Options) *Engine {
+	t.Helper()
+	o.MergeDisabled = true
+	return mustOpenMerging(t, fs, o)
+}
+
+// mustOpenMerging is mustOpen with merges in the background.
+func mustOpenMerging(t testing.TB, fs *vfstest.FS, o Options) *Engine {
 	t.Helper()
 	o.FS = fs
 	e, err := Open(dataDir, o)

@@ -14,6 +14,7 @@ import (
 
 const (
 	hintFileMagic       = "RCHINTF\n"
+	hintFileVersion     = 1
 	hintFileHeaderBytes = 64
 	// hintBlockBytes is when a block is full; hintBlockBytesMax is the most that its last entry can make of it.
 	hintBlockBytes    = 64 << 10
@@ -33,7 +34,7 @@ type hintFileHeader struct {
 func (h hintFileHeader) encode(sum frameSum) []byte {
 	b := make([]byte, hintFileHeaderBytes)
 	copy(b, hintFileMagic)
-	binary.LittleEndian.PutUint16(b[8:], FormatVersion)
+	binary.LittleEndian.PutUint16(b[8:], hintFileVersion)
 	binary.LittleEndian.PutUint32(b[12:], h.blocks)
 	binary.LittleEndian.PutUint64(b[16:], uint64(h.segment))
 	binary.LittleEndian.PutUint64(b[24:], uint64(h.dataEnd))
@@ -50,7 +51,7 @@ var errHintFile = errors.New("hint file is damaged or not of this segment")
 // is not understood is made anew, never guessed at.
 func decodeHintFileHeader(b []byte, sum frameSum, id SegmentID) (h hintFileHeader, err error) {
 	if len(b) < hintFileHeaderBytes || string(b[:8]) != hintFileMagic ||
-		binary.LittleEndian.Uint16(b[8:]) != FormatVersion ||
+		binary.LittleEndian.Uint16(b[8:]) != hintFileVersion ||
 		leUint32(b[60:]) != crc32.Update(uint32(sum), castagnoli, b[:60]) {
 		return h, errHintFile
 	}
@@ -69,21 +70,21 @@ func decodeHintFileHeader(b []byte, sum frameSum, id SegmentID) (h hintFileHeade
 }
 
 // appendHintEntry adds one entry to a block.
-func appendHintEntry(b []byte, l *located, firstSeq uint64) []byte {
-	b = append(b, l.flags&flagTombstone)
+func appendHintEntry(b []byte, l *entry, firstSeq uint64) []byte {
+	b = append(b, l.Flags&flagTombstone)
 	b = binary.AppendUvarint(b, uint64(len(l.key)))
 	b = append(b, byte(len(l.meta)))
 	b = append(append(b, l.key...), l.meta...)
-	b = binary.AppendUvarint(b, l.seq-firstSeq)
-	b = binary.AppendUvarint(b, uint64(l.offset))
-	return binary.AppendUvarint(b, uint64(l.length))
+	b = binary.AppendUvarint(b, l.Seq-firstSeq)
+	b = binary.AppendUvarint(b, uint64(l.Offset))
+	return binary.AppendUvarint(b, uint64(l.Length))
 }
 
 // takeHintEntry reads one entry off a block.
-func takeHintEntry(r *fieldReader, h *hintFileHeader) (l located, err error) {
-	l.segment, l.flags = uint32(h.segment), r.byte()
+func takeHintEntry(r *fieldReader, h *hintFileHeader) (l entry, err error) {
+	l.Segment, l.Flags = uint32(h.segment), r.byte()
 	keyLen, metaLen := r.uvarint(), int(r.byte())
-	if r.bad || keyLen > keyBytesLimit || r.at+int(keyLen)+metaLen > len(r.b) || l.flags&^flagTombstone != 0 {
+	if r.bad || keyLen > keyBytesLimit || r.at+int(keyLen)+metaLen > len(r.b) || l.Flags&^flagTombstone != 0 {
 		return l, errHintFile
 	}
 	l.key, l.meta = r.take(int(keyLen)), r.take(metaLen)
@@ -92,7 +93,7 @@ func takeHintEntry(r *fieldReader, h *hintFileHeader) (l located, err error) {
 		length > frameBytesMax || offset+length > uint64(h.dataEnd) || offset > math.MaxUint32 {
 		return l, errHintFile
 	}
-	l.seq, l.offset, l.length = h.firstSeq+seq, uint32(offset), uint32(length)
+	l.Seq, l.Offset, l.Length = h.firstSeq+seq, uint32(offset), uint32(length)
 	return l, nil
 }
 
@@ -213,16 +214,16 @@ func (r *hintFileReader) rewind() {
 	r.at, r.number, r.entries, r.block = hintFileHeaderBytes, 0, 0, fieldReader{}
 }
 
-func (r *hintFileReader) next() (located, bool, error) {
+func (r *hintFileReader) next() (entry, bool, error) {
 	if r.block.at == len(r.block.b) {
 		if r.number == r.header.blocks {
 			if r.entries != r.header.entries || r.at != r.size {
-				return located{}, false, fmt.Errorf("%s: %w", r.path, errHintFile)
+				return entry{}, false, fmt.Errorf("%s: %w", r.path, errHintFile)
 			}
-			return located{}, false, nil
+			return entry{}, false, nil
 		}
 		if err := r.load(); err != nil {
-			return located{}, false, fmt.Errorf("%s: %w", r.path, err)
+			return entry{}, false, fmt.Errorf("%s: %w", r.path, err)
 		}
 	}
 	l, err := takeHintEntry(&r.block, &r.header)
@@ -230,7 +231,7 @@ func (r *hintFileReader) next() (located, bool, error) {
 		err = errHintFile
 	}
 	if err != nil {
-		return located{}, false, fmt.Errorf("%s: %w", r.path, err)
+		return entry{}, false, fmt.Errorf("%s: %w", r.path, err)
 	}
 	r.entries++
 	r.last = append(r.last[:0], l.key...)

@@ -83,6 +83,11 @@ func (h *hintFileWriter) pending() *segment {
 // makeHintFile scans a sealed segment and writes its hint file. A damaged segment gets none, so that every Open reads
 // it and finds the damage again.
 func (e *Engine) makeHintFile(seg *segment) error {
+	e.maintenance.Lock()
+	defer e.maintenance.Unlock()
+	if e.log.segment(uint32(seg.id)) != seg {
+		return nil // it was merged
+	}
 	r, err := replaySegment(newLogScan(seg.file, seg.path, seg.sum, seg.written.Load()), e.engine, seg.id)
 	if err != nil {
 		return err

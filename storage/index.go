@@ -1,116 +1,158 @@
 package storage
 
 import (
+	"slices"
 	"sync"
-	"unsafe"
+	"sync/atomic"
 
-	"github.com/tidwall/btree"
+	"github.com/ringcask/ringcask/storage/internal/memindex"
+	"github.com/ringcask/ringcask/storage/internal/run"
 )
 
 // The flags of an entry.
 const (
-	// flagTombstone marks a key that is known to be absent. Such entries are kept only while other absent keys are not.
+	// flagTombstone marks a key that is known to be absent. Such entries are kept only while something older may be found
+	// otherwise.
 	flagTombstone = 1 << iota
 	// flagUnreadable marks a key whose newest record cannot be read.
 	flagUnreadable
 )
 
-// entry is what the index knows of a key: its meta, and where its newest record stands.
+// entry is what the index, a hint file or a frame knows of a key: its meta, and where its newest record stands. The slices
+// are lent: who hands an entry out says for how long.
 type entry struct {
-	// text is the key followed by the meta.
-	text    string
-	seq     uint64
-	segment uint32
-	offset  uint32
-	length  uint32
-	keyLen  uint16
-	flags   uint8
+	key, meta []byte
+	memindex.Location
 }
 
-func (e *entry) key() string  { return e.text[:e.keyLen] }
-func (e *entry) meta() string { return e.text[e.keyLen:] }
-func (e *entry) live() bool   { return e.flags&flagTombstone == 0 }
+func (e *entry) live() bool { return e.Flags&flagTombstone == 0 }
 
 func (e *entry) corrupt(reason string) *CorruptError {
-	return &CorruptError{Segment: SegmentID(e.segment), Offset: int64(e.offset), Reason: reason}
+	return &CorruptError{Segment: SegmentID(e.Segment), Offset: int64(e.Offset), Reason: reason}
 }
 
 // samePlace says whether two entries of one key are of the same record.
-func (e *entry) samePlace(o *entry) bool {
-	return e.segment == o.segment && e.offset == o.offset && e.seq == o.seq
+func (e *entry) samePlace(o memindex.Location) bool {
+	return e.Segment == o.Segment && e.Offset == o.Offset && e.Seq == o.Seq
 }
 
-// lookupKey is an entry to search with. It borrows key: it must not be stored.
-func lookupKey(key []byte) entry {
-	return entry{text: unsafe.String(unsafe.SliceData(key), len(key)), keyLen: uint16(min(len(key), keyBytesLimit))}
-}
-
-var noBytes = []byte{}
-
-// bytesOf lends a string as bytes that must not be changed; never nil.
-func bytesOf(s string) []byte {
-	if s == "" {
-		return noBytes
-	}
-	return unsafe.Slice(unsafe.StringData(s), len(s))
-}
-
-// index is the sorted map from keys to entries. Readers and the committer share it under a lock that is never held
-// across I/O; a view is immutable and needs none.
+// index is the sorted map from keys to entries, in two tiers. The memory tier knows the keys of the log's segments, and every
+// entry in it is younger than all that the file tier, the runs, has of its key. Readers and the committer share it under a
+// lock that is never held across I/O; a view is immutable and needs none.
 type index struct {
-	mu   sync.RWMutex
-	tree *btree.BTreeG[entry]
-	// shared is the view that scans share until the next change.
-	shared *btree.BTreeG[entry]
+	mu    sync.RWMutex
+	table *memindex.Table
+	log   *segmentLog
+	// settled are the runs, the youngest first. The slice is replaced, never changed.
+	settled atomic.Pointer[[]*runFile]
+	// merging says that a run is being written: what it holds cannot be known yet.
+	merging bool
+	// shadows counts the entries of the memory tier whose keys the runs have, too, as far as their filters can tell.
+	shadows int64
 	// keys counts the entries that are no tombstones, and liveBytes the records that they point at.
 	keys, liveBytes int64
-	// keepTombstones: see flagTombstone.
+	// live has the liveBytes of each segment, from the segment liveFrom on.
+	live     []int64
+	liveFrom uint32
+	// keepTombstones has all tombstones kept, because what other absent keys are is not known.
 	keepTombstones bool
 }
 
-func newIndex(keepTombstones bool) *index {
-	less := func(a, b entry) bool { return a.key() < b.key() }
-	return &index{
-		tree:           btree.NewBTreeGOptions(less, btree.Options{NoLocks: true}),
-		keepTombstones: keepTombstones,
-	}
+func newIndex(log *segmentLog, keepTombstones bool) *index {
+	x := &index{table: memindex.New(memindex.Options{}), log: log, keepTombstones: keepTombstones}
+	x.settled.Store(new([]*runFile))
+	return x
 }
 
-// get returns the entry of a key.
+// runs are the runs, the youngest first. The slice must not be changed. Who looks a key up in them has looked in the memory
+// tier before: what a merge moves from there is in a run first.
+func (x *index) runs() []*runFile { return *x.settled.Load() }
+
+// inRuns says whether a run may have the key.
+func (x *index) inRuns(key []byte) bool {
+	runs := x.runs()
+	if len(runs) == 0 {
+		return false
+	}
+	hash := run.Hash(key)
+	for _, r := range runs {
+		if r.reader.MayContain(hash) {
+			return true
+		}
+	}
+	return false
+}
+
+// close gives the memory back. Nobody may use the index any more, nor a view of it.
+func (x *index) close() { x.table.Close() }
+
+// get returns the entry of a key, without its meta.
 func (x *index) get(key []byte) (entry, bool) {
 	if len(key) > keyBytesLimit {
 		return entry{}, false
 	}
 	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return x.tree.Get(lookupKey(key))
+	_, loc, ok := x.table.Get(key)
+	x.mu.RUnlock()
+	return entry{key: key, Location: loc}, ok
+}
+
+// getMeta is get with the meta, which is appended to dst.
+func (x *index) getMeta(key, dst []byte) (entry, bool) {
+	if len(key) > keyBytesLimit {
+		return entry{meta: dst}, false
+	}
+	x.mu.RLock()
+	meta, loc, ok := x.table.Get(key)
+	dst = append(dst, meta...)
+	x.mu.RUnlock()
+	return entry{key: key, meta: dst, Location: loc}, ok
 }
 
 // load adds an entry whose key is greater than all before it, while the engine opens.
-func (x *index) load(e entry) {
-	x.count(&e, 1)
-	x.tree.Load(e)
+func (x *index) load(e *entry) {
+	if x.inRuns(e.key) {
+		x.shadows++
+	}
+	x.count(e.Location, 1)
+	x.table.Append(e.key, e.meta, e.Location)
 }
 
-func (x *index) count(e *entry, by int64) {
-	if e.live() {
-		x.keys += by
-		x.liveBytes += by * int64(e.length)
+func (x *index) count(loc memindex.Location, by int64) {
+	if loc.Flags&flagTombstone != 0 {
+		return
 	}
+	x.keys += by
+	x.liveBytes += by * int64(loc.Length)
+	if len(x.live) == 0 {
+		x.liveFrom = loc.Segment
+	}
+	if loc.Segment < x.liveFrom {
+		x.live = append(make([]int64, x.liveFrom-loc.Segment), x.live...)
+		x.liveFrom = loc.Segment
+	}
+	for int(loc.Segment-x.liveFrom) >= len(x.live) {
+		x.live = append(x.live, 0)
+	}
+	x.live[loc.Segment-x.liveFrom] += by * int64(loc.Length)
 }
 
 // publishChunk is how many changes are made under one hold of the lock, so that a large group does not keep readers
 // waiting.
 const publishChunk = 64
 
-// publish makes changes visible, those of one mutation all at once, and notes in each what stood before.
-func (x *index) publish(changes []change) {
-	for len(changes) > 0 {
+// publish makes the changes of a group visible, those of one mutation all at once. before, unless nil, is told of each what
+// stood there; its entry is valid in the call only.
+func (x *index) publish(g *group, before func(c *change, old entry, existed bool)) {
+	for changes := g.changes; len(changes) > 0; {
 		n := chunkOf(changes)
 		x.mu.Lock()
-		x.shared = nil
 		for i := range changes[:n] {
-			x.setLocked(&changes[i])
+			c := &changes[i]
+			old, existed := x.setLocked(g.entry(c))
+			if before != nil {
+				before(c, old, existed)
+			}
 		}
 		x.mu.Unlock()
 		changes = changes[n:]
@@ -126,76 +168,185 @@ func chunkOf(changes []change) int {
 	return n
 }
 
-func (x *index) setLocked(c *change) {
-	if c.now.live() || x.keepTombstones {
-		c.before, _ = x.tree.Set(c.now)
-		x.count(&c.now, 1)
+func (x *index) setLocked(now entry) (old entry, existed bool) {
+	shadows := x.inRuns(now.key)
+	if now.live() || shadows || x.merging || x.keepTombstones {
+		old.meta, old.Location, existed = x.table.Set(now.key, now.meta, now.Location)
+		x.count(now.Location, 1)
+		if shadows && !existed {
+			x.shadows++
+		}
 	} else {
-		c.before, _ = x.tree.Delete(c.now)
+		old.meta, old.Location, existed = x.table.Delete(now.key)
 	}
-	// Where nothing stood, before is the zero entry, which must not count as a key.
-	if c.before.seq != 0 {
-		x.count(&c.before, -1)
+	if existed {
+		x.count(old.Location, -1)
 	}
+	return old, existed
 }
 
 // flag sets flags on the entry of a key if it is still that of the same record. It says whether that changed anything.
-func (x *index) flag(e entry, flags uint8) bool {
+func (x *index) flag(e *entry, flags uint8) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	now, ok := x.tree.Get(e)
-	if !ok || !now.samePlace(&e) || now.flags&flags == flags {
+	_, now, ok := x.table.Get(e.key)
+	if !ok || !e.samePlace(now) || now.Flags&flags == flags {
 		return false
 	}
-	x.shared = nil
-	now.flags |= flags
-	x.tree.Set(now)
-	return true
+	now.Flags |= flags
+	return x.table.Update(e.key, now)
 }
 
-// totals returns the number of keys and the size of their records.
+// forget takes an entry out whose record was dropped, if it is still that of the same one.
+func (x *index) forget(key []byte, seq uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, loc, ok := x.table.Get(key); ok && loc.Seq == seq {
+		x.count(loc, -1)
+		x.table.Delete(key)
+	}
+}
+
+// totals are the number of keys and the size of the memory tier's live records.
 func (x *index) totals() (keys, liveBytes int64) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.keys, x.liveBytes
+	keys = x.keys
+	for _, r := range x.runs() {
+		keys += r.keys()
+	}
+	return max(keys-x.shadows, 0), x.liveBytes
 }
 
-// view is a sorted map as it was at one moment.
-type view struct{ tree *btree.BTreeG[entry] }
+// liveIn is the size of the live records of a segment.
+func (x *index) liveIn(id SegmentID) int64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if at := int64(id) - int64(x.liveFrom); at >= 0 && at < int64(len(x.live)) {
+		return x.live[at]
+	}
+	return 0
+}
+
+// memoryBytes is what the index takes of the memory.
+func (x *index) memoryBytes() int64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	n := x.table.Bytes()
+	for _, r := range x.runs() {
+		n += r.reader.MemoryBytes()
+	}
+	return n
+}
+
+// tableBytes is what the memory tier takes.
+func (x *index) tableBytes() int64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.table.Bytes()
+}
+
+// view is the index as it was at one moment, with the segments that its entries are in. It must be released, and is good for
+// as long as a pin that was taken before it.
+type view struct {
+	mem      *memindex.View
+	runs     []*runFile
+	segments *segmentTable
+}
 
 // view takes a view. It costs nothing now; later changes copy the nodes that they touch, once for each view.
 func (x *index) view() view {
 	x.mu.RLock()
-	shared := x.shared
-	x.mu.RUnlock()
-	if shared != nil {
-		return view{shared}
+	defer x.mu.RUnlock()
+	return x.viewLocked()
+}
+
+func (x *index) viewLocked() view {
+	return view{mem: x.table.View(), runs: x.runs(), segments: x.log.table.Load()}
+}
+
+func (v view) release() { v.mem.Release() }
+
+// beginMerge takes the view that a merge works on. Until endMerge all tombstones are kept.
+func (x *index) beginMerge() view {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.merging = true
+	return x.viewLocked()
+}
+
+// endMerge says that no run is being written any more.
+func (x *index) endMerge() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.merging = false
+}
+
+// install replaces runs, which are next to each other, by one that holds the same and what the merge took from segments. The
+// entries of the memory tier that point to those are to be swept next.
+func (x *index) install(old []*runFile, now *runFile) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var runs []*runFile
+	placed := false
+	for _, r := range x.runs() {
+		if !placed && r.last < now.last {
+			runs, placed = append(runs, now), true
+		}
+		if !slices.Contains(old, r) {
+			runs = append(runs, r)
+		}
+	}
+	if !placed {
+		runs = append(runs, now)
+	}
+	x.settled.Store(&runs)
+}
+
+// sweepLeaves is how many leaves are swept under one hold of the lock.
+const sweepLeaves = 4
+
+// sweep takes the entries out of the memory tier that point to the segments from first to last, whose records are in a run
+// now, and counts anew how many of the rest the runs have, too.
+func (x *index) sweep(first, last SegmentID) {
+	shadows := int64(0)
+	for from, done := []byte(nil), false; !done; {
+		x.mu.Lock()
+		from, done = x.table.Sweep(from, sweepLeaves, func(key, _ []byte, loc memindex.Location) bool {
+			if id := SegmentID(loc.Segment); id >= first && id <= last {
+				x.count(loc, -1)
+				return true
+			}
+			if x.inRuns(key) {
+				shadows++
+			}
+			return false
+		})
+		x.mu.Unlock()
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.shared == nil {
-		x.shared = x.tree.Copy()
-	}
-	return view{x.shared}
+	x.shadows = shadows
 }
 
-// visit calls fn for each entry in the range, in order, until it returns false.
-func (v view) visit(r Range, fn func(entry) bool) {
-	start, end := lookupKey(r.Start), lookupKey(r.End)
-	inRange := func(e entry) bool { return e.key() >= start.text && (r.End == nil || e.key() < end.text) }
-	switch {
-	case !r.Reverse && len(r.Start) <= keyBytesLimit:
-		v.tree.Ascend(start, func(e entry) bool { return (r.End == nil || e.key() < end.text) && fn(e) })
-	case !r.Reverse:
-		// A start that is longer than any key can be: the entry that its beginning leads to may come before it.
-		v.tree.Ascend(start, func(e entry) bool { return e.key() < start.text || inRange(e) && fn(e) })
-	case r.End == nil:
-		v.tree.Reverse(func(e entry) bool { return inRange(e) && fn(e) })
-	default:
-		// End is exclusive, and the walk begins at it.
-		v.tree.Descend(end, func(e entry) bool { return e.key() >= end.text || inRange(e) && fn(e) })
+// visit calls fn for each entry in the range, in order, until it returns false. The entry is valid in the call.
+func (v view) visit(r Range, fn func(*entry) bool) {
+	it := v.mem.Iter()
+	ok := false
+	if r.Reverse {
+		ok = it.SeekBefore(r.End)
+	} else {
+		ok = it.Seek(r.Start)
+	}
+	for ok {
+		en := entry{it.Key(), it.Meta(), it.Location()}
+		if r.past(en.key) || !fn(&en) {
+			return
+		}
+		if r.Reverse {
+			ok = it.Prev()
+		} else {
+			ok = it.Next()
+		}
 	}
 }
-
-// stringOf lends bytes as a string that must not outlive them.
-func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

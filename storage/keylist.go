@@ -4,29 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+
+	"github.com/ringcask/ringcask/storage/internal/memindex"
 )
 
-// located is what a hint file or a frame says of one key.
-type located struct {
-	key, meta      []byte
-	seq            uint64
-	segment        uint32
-	offset, length uint32
-	flags          uint8
-}
-
-func (l *located) entry() entry {
-	text := make([]byte, 0, len(l.key)+len(l.meta))
-	return entry{
-		text: string(append(append(text, l.key...), l.meta...)), keyLen: uint16(len(l.key)),
-		seq: l.seq, segment: l.segment, offset: l.offset, length: l.length, flags: l.flags,
-	}
-}
-
-// source is a stream of located keys, sorted and without repetition. The slices are valid until the next call; ok is
+// source is a stream of entries, sorted by key and without repetition. The slices are valid until the next call; ok is
 // false at the end.
 type source interface {
-	next() (l located, ok bool, err error)
+	next() (en entry, ok bool, err error)
 }
 
 // keyList collects the keys of one segment. It has two allocations however many there are.
@@ -77,18 +62,17 @@ func (k *keyList) sort() {
 	k.items = slices.CompactFunc(k.items, func(a, b keyItem) bool { return bytes.Equal(k.key(&a), k.key(&b)) })
 }
 
-func (k *keyList) item(i int) located {
+func (k *keyList) item(i int) entry {
 	it := &k.items[i]
 	key := k.key(it)
-	return located{
-		key: key, meta: k.arena[it.at+len(key) : it.at+len(key)+int(it.metaLen)],
-		seq: it.seq, segment: k.segment, offset: it.offset, length: it.length, flags: it.flags,
-	}
+	return entry{key, k.arena[it.at+len(key) : it.at+len(key)+int(it.metaLen)], memindex.Location{
+		Seq: it.seq, Segment: k.segment, Offset: it.offset, Length: it.length, Flags: it.flags,
+	}}
 }
 
-func (k *keyList) next() (located, bool, error) {
+func (k *keyList) next() (entry, bool, error) {
 	if k.at == len(k.items) {
-		return located{}, false, nil
+		return entry{}, false, nil
 	}
 	k.at++
 	return k.item(k.at - 1), true, nil

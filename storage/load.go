@@ -1,8 +1,8 @@
 package storage
 
 import (
+	"bytes"
 	"container/heap"
-	"strings"
 )
 
 // seqsMax bounds the records that one segment can have held.
@@ -58,7 +58,6 @@ func (e *Engine) sumUpLosses(found []*opened) {
 
 // loadIndex merges the keys of all segments into the index; of several records of a key the greatest number wins.
 func (e *Engine) loadIndex(found []*opened) error {
-	e.index = newIndex(e.lostSeq > 0)
 	var h sourceHeap
 	for _, s := range found {
 		if s.src == nil || s.unmade {
@@ -72,14 +71,14 @@ func (e *Engine) loadIndex(found []*opened) error {
 		}
 	}
 	heap.Init(&h)
-	last, any := entry{}, false
+	last, any := []byte(nil), false
 	for len(h) > 0 {
 		c := h[0]
 		// The heap gives the newest record of a key first.
-		if !any || last.key() != string(c.at.key) {
-			last, any = c.at.entry(), true
-			if last.live() || e.index.keepTombstones && last.seq > e.lostSeq {
-				e.index.load(last)
+		if !any || !bytes.Equal(last, c.at.key) {
+			last, any = append(last[:0], c.at.key...), true
+			if c.at.live() || e.index.keepTombstones && c.at.Seq > e.lostSeq || e.index.inRuns(c.at.key) {
+				e.index.load(&c.at)
 			}
 		}
 		ok, err := c.advance()
@@ -98,7 +97,7 @@ func (e *Engine) loadIndex(found []*opened) error {
 // cursor is a source with its current key.
 type cursor struct {
 	src source
-	at  located
+	at  entry
 }
 
 func (c *cursor) advance() (ok bool, err error) {
@@ -114,10 +113,10 @@ func (h sourceHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h *sourceHeap) Push(x any)   { *h = append(*h, x.(*cursor)) }
 
 func (h sourceHeap) Less(i, j int) bool {
-	if c := strings.Compare(stringOf(h[i].at.key), stringOf(h[j].at.key)); c != 0 {
+	if c := bytes.Compare(h[i].at.key, h[j].at.key); c != 0 {
 		return c < 0
 	}
-	return h[i].at.seq > h[j].at.seq
+	return h[i].at.Seq > h[j].at.Seq
 }
 
 func (h *sourceHeap) Pop() any {

@@ -8,8 +8,8 @@ type Sized interface {
 	SizeBytes() int
 }
 
-// Submit queues a mutation and returns; Mutation.Done has the outcome. It blocks while the queue is full, and so must
-// not be called from Decide, Decided or Done. After an error the engine has not kept m, and none of its methods is
+// Submit takes a mutation; Mutation.Done has the outcome, and may have had it before Submit returns. It blocks while too much is
+// not done yet (Options.QueueLenMax, QueueBytesMax), and must not be called from Decide or Decided. After an error the engine has not kept m, and none of its methods is
 // called. Errors: ErrClosed, ErrReadOnly (effect: none). Done may get these and, with an unknown effect, *IOError.
 func (e *Engine) Submit(m Mutation) error {
 	size := 0
@@ -20,7 +20,12 @@ func (e *Engine) Submit(m Mutation) error {
 			size += len(key)
 		}
 	}
-	return e.writer.submit(m, size)
+	done, err := e.writer.submit(m, size)
+	if done {
+		m.Done(err)
+		return nil
+	}
+	return err
 }
 
 // Put stores a record without meta and returns once it is durable under the sync policy and visible.
@@ -75,8 +80,8 @@ func newBlockingPool() *sync.Pool {
 func (e *Engine) write(w simpleWrite) error {
 	b := e.blockings.Get().(*blocking)
 	b.simpleWrite = w
-	err := e.writer.submit(b, b.SizeBytes())
-	if err == nil {
+	done, err := e.writer.submit(b, b.SizeBytes())
+	if !done && err == nil {
 		err = <-b.done
 	}
 	b.simpleWrite = simpleWrite{}

@@ -354,12 +354,13 @@ func TestEmptyKeysAndValuesAreRecords(t *testing.T) {
 func TestSubmitBlocksWhileTheQueueIsFull(t *testing.T) {
 	fs := vfstest.New()
 	e := mustOpen(t, fs, Options{QueueLenMax: 3})
-	entered, gate := make(chan struct{}), make(chan struct{})
-	slow := newScripted(func([]Current, *Writes) error { close(entered); <-gate; return nil })
-	if err := e.Submit(slow); err != nil {
+	mustPut(t, e, key(0), "v")
+	blocked, release := blockedSyncs(fs)
+	defer release()
+	if err := e.Submit(newScripted(put("slow", "v"))); err != nil {
 		t.Fatal(err)
 	}
-	<-entered
+	<-blocked
 	var last atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 10 {
@@ -378,11 +379,11 @@ func TestSubmitBlocksWhileTheQueueIsFull(t *testing.T) {
 	if n := last.Load(); n > 2 {
 		t.Errorf("%d submits got through", n)
 	}
-	close(gate)
+	release()
 	wg.Wait()
 	mustClose(t, e)
 	e = mustOpen(t, fs, Options{})
-	if have := contents(t, e); len(have) != 10 {
+	if have := contents(t, e); len(have) != 11 {
 		t.Errorf("%d keys", len(have))
 	}
 }

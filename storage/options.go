@@ -32,6 +32,16 @@ func (o Options) withDefaults() Options {
 	o.BatchBytesMax = orDefault(o.BatchBytesMax, max(64<<20, recordMax))
 	o.QueueBytesMax = orDefault(o.QueueBytesMax, 64<<20)
 	o.QueueLenMax = orDefault(o.QueueLenMax, 16384)
+	o.MapBytesMax = orDefault(o.MapBytesMax, memoryBytes()/2)
+	o.CacheBytes = orDefault(o.CacheBytes, 32<<20)
+	o.IndexBytesMax = orDefault(o.IndexBytesMax, memoryBytes()/8)
+	o.DeadRatioMax = orDefault(o.DeadRatioMax, 0.5)
+	o.SpaceAmpMax = orDefault(o.SpaceAmpMax, 2)
+	o.MergeBytesPerSecond = orDefault(o.MergeBytesPerSecond, 64<<20)
+	o.ReserveBytes = orDefault(o.ReserveBytes, 64<<20)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return o
 }
 
@@ -57,6 +67,10 @@ func (o Options) Validate() error {
 		{"KeyBytesMax", int64(o.KeyBytesMax), 1, keyBytesLimit},
 		{"ValueBytesMax", int64(o.ValueBytesMax), 1, valueBytesLimit},
 		{"BatchBytesMax", int64(o.BatchBytesMax), recordMax, batchBytesLimit},
+		{"Compression", int64(o.Compression), 0, int64(CompressionZstd)},
+		{"IndexBytesMax", o.IndexBytesMax, 1, 1 << 50},
+		{"DeadRatioMax", int64(o.DeadRatioMax * 100), 1, 100},
+		{"SpaceAmpMax", int64(o.SpaceAmpMax * 100), 101, 1e6},
 		{"QueueBytesMax", o.QueueBytesMax, 1, 1 << 40},
 		{"QueueLenMax", int64(o.QueueLenMax), 1, 1 << 24},
 	} {

@@ -136,7 +136,7 @@ func TestWritersShareSyncs(t *testing.T) {
 	}
 	// The second group was encoded before the first was durable, and yet says so: its damage is no torn tail.
 	path, en := placeOf(t, e, key(0))
-	mustDamage(t, fs, path, int64(en.offset)+20, 1)
+	mustDamage(t, fs, path, int64(en.Offset)+20, 1)
 	after := mustOpen(t, fs.Crash(vfstest.Nothing()), Options{})
 	if d := after.Recovery().Damage; len(d) != 1 {
 		t.Errorf("damage: %v", d)
@@ -175,7 +175,7 @@ func TestStatsAddUp(t *testing.T) {
 		var live int64
 		for i := range 59 {
 			_, en := placeOf(t, e, key(i))
-			live += int64(en.length)
+			live += int64(en.Length)
 		}
 		var disk, data int64
 		for _, seg := range e.log.all() {

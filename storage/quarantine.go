@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
 	"path/filepath"
 
@@ -8,16 +9,16 @@ import (
 )
 
 // quarantine makes a key Unknown whose newest record was found to be unreadable, and notes the damage.
-func (e *Engine) quarantine(en entry, reason string) error {
+func (e *Engine) quarantine(en *entry, reason string) error {
 	err := en.corrupt(reason)
 	if !e.index.flag(en, flagUnreadable) {
 		return err // another reader was faster, or the key was written again
 	}
 	e.note(Damage{
-		Segment: err.Segment, Offset: err.Offset, Length: int64(en.length), Reason: reason,
-		KeysKnown: true, Keys: [][]byte{[]byte(en.key())}, KeyCount: 1,
+		Segment: err.Segment, Offset: err.Offset, Length: int64(en.Length), Reason: reason,
+		KeysKnown: true, Keys: [][]byte{bytes.Clone(en.key)}, KeyCount: 1,
 	})
-	if seg := e.log.segment(en.segment); seg != nil {
+	if seg := e.log.segment(en.Segment); seg != nil {
 		e.suspect(seg, reason)
 	}
 	return err

@@ -1,9 +1,11 @@
 package storage
 
 import (
-	"errors"
-	"io"
+	"bytes"
 	"slices"
+
+	"github.com/ringcask/ringcask/storage/internal/memindex"
+	"github.com/ringcask/ringcask/storage/internal/run"
 )
 
 // Get appends the value of key to dst and returns the longer slice. It takes one index lookup and one read, and allocates
@@ -12,13 +14,16 @@ import (
 func (e *Engine) Get(key, dst []byte) ([]byte, error) {
 	e.life.RLock()
 	defer e.life.RUnlock()
-	en, err := e.find(key)
+	en, ok, err := e.find(key)
 	if err != nil {
 		return dst, err
 	}
+	if !ok {
+		return e.getSettled(key, dst)
+	}
 	// The record is read behind dst's bytes, and its value then moved to their end: what is returned has room for as
 	// large a record the next time.
-	grown := slices.Grow(dst, int(en.length))
+	grown := slices.Grow(dst, int(en.Length))
 	f, err := e.readFrame(&en, grown[len(grown):cap(grown)])
 	if err != nil {
 		return dst, err
@@ -26,14 +31,30 @@ func (e *Engine) Get(key, dst []byte) ([]byte, error) {
 	return append(grown, f.value...), nil
 }
 
+func (e *Engine) getSettled(key, dst []byte) ([]byte, error) {
+	grown, reason := dst, ErrNotFound
+	found, err := e.settled(key, func(rec run.Record) {
+		if reason = e.absenceOf(&rec); reason == nil {
+			grown = append(grown, rec.Value...)
+		}
+	})
+	if err == nil {
+		err = e.unfound(found, reason)
+	}
+	return grown, err
+}
+
 // Read returns one consistent record. Its Meta and Value stand in dst's storage beyond its length, if there is room,
 // else in a new slice; Key is the caller's. Errors are those of Get.
 func (e *Engine) Read(key, dst []byte) (Record, error) {
 	e.life.RLock()
 	defer e.life.RUnlock()
-	en, err := e.find(key)
+	en, ok, err := e.find(key)
 	if err != nil {
 		return Record{}, err
+	}
+	if !ok {
+		return e.readSettled(key, dst)
 	}
 	f, err := e.readFrame(&en, dst[len(dst):cap(dst)])
 	if err != nil {
@@ -42,33 +63,81 @@ func (e *Engine) Read(key, dst []byte) (Record, error) {
 	return Record{Key: key, Meta: f.meta, Value: f.value, Seq: f.seq}, nil
 }
 
-// Meta appends the meta of key to dst. It reads the index only.
-// Errors: ErrNotFound, ErrClosed, *CorruptError (the key is Unknown).
+func (e *Engine) readSettled(key, dst []byte) (Record, error) {
+	r, reason := Record{Key: key}, ErrNotFound
+	found, err := e.settled(key, func(rec run.Record) {
+		if reason = e.absenceOf(&rec); reason == nil {
+			both := append(append(dst[len(dst):], rec.Meta...), rec.Value...)
+			r.Meta, r.Value, r.Seq = both[:len(rec.Meta):len(rec.Meta)], both[len(rec.Meta):], rec.Seq
+		}
+	})
+	if err == nil {
+		err = e.unfound(found, reason)
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	return r, nil
+}
+
+// Meta appends the meta of key to dst. It reads no value, and no file unless the key was merged.
+// Errors: ErrNotFound, ErrClosed, *CorruptError (the key is Unknown), *IOError.
 func (e *Engine) Meta(key, dst []byte) ([]byte, error) {
+	e.life.RLock()
+	defer e.life.RUnlock()
 	if e.closed.Load() {
 		return dst, ErrClosed
 	}
-	en, ok := e.index.get(key)
-	if err := e.absence(&en, ok); err != nil {
+	en, ok, err := e.stored(key, dst)
+	if err == nil {
+		err = e.absence(&en, ok)
+	}
+	if err == nil && e.expired(en.meta[len(dst):]) {
+		err = ErrNotFound
+	}
+	if err != nil {
 		return dst, err
 	}
-	return append(dst, en.meta()...), nil
+	return en.meta, nil
 }
 
-// find looks a key up for reading. The caller holds life.
-func (e *Engine) find(key []byte) (entry, error) {
-	if e.closed.Load() {
-		return entry{}, ErrClosed
+// stored is what the index or a run knows of a key, with its meta behind dst. What a run has is in no segment. The caller holds
+// life, or is a goroutine that Close waits for.
+func (e *Engine) stored(key, dst []byte) (en entry, ok bool, err error) {
+	if en, ok = e.index.getMeta(key, dst); ok {
+		return en, true, nil
 	}
-	en, ok := e.index.get(key)
-	return en, e.absence(&en, ok)
+	ok, err = e.settled(key, func(rec run.Record) {
+		en.meta = append(en.meta, rec.Meta...)
+		en.Location = memindex.Location{Seq: rec.Seq, Flags: rec.Flags}
+	})
+	return en, ok, err
 }
 
-// stateOf judges what the index has of a key. What is older than damage that nobody can attribute to keys may have been
+// find looks a key up in the index for reading. The caller holds life.
+func (e *Engine) find(key []byte) (en entry, ok bool, err error) {
+	if e.closed.Load() {
+		return entry{}, false, ErrClosed
+	}
+	if e.opts.ExpiresAt == nil {
+		en, ok = e.index.get(key)
+	} else {
+		en, ok = e.index.getMeta(key, nil)
+	}
+	if !ok {
+		return en, false, nil
+	}
+	if err = e.absence(&en, true); err == nil && e.expired(en.meta) {
+		err = ErrNotFound
+	}
+	return en, true, err
+}
+
+// stateOf judges what is known of a key. What is older than damage that nobody can attribute to keys may have been
 // overwritten or deleted in there.
 func (e *Engine) stateOf(en *entry, ok bool) State {
 	switch {
-	case !ok && e.lostSeq > 0, ok && en.seq <= e.lostSeq, ok && en.flags&flagUnreadable != 0:
+	case !ok && e.lostSeq > 0, ok && en.Seq <= e.lostSeq, ok && en.Flags&flagUnreadable != 0:
 		return Unknown
 	case !ok || !en.live():
 		return Absent
@@ -84,35 +153,67 @@ func (e *Engine) absence(en *entry, ok bool) error {
 	case Absent:
 		return ErrNotFound
 	}
-	if ok && en.flags&flagUnreadable != 0 {
+	if ok && en.Flags&flagUnreadable != 0 {
 		return en.corrupt("the key's newest record cannot be read")
 	}
 	return e.lostError
+}
+
+// absenceOf is absence for a record of a run, with its expiry.
+func (e *Engine) absenceOf(rec *run.Record) error {
+	en := entry{meta: rec.Meta, Location: memindex.Location{Seq: rec.Seq, Flags: rec.Flags}}
+	err := e.absence(&en, true)
+	if err == nil && e.expired(rec.Meta) {
+		err = ErrNotFound
+	}
+	return err
+}
+
+// unfound is reason for a key that a run has said something of, and else the absence of one that nobody knows.
+func (e *Engine) unfound(found bool, reason error) error {
+	if found {
+		return reason
+	}
+	return e.absence(&entry{}, false)
+}
+
+// expired says whether the meta is that of a record that has expired.
+func (e *Engine) expired(meta []byte) bool {
+	if e.opts.ExpiresAt == nil {
+		return false
+	}
+	at := e.opts.ExpiresAt(meta)
+	return at != 0 && at <= e.opts.Now().UnixNano()
 }
 
 // readFrame reads and checks the record that an entry points at, into buf if its capacity suffices. A record that
 // fails the check is counted, and its key is Unknown from then on. The caller holds life, or is a goroutine that
 // Close waits for.
 func (e *Engine) readFrame(en *entry, buf []byte) (frame, error) {
-	buf = slices.Grow(buf[:0], int(en.length))[:en.length]
-	seg := e.log.segment(en.segment)
+	return e.readFrameIn(e.log.table.Load(), en, buf)
+}
+
+// readFrameIn is readFrame for an entry of a view, which may be in a segment that was merged since.
+func (e *Engine) readFrameIn(segments *segmentTable, en *entry, buf []byte) (frame, error) {
+	buf = slices.Grow(buf[:0], int(en.Length))[:en.Length]
+	seg := segments.segment(en.Segment)
 	if seg == nil {
-		return frame{}, e.quarantine(*en, "its segment is missing")
+		return frame{}, e.quarantine(en, "its segment is missing")
 	}
-	n, err := seg.file.ReadAt(buf, int64(en.offset))
-	if err != nil && !errors.Is(err, io.EOF) {
-		return frame{}, &IOError{"read", seg.path, err}
+	n, err := seg.readAt(buf, int64(en.Offset))
+	if err != nil {
+		return frame{}, err
 	}
 	e.reads.Add(1)
-	if n < len(buf) || !seg.sum.check(buf, int64(en.offset)) {
-		return frame{}, e.quarantine(*en, "checksum mismatch")
+	if n < len(buf) || !seg.sum.check(buf, int64(en.Offset)) {
+		return frame{}, e.quarantine(en, "checksum mismatch")
 	}
-	f, reason := parseFrame(buf, int64(en.offset))
-	if reason == "" && (f.kind != kindPut || string(f.key) != en.key() || f.seq != en.seq) {
+	f, reason := parseFrame(buf, int64(en.Offset))
+	if reason == "" && (f.kind != kindPut || !bytes.Equal(f.key, en.key) || f.seq != en.Seq) {
 		reason = "another record stands there"
 	}
 	if reason != "" {
-		return frame{}, e.quarantine(*en, reason)
+		return frame{}, e.quarantine(en, reason)
 	}
 	f.whole = buf
 	return f, nil

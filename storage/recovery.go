@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ringcask/ringcask/storage/internal/blockcache"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
 
@@ -19,6 +20,8 @@ import (
 type Recovery struct {
 	// Created says that the directory was empty and was given an identity.
 	Created bool
+	// Runs were found, which merges made; they are not read but where they are asked.
+	Runs int
 	// Segments were found; HintFilesUsed of them were loaded from their hint files, HintFilesRebuilt had theirs
 	// written anew.
 	Segments, HintFilesUsed, HintFilesRebuilt int
@@ -37,6 +40,9 @@ type Recovery struct {
 // opened is one segment as recovery found it.
 type opened struct {
 	seg *segment
+	// run is the run, where it is one; then seg has no file and stands for the last segment in it.
+	run   *runFile
+	first SegmentID
 	// replay is set where the segment was scanned. Its regions are settled later.
 	replay *replay
 	// src is where its keys come from, hints the same if it is a hint file.
@@ -61,10 +67,10 @@ func Open(dir string, o Options) (*Engine, error) {
 	o = o.withDefaults()
 	e := &Engine{
 		opts: o, fs: o.FS, dir: dir, log: newSegmentLog(), blockings: newBlockingPool(),
-		stopSyncs: make(chan struct{}),
+		cache: blockcache.New(max(o.CacheBytes, 0)), stopSyncs: make(chan struct{}), behind: make(chan struct{}, 1),
 	}
 	if err := e.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", dir, err), e.closeFiles())
+		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", dir, err), e.closeFiles(), e.unlock())
 	}
 	e.start()
 	return e, nil
@@ -76,7 +82,12 @@ func (e *Engine) open() error {
 	if err != nil {
 		return err
 	}
-	found, err := e.openSegments(names)
+	found, err := e.openRuns(names)
+	if err != nil {
+		return err
+	}
+	segments, err := e.openSegments(names, found)
+	found = append(found, segments...)
 	defer func() {
 		for _, s := range found {
 			if s.hints != nil {
@@ -91,12 +102,18 @@ func (e *Engine) open() error {
 	if last := e.nextSeq.Load() - 1; last < e.opts.KnownSeq {
 		return e.missing(last)
 	}
+	e.index.keepTombstones = e.lostSeq > 0
 	if err := e.loadIndex(found); err != nil {
 		return err
 	}
+	if err := e.mapSegments(); err != nil {
+		return err
+	}
 	e.summarize(found, began)
-	e.writer = newWriter(e, e.log.active(), e.nextSeq.Load())
+	e.look()
+	e.writer = newWriter(e)
 	e.hintFiles = newHintFileWriter(e)
+	e.merger = newMerger(e)
 	return nil
 }
 
@@ -138,9 +155,10 @@ func (e *Engine) claim() ([]string, error) {
 	if e.opts.KnownSeq > 0 && !slices.Contains(names, formatName) {
 		return nil, e.missing(0)
 	}
-	if e.engine, e.recovery.Created, err = openIdentity(e.fs, e.dir, names); err != nil {
+	if e.engine, e.formatVersion, err = openIdentity(e.fs, e.dir, names); err != nil {
 		return nil, err
 	}
+	e.recovery.Created = !slices.Contains(names, formatName)
 	for _, name := range names {
 		if base, ok := strings.CutSuffix(name, vfs.TempSuffix); ok && isOurs(base) {
 			path := filepath.Join(e.dir, name)
@@ -154,14 +172,16 @@ func (e *Engine) claim() ([]string, error) {
 
 // isOurs says whether a name is one that the engine gives to files it writes atomically.
 func isOurs(name string) bool {
-	return name == formatName || strings.HasSuffix(name, hintFileSuffix) || strings.HasSuffix(name, suspectSuffix)
+	return name == formatName || slices.ContainsFunc([]string{hintFileSuffix, suspectSuffix, runSuffix}, func(suffix string) bool {
+		return strings.HasSuffix(name, suffix)
+	})
 }
 
-// openSegments opens every segment, several at a time, oldest first in the result.
-func (e *Engine) openSegments(names []string) ([]*opened, error) {
+// openSegments opens every segment that is in no run, several at a time, oldest first in the result.
+func (e *Engine) openSegments(names []string, runs []*opened) ([]*opened, error) {
 	var found []*opened
 	for _, name := range names {
-		if id, ok := segmentIDOf(name); ok {
+		if id, ok := segmentIDOf(name); ok && !merged(id, runs) {
 			found = append(found, &opened{seg: newSegment(e.dir, e.engine, id, 0)})
 		}
 	}
@@ -329,7 +349,7 @@ func (e *Engine) leaveUnmade(s *opened) error {
 // summarize completes the report and logs it.
 func (e *Engine) summarize(found []*opened, began time.Time) {
 	rec := &e.recovery
-	rec.Segments = len(e.log.all())
+	rec.Segments, rec.Runs = len(e.log.all()), len(e.index.runs())
 	for _, s := range found {
 		if s.hints != nil {
 			rec.HintFilesUsed++

@@ -1,51 +1,252 @@
 package storage
 
-import "iter"
+import (
+	"bytes"
+	"iter"
+
+	"github.com/ringcask/ringcask/storage/internal/memindex"
+	"github.com/ringcask/ringcask/storage/internal/run"
+	"github.com/ringcask/ringcask/storage/vfs"
+)
 
 // Scan visits the records in a range in key order. It shows the store as it is when the iteration begins, however
-// long it lasts, and neither blocks writers nor waits for them. The slices of a Record are valid until the next step.
+// long it lasts, and neither blocks writers nor waits for them; what it reads stays on the disk until it has ended. The slices
+// of a Record are valid until the next step, and must not be changed.
 //
-// Beside a record that cannot be read stands a *CorruptError; its Key, and only that, is set, and the scan goes on. Any
+// Beside a record that cannot be read stands a *CorruptError; its Key, and only that, is set, and the scan goes on. Where the
+// error is Ranged, it stands for all keys of that range that the scan does not show otherwise, and there is no Key. Any
 // other error (ErrClosed, *IOError) ends the scan. Where Stats.UnknownAll is set there may be keys that no scan knows of.
 func (e *Engine) Scan(r Range) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
+		ticket := e.pins.pin()
+		defer e.pins.unpin(ticket)
 		if e.closed.Load() {
 			yield(Record{}, ErrClosed)
 			return
 		}
-		var buf []byte
-		e.index.view().visit(r, func(en entry) bool {
-			if !en.live() || r.Select != nil && !r.Select(bytesOf(en.key()), bytesOf(en.meta())) {
-				return true
+		v := e.index.view()
+		defer v.release()
+		s := scanner{e: e, r: r, yield: yield, segments: v.segments}
+		s.open(v)
+		if fault := vfs.Guard(s.run); fault != nil {
+			if s.outside {
+				panic(fault) // it is not ours
 			}
-			rec, err := e.scanned(&en, r.KeysOnly, &buf)
-			if err != nil && !isCorrupt(err) {
-				yield(Record{}, err)
-				return false
-			}
-			return yield(rec, err)
-		})
+			yield(Record{}, &IOError{"read", e.dir, fault})
+		}
 	}
 }
 
-// scanned is the record that an entry of a view stands for.
-func (e *Engine) scanned(en *entry, keyOnly bool, buf *[]byte) (Record, error) {
-	e.life.RLock()
-	defer e.life.RUnlock()
-	if e.closed.Load() {
-		return Record{}, ErrClosed
+// scanner walks the tiers side by side.
+type scanner struct {
+	e        *Engine
+	r        Range
+	yield    func(Record, error) bool
+	segments *segmentTable
+	// tiers are the sources, the youngest first.
+	tiers []tier
+	// lost are the damaged ranges of runs that the scan has come to.
+	lost []lostRange
+	buf  []byte
+	// outside says that it is the caller's code that runs.
+	outside bool
+}
+
+// tier is one source of a scan, standing at key, or at its end if ok is false.
+type tier struct {
+	mem memindex.Iterator
+	run *runFile
+	it  *run.Iterator
+	key []byte
+	// unbounded stands for a key that is behind all keys: the end of a damaged block.
+	unbounded bool
+	ok        bool
+}
+
+// lostRange is what a damaged block of a tier may have held.
+type lostRange struct {
+	tier       int
+	first, end []byte
+}
+
+func (s *scanner) open(v view) {
+	mem := tier{mem: v.mem.Iter()}
+	if s.r.Reverse {
+		mem.ok = mem.mem.SeekBefore(s.r.End)
+	} else {
+		mem.ok = mem.mem.Seek(s.r.Start)
 	}
-	key := bytesOf(en.key())
-	if e.stateOf(en, true) == Unknown {
-		return Record{Key: key}, e.absence(en, true)
+	mem.settle(&s.r)
+	s.tiers = append(make([]tier, 0, 1+len(v.runs)), mem)
+	for _, r := range v.runs {
+		t := tier{run: r, it: r.reader.Iter(run.IterOptions{Start: s.r.Start, End: s.r.End, ReadAhead: true})}
+		s.tiers = append(s.tiers, t)
 	}
-	if keyOnly {
-		return Record{Key: key, Meta: bytesOf(en.meta()), Seq: en.seq}, nil
+}
+
+// settle takes the key that the tier has come to.
+func (t *tier) settle(r *Range) {
+	switch {
+	case !t.ok:
+	case t.it == nil:
+		t.key = t.mem.Key()
+		t.ok = !r.past(t.key)
+	case t.it.Damage() == nil:
+		t.key, t.unbounded = t.it.Record().Key, false
+	case r.Reverse:
+		t.key = t.it.Damage().EndKey
+		t.unbounded = t.key == nil
+	default:
+		t.key = t.it.Damage().FirstKey
 	}
-	f, err := e.readFrame(en, *buf)
+}
+
+func (t *tier) step(r *Range) {
+	switch {
+	case t.it == nil && r.Reverse:
+		t.ok = t.mem.Prev()
+	case t.it == nil:
+		t.ok = t.mem.Next()
+	case r.Reverse:
+		t.ok = t.it.Prev()
+	default:
+		t.ok = t.it.Next()
+	}
+	t.settle(r)
+}
+
+// ahead says whether the scan comes to t before it comes to u.
+func (t *tier) ahead(u *tier, reverse bool) bool {
+	if t.unbounded || u.unbounded {
+		return t.unbounded && !u.unbounded
+	}
+	c := bytes.Compare(t.key, u.key)
+	return c < 0 && !reverse || c > 0 && reverse
+}
+
+// run visits the records. It stops when the caller has had enough.
+func (s *scanner) run() {
+	for i := range s.tiers {
+		t := &s.tiers[i]
+		if t.it != nil {
+			t.step(&s.r)
+		}
+		if !s.sound(t) {
+			return
+		}
+	}
+	for {
+		at := s.next()
+		if at < 0 || !s.visit(at) {
+			return
+		}
+		if !s.advance(at) {
+			return
+		}
+	}
+}
+
+// next is the tier whose record comes next; of several with the same key the youngest.
+func (s *scanner) next() int {
+	at := -1
+	for i := range s.tiers {
+		if t := &s.tiers[i]; t.ok && (at < 0 || t.ahead(&s.tiers[at], s.r.Reverse)) {
+			at = i
+		}
+	}
+	return at
+}
+
+// advance goes past the key of a tier, in the older ones, too.
+func (s *scanner) advance(at int) bool {
+	t := &s.tiers[at]
+	if !t.damaged() {
+		for i := at + 1; i < len(s.tiers); i++ {
+			if u := &s.tiers[i]; u.ok && !u.damaged() && bytes.Equal(t.key, u.key) {
+				if u.step(&s.r); !s.sound(u) {
+					return false
+				}
+			}
+		}
+	}
+	t.step(&s.r)
+	return s.sound(t)
+}
+
+func (t *tier) damaged() bool { return t.it != nil && t.it.Damage() != nil }
+
+// sound says whether a tier can go on, or reports why it cannot.
+func (s *scanner) sound(t *tier) bool {
+	if t.ok || t.it == nil || t.it.Err() == nil {
+		return true
+	}
+	s.show(Record{}, s.e.runFailed(t.run, t.it.Err()))
+	return false
+}
+
+func (s *scanner) show(rec Record, err error) bool {
+	s.outside = true
+	more := s.yield(rec, err)
+	s.outside = false
+	return more
+}
+
+// visit shows what stands at the key of a tier, if it is anything to be shown.
+func (s *scanner) visit(at int) bool {
+	if s.e.closed.Load() {
+		s.show(Record{}, ErrClosed)
+		return false
+	}
+	t := &s.tiers[at]
+	if t.it == nil {
+		return s.visitEntry(&entry{t.key, t.mem.Meta(), t.mem.Location()})
+	}
+	if d := t.it.Damage(); d != nil {
+		s.lost = append(s.lost, lostRange{at, d.FirstKey, d.EndKey})
+		return s.show(Record{}, s.e.runFailed(t.run, d))
+	}
+	return s.visitRecord(at, t.it.Record())
+}
+
+func (s *scanner) visitEntry(en *entry) bool {
+	if !en.live() || s.e.expired(en.meta) || s.r.Select != nil && !s.r.Select(en.key, en.meta) {
+		return true
+	}
+	if err := s.e.absence(en, true); err != nil {
+		return s.show(Record{Key: en.key}, err)
+	}
+	if s.r.KeysOnly {
+		return s.show(Record{Key: en.key, Meta: en.meta, Seq: en.Seq}, nil)
+	}
+	f, err := s.e.readFrameIn(s.segments, en, s.buf)
+	switch {
+	case isCorrupt(err):
+		return s.show(Record{Key: en.key}, err)
+	case err != nil:
+		s.show(Record{}, err)
+		return false
+	}
+	s.buf = f.whole
+	return s.show(Record{Key: en.key, Meta: f.meta, Value: f.value, Seq: f.seq}, nil)
+}
+
+func (s *scanner) visitRecord(at int, rec *run.Record) bool {
+	if rec.Flags&run.FlagTombstone != 0 || s.e.expired(rec.Meta) || s.r.Select != nil && !s.r.Select(rec.Key, rec.Meta) {
+		return true
+	}
+	err := s.e.absenceOf(rec)
+	for i := range s.lost {
+		if l := &s.lost[i]; l.tier < at && bytes.Compare(rec.Key, l.first) >= 0 && (l.end == nil || bytes.Compare(rec.Key, l.end) < 0) {
+			r := s.tiers[l.tier].run
+			err = r.corrupt(&run.DamageError{FirstKey: l.first, EndKey: l.end, Reason: "a newer record may have been lost"})
+		}
+	}
 	if err != nil {
-		return Record{Key: key}, err
+		return s.show(Record{Key: rec.Key}, err)
 	}
-	*buf = f.whole
-	return Record{Key: key, Meta: f.meta, Value: f.value, Seq: f.seq}, nil
+	shown := Record{Key: rec.Key, Meta: rec.Meta, Seq: rec.Seq}
+	if !s.r.KeysOnly {
+		shown.Value = rec.Value
+	}
+	return s.show(shown, nil)
 }

@@ -2,8 +2,10 @@ package storage
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,6 +16,7 @@ import (
 
 const (
 	segmentMagic       = "RCSEGMT\n"
+	segmentVersion     = 1
 	segmentHeaderBytes = 64
 	segmentSuffix      = ".seg"
 	hintFileSuffix     = ".hintfile"
@@ -29,12 +32,13 @@ type segment struct {
 	sum      frameSum
 	firstSeq uint64
 	file     vfs.File
+	// mapping has the file from its beginning, the end of an active one not yet; none where it is read by calls.
+	mapping vfs.Mapping
 	// written is the end of the frames in the file, synced the end of those that are durable.
 	written, synced atomic.Int64
 	// filled is the end of the file, zeros ahead of the frames included.
 	filled atomic.Int64
-	// marked is where the last frame ended, if that
-	// was a mark. Only the committer uses it.
+	// marked is where the last frame ended, if that was a mark. Only the committer uses it.
 	marked int64
 	// sealed segments take no more frames.
 	sealed atomic.Bool
@@ -53,6 +57,57 @@ func newSegment(dir string, engine engineID, id SegmentID, firstSeq uint64) *seg
 
 func segmentPath(dir string, id SegmentID) string {
 	return filepath.Join(dir, fmt.Sprintf("%010d%s", id, segmentSuffix))
+}
+
+// mapSlackBytes is how far behind SegmentBytesMax the last group of a segment is still mapped.
+const mapSlackBytes = 1 << 20
+
+// close closes the file and what is mapped of it.
+func (s *segment) close() error {
+	var err error
+	if s.mapping.Unmap != nil {
+		err = s.mapping.Unmap()
+	}
+	if err = errors.Join(err, s.file.Close()); err != nil {
+		return &IOError{"close", s.path, err}
+	}
+	return nil
+}
+
+// readAt fills buf from off, without waiting for the disk where it can. n is how much of it is in the file.
+func (s *segment) readAt(buf []byte, off int64) (n int, err error) {
+	if data := s.mapping.Bytes; off+int64(len(buf)) <= min(int64(len(data)), s.written.Load()) {
+		err := vfs.Guard(func() { copy(buf, data[off:]) })
+		if err != nil {
+			return 0, &IOError{"read", s.path, err}
+		}
+		return len(buf), nil
+	}
+	if s.file.ReadAtCached(buf, off) {
+		return len(buf), nil
+	}
+	if n, err = s.file.ReadAt(buf, off); err != nil && !errors.Is(err, io.EOF) {
+		return n, &IOError{"read", s.path, err}
+	}
+	return n, nil
+}
+
+// writeAt writes buf at off.
+func (s *segment) writeAt(buf []byte, off int64) error {
+	_, err := s.file.WriteAt(buf, off)
+	if err != nil {
+		return &IOError{"write", s.path, err}
+	}
+	return nil
+}
+
+// writeMapped writes buf at off, where the file has its zeros already, without a call.
+func (s *segment) writeMapped(buf []byte, off int64) error {
+	data := s.mapping.Bytes[off : off+int64(len(buf))]
+	if err := vfs.Guard(func() { copy(data, buf) }); err != nil {
+		return &IOError{"write", s.path, err}
+	}
+	return nil
 }
 
 func (s *segment) hintFilePath() string {
@@ -85,7 +140,7 @@ type segmentHeader struct {
 func (h segmentHeader) encode() []byte {
 	b := make([]byte, segmentHeaderBytes)
 	copy(b, segmentMagic)
-	binary.LittleEndian.PutUint16(b[8:], FormatVersion)
+	binary.LittleEndian.PutUint16(b[8:], segmentVersion)
 	binary.LittleEndian.PutUint64(b[16:], uint64(h.id))
 	copy(b[24:40], h.engine[:])
 	binary.LittleEndian.PutUint64(b[40:], h.firstSeq)
@@ -104,8 +159,8 @@ func decodeSegmentHeader(b []byte, engine engineID, id SegmentID) (h segmentHead
 	copy(h.engine[:], b[24:40])
 	h.firstSeq = binary.LittleEndian.Uint64(b[40:])
 	switch version := binary.LittleEndian.Uint16(b[8:]); {
-	case version != FormatVersion:
-		err = fmt.Errorf("%w: segment version %d, supported is %d", ErrFormat, version, FormatVersion)
+	case version != segmentVersion:
+		err = fmt.Errorf("%w: segment version %d, supported is %d", ErrFormat, version, segmentVersion)
 	case h.engine != engine:
 		err = fmt.Errorf("%w: segment of engine %x in the directory of engine %x", ErrFormat, h.engine[:], engine[:])
 	case h.id != id:

@@ -29,7 +29,23 @@ func (l *segmentLog) add(s *segment) {
 	l.table.Store(now)
 }
 
-func (l *segmentLog) segment(id uint32) *segment { return l.table.Load().byID[id] }
+// remove takes segments out.
+func (l *segmentLog) remove(gone []*segment) {
+	old := l.table.Load()
+	now := &segmentTable{byID: maps.Clone(old.byID)}
+	for _, s := range old.ordered {
+		if slices.Contains(gone, s) {
+			delete(now.byID, uint32(s.id))
+		} else {
+			now.ordered = append(now.ordered, s)
+		}
+	}
+	l.table.Store(now)
+}
+
+func (l *segmentLog) segment(id uint32) *segment { return l.table.Load().segment(id) }
+
+func (t *segmentTable) segment(id uint32) *segment { return t.byID[id] }
 
 // all returns the segments, oldest first. The slice is shared: it must not be changed.
 func (l *segmentLog) all() []*segment { return l.table.Load().ordered }

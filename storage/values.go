@@ -1,27 +1,30 @@
 package storage
 
+import (
+	"bytes"
+
+	"github.com/ringcask/ringcask/storage/internal/memindex"
+	"github.com/ringcask/ringcask/storage/internal/run"
+)
+
 const (
-	// valueReaders is how many goroutines read the values that decisions ask for.
+	// valueReaders is how many goroutines read the values that decisions ask for, and so how many mutations have theirs in
+	// memory at once.
 	valueReaders = 4
 	// valueRounds is how often values are read outside of the decider before it reads them itself: a key that changes
 	// again and again must not keep a decision from being taken.
 	valueRounds = 3
-	// valueBytesMax is when the readers pause until the decider has used what they read.
-	valueBytesMax = 32 << 20
 )
 
 // values are the stored values that a decision asked for, by the index of the key.
 type values struct {
 	items  []valueRead
 	rounds int
-	bytes  int64
-	// read says that bytes are in the writer's count.
-	read bool
-	err  error
+	err    error
 }
 
 type valueRead struct {
-	entry entry
+	at    memindex.Location
 	want  bool
 	value []byte
 	ok    bool
@@ -29,25 +32,36 @@ type valueRead struct {
 
 // ofChange is the state of a key that a pending group changes. Without values asked for, v is nil.
 func (v *values) ofChange(c *change, g *group) Current {
-	if !c.now.live() {
+	if !c.live() {
 		return Current{State: Absent}
 	}
-	cur := Current{State: Present, Meta: bytesOf(c.now.meta())}
+	cur := Current{State: Present, Meta: g.meta(c)}
 	if v != nil {
 		cur.Value, cur.HasValue = g.value(c), true
 	}
 	return cur
 }
 
-// ofEntry is the published state of the i-th key, with its value if that was read and is still the key's value.
-func (v *values) ofEntry(i int, e *Engine, key []byte) Current {
-	en, ok := e.index.get(key)
-	cur := Current{State: e.stateOf(&en, ok)}
+// published is the published state of the i-th key, with its value if that was read and is still the key's value. The meta is
+// the writer's until the next decision. What cannot be read is Unknown.
+func (w *writer) published(i int, v *values, key []byte) Current {
+	w.e.life.RLock() // a merge must not close what is looked at
+	defer w.e.life.RUnlock()
+	from := len(w.metas)
+	en, ok, err := w.e.stored(key, w.metas)
+	if err != nil {
+		return Current{State: Unknown}
+	}
+	w.metas = en.meta
+	cur := Current{State: w.e.stateOf(&en, ok)}
 	if cur.State != Present {
 		return cur
 	}
-	cur.Meta = bytesOf(en.meta())
-	if v != nil && v.items[i].ok && v.items[i].entry.samePlace(&en) {
+	cur.Meta = w.metas[from:len(w.metas):len(w.metas)]
+	if w.e.expired(cur.Meta) {
+		return Current{State: Absent}
+	}
+	if v != nil && v.items[i].ok && en.samePlace(v.items[i].at) {
 		cur.Value, cur.HasValue = v.items[i].value, true
 	}
 	return cur
@@ -64,58 +78,41 @@ func (w *writer) supply(r *request, keys [][]byte) error {
 	missing := false
 	for i := range w.current {
 		v.items[i].want = w.current[i].State == Present && !w.current[i].HasValue
-		if v.items[i].want {
-			missing = true
-			v.items[i].entry, _ = w.e.index.get(keys[i])
-		}
+		missing = missing || v.items[i].want
 	}
 	switch {
 	case !missing:
 		return nil
 	case v.rounds == valueRounds:
-		w.e.readValues(v)
+		w.e.readValues(keys, v)
 		w.see(keys, v)
 		return v.err
 	}
 	v.rounds++
-	w.mu.Lock()
-	w.usedLocked(v)
 	w.reading = append(w.reading, *r)
 	w.unread.Signal()
-	w.mu.Unlock()
 	r.m = nil
 	return nil
 }
 
-// usedLocked takes values that were read out of the count.
-func (w *writer) usedLocked(v *values) {
-	if !v.read {
-		return
-	}
-	w.readyBytes -= v.bytes
-	v.read = false
-	// All of them: one that is woken while there is no room yet pauses again, and nobody else would be woken for it.
-	w.unread.Broadcast()
-}
-
-// readLoop reads values for decisions that asked for them.
+// readLoop reads values for decisions that asked for them, and then has the decision taken again.
 func (w *writer) readLoop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for {
 		switch {
-		case len(w.reading) > 0 && w.readyBytes <= valueBytesMax:
+		case len(w.reading) > 0:
 			r := w.reading[0]
 			w.reading[0] = request{}
 			w.reading = w.reading[1:]
 			w.mu.Unlock()
-			w.e.readValues(r.values)
+			w.e.readValues(r.m.Keys(), r.values)
 			w.mu.Lock()
-			r.values.read = true
-			w.readyBytes += r.values.bytes
-			w.ready = append(w.ready, r)
-			w.work.Signal()
-		case w.decided:
+			if done, err := w.takeAndUnlock(&r); done {
+				r.m.Done(err)
+			}
+			w.mu.Lock()
+		case w.closing && w.undecided == 0:
 			return
 		default:
 			w.unread.Wait()
@@ -125,18 +122,42 @@ func (w *writer) readLoop() {
 
 // readValues reads the values wanted. A record that turns out unreadable is Unknown from now on, which the next look
 // at its key shows; any other failure ends the mutation.
-func (e *Engine) readValues(v *values) {
-	v.bytes = 0
+func (e *Engine) readValues(keys [][]byte, v *values) {
 	for i := range v.items {
 		item := &v.items[i]
 		if item.want {
-			frame, err := e.readFrame(&item.entry, nil)
-			if err != nil && !isCorrupt(err) {
+			if err := e.readValue(keys[i], item); err != nil {
 				v.err = err
 				return
 			}
-			item.value, item.ok = frame.value, err == nil
 		}
-		v.bytes += int64(len(item.value))
 	}
+}
+
+func (e *Engine) readValue(key []byte, item *valueRead) error {
+	e.life.RLock()
+	defer e.life.RUnlock()
+	item.ok = false
+	en, ok := e.index.get(key)
+	if !ok {
+		_, err := e.settled(key, func(rec run.Record) {
+			item.at, item.ok = memindex.Location{Seq: rec.Seq}, rec.Flags == 0
+			item.value = bytes.Clone(rec.Value)
+		})
+		return uncorrupt(err)
+	}
+	if item.at = en.Location; e.stateOf(&en, true) != Present {
+		return nil // the key has changed, which the next look shows
+	}
+	frame, err := e.readFrame(&en, nil)
+	item.value, item.ok = frame.value, err == nil
+	return uncorrupt(err)
+}
+
+// uncorrupt leaves damage out, which the next look at the key shows.
+func uncorrupt(err error) error {
+	if isCorrupt(err) {
+		return nil
+	}
+	return err
 }

@@ -16,6 +16,7 @@ type Progress struct {
 // nil, is called now and then on the caller's goroutine. An error says why not everything was read: ctx's, ErrClosed
 // or *IOError.
 func (e *Engine) Verify(ctx context.Context, progress func(Progress)) ([]Damage, error) {
+	defer e.pins.unpin(e.pins.pin())
 	segments := e.log.all()
 	ends := make([]int64, len(segments))
 	p := Progress{}
@@ -99,16 +100,18 @@ func (e *Engine) charge(s *segment, r *replay) []Damage {
 		}
 	}
 	e.suspect(s, found[0].Reason)
-	e.index.view().visit(Range{}, func(en entry) bool {
-		if en.segment != uint32(s.id) || !en.live() {
+	v := e.index.view()
+	defer v.release()
+	v.visit(Range{}, func(en *entry) bool {
+		if en.Segment != uint32(s.id) || !en.live() {
 			return true
 		}
 		for i := range found {
 			d := &found[i]
-			if d.KeysKnown && int64(en.offset) < d.Offset+d.Length && int64(en.offset)+int64(en.length) > d.Offset {
-				err := e.alive(func() error { _, err := e.readFrame(&en, nil); return err })
+			if d.KeysKnown && int64(en.Offset) < d.Offset+d.Length && int64(en.Offset)+int64(en.Length) > d.Offset {
+				err := e.alive(func() error { _, err := e.readFrameIn(v.segments, en, nil); return err })
 				if isCorrupt(err) {
-					d.add(bytesOf(en.key()))
+					d.add(en.key)
 				}
 			}
 		}

@@ -6,10 +6,14 @@ import (
 	"sync"
 )
 
-// gatherYields bounds how often the decider lets others run before it hands a group over: those that the last group has
+// gatherYields bounds how often the committer lets others run before it takes the open group: those that the last group has
 // just released come back within it. It never sleeps. Against none, puts a second of 64 callers: 1.33 times as many; of three
 // processes with 16 each on two cores: 1.49; of 64 clients of a cluster of three nodes on two cores: 1.1. Alone: the same.
 const gatherYields = 8
+
+// turnYields is how often a writer lets others run before it parks for its turn: a turn takes about as long as being put to
+// sleep and woken does.
+const turnYields = 16
 
 // requestBytes is what a mutation is counted as besides its bytes.
 const requestBytes = 64
@@ -22,61 +26,65 @@ type request struct {
 	values *values
 }
 
-// writer is the way from Submit to the log: a bounded queue, the decider, the committer and the value readers. doc.go
-// has the picture. mu is held for moments only; what is marked so belongs to one goroutine and needs no lock.
+// writer is the way from Submit to the log; doc.go has the picture. Decisions are taken one at a time, under mu, by those who
+// submit them or by the value readers, and are encoded into the open group at once. Under SyncAlways the committer takes the
+// groups from there; else the one who decides commits, too.
 type writer struct {
 	e  *Engine
 	mu sync.Mutex
-	// work wakes the decider, space the submitters, handed the committer, unread the value readers.
-	work, space, handed, unread sync.Cond
+	// space wakes the submitters, handed the committer, unread the value readers, settled who waits for
+	// the committer to have nothing left.
+	space, handed, unread, settled sync.Cond
 
-	waiting []request // submitted
-	ready   []request // whose values were read
-	reading []request // whose values are to be read
-	// undecided counts the mutations, and undecidedBytes their bytes, from Submit to their decision: what the queue's
-	// bounds are for.
-	undecided      int
-	undecidedBytes int64
-	// readyBytes are the values read for requests that are not decided yet.
-	readyBytes int64
-	closing    bool // no more is submitted
-	decided    bool // and nothing more is decided: the committer and the readers can go
-
-	next       *group // handed over, not yet taken
-	committing bool
-	retired    *group // committed, not yet taken back
-	// expected is how many mutations the next group may gather: as many as the last one released and were there already.
+	open *group // being filled
+	// queue are the groups behind which the open one was begun, oldest first; the committer commits the first.
+	queue []*group
+	spare []*group
+	// expected is how many mutations the open group may gather: as many as the last one released, and were there already.
 	expected int
 
-	// The decider's own.
-	open     *group // being filled
-	inFlight *group // handed over, not yet taken back
-	spare    *group
-	overlay  *overlay
-	yields   int
-	batch    []request // being decided
-	writes   Writes
-	current  []Current
-	seq      uint64 // of the next record
+	reading []request // whose values are to be read
+	// undecided counts those and the ones that have their values; pending all that are not done, and pendingBytes their bytes,
+	// which the queue's bounds are for.
+	undecided    int
+	pending      int
+	pendingBytes int64
+	closing      bool // no more is submitted
+
+	overlay *overlay
+	writes  Writes
+	current []Current
+	metas   []byte // those of current
+	seq     uint64 // of the next record
+	// lastID is the segment that was begun last, roll says that the next mutation begins another.
+	lastID SegmentID
+	roll   bool
 
 	running sync.WaitGroup
 }
 
-func newWriter(e *Engine, active *segment, seq uint64) *writer {
-	w := &writer{e: e, open: &group{}, spare: &group{}, overlay: newOverlay(), seq: seq}
-	for _, c := range []*sync.Cond{&w.work, &w.space, &w.handed, &w.unread} {
+func newWriter(e *Engine) *writer {
+	w := &writer{e: e, open: &group{}, overlay: newOverlay(), seq: e.nextSeq.Load()}
+	if last := e.log.last(); last != nil {
+		w.lastID = last.id
+	}
+	if runs := e.index.runs(); len(runs) > 0 {
+		w.lastID = max(w.lastID, runs[0].last)
+	}
+	for _, c := range []*sync.Cond{&w.space, &w.handed, &w.unread, &w.settled} {
 		c.L = &w.mu
 	}
 	w.writes.limits = limits{e.opts.KeyBytesMax, e.opts.ValueBytesMax, e.opts.BatchBytesMax}
-	if active != nil {
+	if active := e.log.active(); active != nil {
 		w.open.begin(active, active.written.Load(), false)
 	}
 	return w
 }
 
 func (w *writer) start() {
-	w.running.Go(w.decideLoop)
-	w.running.Go(w.commitLoop)
+	if w.e.opts.Sync == SyncAlways {
+		w.running.Go(w.commitLoop)
+	}
 	for range valueReaders {
 		w.running.Go(w.readLoop)
 	}
@@ -88,212 +96,103 @@ func (w *writer) close() {
 	w.mu.Lock()
 	w.closing = true
 	w.space.Broadcast()
-	w.work.Signal()
+	w.handed.Broadcast()
+	w.unread.Broadcast()
 	w.mu.Unlock()
 	w.running.Wait()
 }
 
-// submit queues a mutation.
-func (w *writer) submit(m Mutation, bytes int) error {
-	r := request{m: m, bytes: int64(bytes) + requestBytes}
+// turn waits for the writer's lock.
+func (w *writer) turn() {
+	for range turnYields {
+		if w.mu.TryLock() {
+			return
+		}
+		runtime.Gosched()
+	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
+}
+
+// submit has a mutation decided, or sends it off to have values read. done says that it is done with err, of which the mutation
+// was not told; else an error means that it was not taken.
+func (w *writer) submit(m Mutation, bytes int) (done bool, err error) {
+	r := request{m: m, bytes: int64(bytes) + requestBytes}
+	w.turn()
 	for {
-		if err := w.refusalLocked(); err != nil {
-			return err
+		if err := w.refusal(); err != nil {
+			w.mu.Unlock()
+			return false, err
 		}
 		// One mutation is always let in, however large.
-		if w.undecided == 0 || w.undecided < w.e.opts.QueueLenMax && w.undecidedBytes+r.bytes <= w.e.opts.QueueBytesMax {
+		if w.pending == 0 || w.pending < w.e.opts.QueueLenMax && w.pendingBytes+r.bytes <= w.e.opts.QueueBytesMax {
 			break
 		}
 		w.space.Wait()
 	}
+	w.pending++
+	w.pendingBytes += r.bytes
 	w.undecided++
-	w.undecidedBytes += r.bytes
-	w.waiting = append(w.waiting, r)
-	if len(w.waiting) == 1 {
-		w.work.Signal()
-	}
-	return nil
+	return w.takeAndUnlock(&r)
 }
 
-func (w *writer) refusalLocked() error {
+func (w *writer) refusal() error {
 	if w.closing {
 		return ErrClosed
 	}
 	return w.e.refusal()
 }
 
-// decideLoop is the deciding stage.
-func (w *writer) decideLoop() {
-	for w.await() {
-		for i := range w.batch {
-			w.decide(&w.batch[i])
-		}
-		w.mu.Lock()
-		for i := range w.batch {
-			w.settleLocked(&w.batch[i])
-		}
-		w.space.Broadcast()
-		w.mu.Unlock()
-		clear(w.batch)
-	}
-}
-
-// settleLocked takes a request out of the count, unless it went off to have values read.
-func (w *writer) settleLocked(r *request) {
+// takeAndUnlock takes the decision of a request under the lock, and lets go of it. done says that the mutation is done with err
+// and has to be told. It clears r.m if the request goes off to have values read.
+func (w *writer) takeAndUnlock(r *request) (done bool, err error) {
+	defer w.mu.Unlock()
+	done, err = w.decide(r)
 	if r.m == nil {
-		return
+		return false, nil
 	}
 	w.undecided--
-	w.undecidedBytes -= r.bytes
-	if r.values != nil {
-		w.usedLocked(r.values)
+	if w.closing && w.undecided == 0 {
+		w.unread.Broadcast()
+		w.handed.Signal()
 	}
+	if !done && w.e.opts.Sync != SyncAlways {
+		done, err = true, w.commitOpen()
+	}
+	if done {
+		w.forget(1, r.bytes)
+	} else if len(w.queue) == 0 && len(w.open.members) == 1 {
+		w.handed.Signal()
+	}
+	return done, err
 }
 
-// await fills batch with what is to be decided, handing the open group over when the committer is free and there is
-// nothing to be gathered. It returns false when all is done.
-func (w *writer) await() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for {
-		w.recycleLocked()
-		if w.e.failure.Load() != nil {
-			w.abortLocked()
-		}
-		sendable := !w.open.empty() && w.committerFreeLocked()
-		switch {
-		case sendable && (len(w.open.members) >= w.expected || w.yields == gatherYields):
-			w.handOverLocked()
-		case len(w.ready)+len(w.waiting) > 0:
-			w.takeLocked()
-			return true
-		case sendable:
-			w.yields++
-			w.mu.Unlock()
-			runtime.Gosched()
-			w.mu.Lock()
-		case w.closing && w.undecided == 0 && w.open.empty() && w.committerFreeLocked():
-			w.decided = true
-			w.handed.Signal()
-			w.unread.Broadcast()
-			return false
-		default:
-			w.work.Wait()
-		}
-	}
+// forget takes mutations that are done out of the count.
+func (w *writer) forget(n int, bytes int64) {
+	w.pending -= n
+	w.pendingBytes -= bytes
+	w.space.Broadcast()
 }
 
-func (w *writer) committerFreeLocked() bool { return w.next == nil && !w.committing }
-
-// takeLocked moves what waits into batch. Those that had values read go first: they have waited longer.
-func (w *writer) takeLocked() {
-	w.batch = append(w.batch[:0], w.ready...)
-	clear(w.ready)
-	w.ready = w.ready[:0]
-	if len(w.batch) == 0 {
-		w.batch, w.waiting = w.waiting, w.batch
-		return
-	}
-	w.batch = append(w.batch, w.waiting...)
-	clear(w.waiting)
-	w.waiting = w.waiting[:0]
-}
-
-// handOverLocked gives the open group to the committer, which must be free, and opens the other one behind it.
-func (w *writer) handOverLocked() {
-	g := w.open
-	g.vouch(w.seq)
-	w.recycleLocked()
-	w.next, w.inFlight, w.open, w.spare = g, g, w.spare, nil
-	w.open.begin(g.seg, g.end(), false)
-	w.yields = 0
-	w.handed.Signal()
-}
-
-// recycleLocked takes the committed group back.
-func (w *writer) recycleLocked() {
-	g := w.retired
-	if g == nil {
-		return
-	}
-	w.retired, w.inFlight = nil, nil
-	w.overlay.uncover(g)
-	g.reset()
-	w.spare = g
-}
-
-// flush hands the open group over, waiting for the committer.
-func (w *writer) flush() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for !w.committerFreeLocked() {
-		w.work.Wait()
-	}
-	if err := w.e.refusal(); err != nil {
-		return err // await fails the group
-	}
-	w.handOverLocked()
-	return nil
-}
-
-// abortLocked fails what is decided but will never be written, once the engine is read-only.
-func (w *writer) abortLocked() {
-	if len(w.open.members) == 0 || !w.committerFreeLocked() {
-		return
-	}
-	g, cause := w.open, w.e.failure.Load().err
-	w.overlay.uncover(g)
-	w.mu.Unlock()
-	for _, m := range g.members {
-		m.Done(cause)
-	}
-	w.mu.Lock()
-	seg, start, opens := g.seg, g.start, g.opens
-	g.reset()
-	g.begin(seg, start, opens)
-}
-
-// makeRoom sees to it that the open group and its segment can take one more mutation.
-func (w *writer) makeRoom() error {
-	over := w.open.seg == nil || w.open.end() >= w.e.opts.SegmentBytesMax
-	if w.open.full() || over && len(w.open.members) > 0 {
-		if err := w.flush(); err != nil {
-			return err
-		}
-	}
-	if !over {
-		return nil
-	}
-	id := SegmentID(1)
-	if w.open.seg != nil {
-		id = w.open.seg.id + 1
-	} else if last := w.e.log.last(); last != nil {
-		id = last.id + 1
-	}
-	w.open.begin(newSegment(w.e.dir, w.e.engine, id, w.seq), segmentHeaderBytes, true)
-	return nil
-}
-
-// decide takes the decision of one request. It clears r.m if the request goes off to have values read.
-func (w *writer) decide(r *request) {
+// decide takes the decision of one request. now says that it is done with err.
+func (w *writer) decide(r *request) (now bool, err error) {
 	pending, err := w.tryDecide(r)
 	switch {
 	case r.m == nil:
+		return false, nil
 	case err != nil:
-		r.m.Done(err)
-	case w.writes.Len() == 0 && !pending:
-		r.m.Decided()
-		r.m.Done(nil) // all that it was based on is published, and so durable
-	default:
-		r.m.Decided()
-		if n := w.writes.Len(); n > 0 {
-			w.open.encode(&w.writes, w.seq)
-			w.seq += uint64(n)
-		}
-		w.open.members = append(w.open.members, r.m)
+		return true, err
 	}
+	r.m.Decided()
+	n := w.writes.Len()
+	if n == 0 && !pending {
+		return true, nil // all that it was based on is published, and so durable
+	}
+	if n > 0 {
+		w.open.encode(&w.writes, w.seq)
+		w.seq += uint64(n)
+	}
+	w.open.members = append(w.open.members, member{r.m, r.bytes})
+	return false, nil
 }
 
 // tryDecide leaves the decision in writes. pending says that it is based on what is not published yet.
@@ -304,9 +203,7 @@ func (w *writer) tryDecide(r *request) (pending bool, err error) {
 	if r.values != nil && r.values.err != nil {
 		return false, r.values.err
 	}
-	if err := w.makeRoom(); err != nil {
-		return false, err
-	}
+	w.makeRoom()
 	keys := r.m.Keys()
 	pending = w.see(keys, r.values)
 	w.writes.reset()
@@ -328,12 +225,12 @@ func (w *writer) tryDecide(r *request) (pending bool, err error) {
 // not published.
 func (w *writer) see(keys [][]byte, v *values) (pending bool) {
 	clear(w.current)
-	w.current = w.current[:0]
+	w.current, w.metas = w.current[:0], w.metas[:0]
 	if len(keys) == 0 {
 		return false
 	}
-	if w.inFlight != nil {
-		w.overlay.cover(w.inFlight)
+	for _, g := range w.queue {
+		w.overlay.cover(g)
 	}
 	w.overlay.cover(w.open)
 	for i, key := range keys {
@@ -341,23 +238,84 @@ func (w *writer) see(keys [][]byte, v *values) (pending bool) {
 			pending = true
 			w.current = append(w.current, v.ofChange(c, g))
 		} else {
-			w.current = append(w.current, v.ofEntry(i, w.e, key))
+			w.current = append(w.current, w.published(i, v, key))
 		}
 	}
 	return pending
 }
 
-// wakeAll makes everyone look at the engine's failure.
-func (w *writer) wakeAll() {
+// makeRoom sees to it that the open group and its segment can take one more mutation.
+func (w *writer) makeRoom() {
+	over := w.roll || w.open.seg == nil || w.open.end() >= w.e.opts.SegmentBytesMax
+	if w.open.full() || over && !w.open.empty() {
+		w.enqueue()
+	}
+	if over {
+		w.roll = false
+		w.lastID++
+		w.open.begin(newSegment(w.e.dir, w.e.engine, w.lastID, w.seq), segmentHeaderBytes, true)
+	}
+}
+
+// sealActive seals the active segment, if it has anything in it, and returns when that is done. What is written next goes
+// into a new one.
+func (w *writer) sealActive() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.work.Signal()
+	seg := w.e.log.active()
+	for len(w.queue) > 0 || !w.open.empty() {
+		w.roll = true
+		w.settled.Wait()
+		if seg == nil || seg.sealed.Load() {
+			return w.refusal()
+		}
+	}
+	if err := w.refusal(); err != nil || seg == nil || seg.written.Load() == segmentHeaderBytes {
+		return err
+	}
+	if err := w.e.seal(seg); err != nil {
+		return w.e.fail(err)
+	}
+	w.open.begin(nil, 0, false)
+	w.e.hintFiles.wake()
+	return nil
+}
+
+// enqueue leaves the open group to the committer and begins another behind it.
+func (w *writer) enqueue() *group {
+	g := w.open
+	g.vouch(w.seq)
+	w.queue = append(w.queue, g)
+	if n := len(w.spare); n > 0 {
+		w.open, w.spare = w.spare[n-1], w.spare[:n-1]
+	} else {
+		w.open = &group{}
+	}
+	w.open.begin(g.seg, g.end(), false)
+	return g
+}
+
+// recycle takes the first group of the queue back, which is committed.
+func (w *writer) recycle() {
+	g := w.queue[0]
+	w.queue = append(w.queue[:0], w.queue[1:]...)
+	w.overlay.uncover(g)
+	g.reset()
+	w.settled.Broadcast()
+	if len(w.spare) == 0 {
+		w.spare = append(w.spare, g)
+	}
+}
+
+// wakeAll makes everyone look at the engine's failure.
+func (w *writer) wakeAll() {
+	w.handed.Broadcast()
 	w.space.Broadcast()
 }
 
-// queued is how much waits for its decision.
+// queued is how much is not done.
 func (w *writer) queued() (n int, bytes int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.undecided, w.undecidedBytes
+	return w.pending, w.pendingBytes
 }

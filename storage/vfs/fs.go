@@ -16,7 +16,11 @@ type FS interface {
 	OpenReadWrite(path string) (File, error)
 	// Rename gives a file another name in the same directory, replacing atomically what had that name.
 	Rename(from, to string) error
-	// Remove removes a file or an empty directory.
+	// Link gives a file a second name, in any directory of the same file system. Both names mean the same bytes, and
+	// Remove takes one of them away. The new name is durable after SyncDir of its directory; the bytes are so only by
+	// File.Sync. fs.ErrExist says that something has the new name.
+	Link(from, to string) error
+	// Remove removes a file's name or an empty directory. A file's bytes go with its last name and its last open File.
 	Remove(path string) error
 	// List returns the names in a directory, sorted, without the directory's own path.
 	List(dir string) ([]string, error)
@@ -26,6 +30,9 @@ type FS interface {
 	SyncDir(dir string) error
 	// Stat describes a file or directory.
 	Stat(path string) (Info, error)
+	// Free is how many bytes an unprivileged process may still write on the file system of an existing path:
+	// math.MaxInt64 where that is not known.
+	Free(path string) (bytes int64, err error)
 	// Lock takes an exclusive lock that ends with Close of what is returned, or with the process. The file is made if
 	// missing, gets the process's id as its content, and stays. A *LockedError says that another holds it.
 	Lock(path string) (io.Closer, error)
@@ -43,7 +50,32 @@ type File interface {
 	Truncate(size int64) error
 	// Size is the file's length in bytes.
 	Size() (int64, error)
+	// ReadAtCached fills p from off, as ReadAt does, if that needs no disk: ok says that all of p was read. Otherwise
+	// nothing is said of the file and p has any content: the bytes are not in the page cache, or not in the file, or
+	// the file system cannot tell. ReadAt tells which. A miss may have started to read ahead.
+	ReadAtCached(p []byte, off int64) (ok bool)
+	// Map maps n bytes at off into memory. off is a multiple of the page size (os.Getpagesize); n > 0 need not be. The
+	// file may be shorter: see Mapping. writable asks for a file that is open for writing. A mapping outlives the File.
+	// errors.ErrUnsupported says that there are no mappings here: ReadAt and WriteAt do the same.
+	Map(off, n int64, writable bool) (Mapping, error)
+	// Advise tells the page cache what to expect of the whole file. It changes no content, and does nothing where
+	// there is no such call.
+	Advise(a Advice) error
 }
+
+// Advice is what to expect of a file.
+type Advice int
+
+// The advice that Advise takes.
+const (
+	// AdviseRandom expects reads anywhere: reading ahead is a waste.
+	AdviseRandom Advice = iota + 1
+	// AdviseSequential expects reads from the front to the back.
+	AdviseSequential
+	// AdviseDontNeed expects no more reads: the page cache may drop what it has of the file now, except what is dirty
+	// or mapped.
+	AdviseDontNeed
+)
 
 // Info describes a file.
 type Info struct {

@@ -30,6 +30,9 @@ func (OS) OpenReadWrite(path string) (File, error) { return openFile(path, os.O_
 // Rename implements FS.
 func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 
+// Link implements FS.
+func (OS) Link(from, to string) error { return os.Link(from, to) }
+
 // Remove implements FS.
 func (OS) Remove(path string) error { return os.Remove(path) }
 
@@ -84,6 +87,9 @@ func (OS) Stat(path string) (Info, error) {
 	return Info{Size: info.Size(), Dir: info.IsDir()}, nil
 }
 
+// Free implements FS.
+func (OS) Free(path string) (int64, error) { return freeBytes(path) }
+
 // Lock implements FS with flock(2): it binds processes and the engines within one process alike, and a killed process
 // leaves no lock behind.
 func (OS) Lock(path string) (io.Closer, error) {
@@ -107,7 +113,7 @@ func (OS) Lock(path string) (io.Closer, error) {
 	return nil, errors.Join(err, f.Close())
 }
 
-// osFile adds the data-only sync to *os.File.
+// osFile adds to *os.File what is not in the package os.
 type osFile struct{ *os.File }
 
 func openFile(path string, flags int) (File, error) {
@@ -129,3 +135,14 @@ func (f osFile) Size() (int64, error) {
 
 // Sync implements File.
 func (f osFile) Sync() error { return datasync(f.File) }
+
+// ReadAtCached implements File.
+func (f osFile) ReadAtCached(p []byte, off int64) bool { return readAtCached(f.File, p, off) }
+
+// Advise implements File.
+func (f osFile) Advise(a Advice) error { return advise(f.File, a) }
+
+// Map implements File.
+func (f osFile) Map(off, n int64, writable bool) (Mapping, error) {
+	return mapFile(f.File, off, n, writable)
+}

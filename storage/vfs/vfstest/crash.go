@@ -31,7 +31,8 @@ func (m *FS) Crash(keep Keep) *FS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	after := New()
-	nodes := map[*inode]*inode{} // a renamed file may have been kept under one name and not under another
+	after.capacity = m.capacity
+	nodes := map[*inode]*inode{} // a file has one content, under however many names it was kept
 	for _, path := range slices.Sorted(maps.Keys(m.dirs)) {
 		before := m.dirs[path]
 		names := maps.Clone(before.durable)
@@ -59,6 +60,7 @@ func (m *FS) Restart() *FS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	after := New()
+	after.capacity = m.capacity
 	nodes := map[*inode]*inode{nil: nil}
 	copyOf := func(n *inode) *inode {
 		if _, ok := nodes[n]; !ok {

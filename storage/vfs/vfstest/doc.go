@@ -19,12 +19,14 @@
 // # Breaking
 //
 // Inject adds a Fault: an error for the n-th matching operation, a short write, or an operation that blocks until a
-// channel is closed.
+// channel is closed. SetCapacity makes the disk small, so that it gets full.
 //
 // # The record
 //
 // Events lists what was done (create, write, sync, rename, …), so that a test can compare the order of syncs with a
 // golden list.
 //
-// An FS may be used from several goroutines at once. It is a model: it has no permissions, links or open-file limits.
+// An FS may be used from several goroutines at once. It is a model: it has no permissions, symbolic links or
+// open-file limits, and no page cache: ReadAtCached never has anything and Map is errors.ErrUnsupported, so that every
+// read is one that a Fault can strike.
 package vfstest

@@ -5,7 +5,7 @@ import "fmt"
 // Op is a kind of operation. Kinds can be combined in a Fault.
 type Op uint32
 
-// The kinds. Those up to OpMkdir change something: they are what CrashAfter counts.
+// The kinds. Those up to OpLink change something: they are what CrashAfter counts.
 const (
 	OpCreate Op = 1 << iota
 	OpWrite
@@ -15,20 +15,22 @@ const (
 	OpRemove
 	OpSyncDir
 	OpMkdir
+	OpLink
 	OpLock
 	OpOpen
 	OpRead
 	OpList
 	OpStat
+	OpFree
 )
 
 // OpChange is every kind that changes something.
-const OpChange = OpCreate | OpWrite | OpSync | OpTruncate | OpRename | OpRemove | OpSyncDir | OpMkdir
+const OpChange = OpCreate | OpWrite | OpSync | OpTruncate | OpRename | OpRemove | OpSyncDir | OpMkdir | OpLink
 
 var opNames = map[Op]string{
 	OpCreate: "create", OpWrite: "write", OpSync: "sync", OpTruncate: "truncate", OpRename: "rename",
-	OpRemove: "remove", OpSyncDir: "syncdir", OpMkdir: "mkdir", OpLock: "lock", OpOpen: "open",
-	OpRead: "read", OpList: "list", OpStat: "stat",
+	OpRemove: "remove", OpSyncDir: "syncdir", OpMkdir: "mkdir", OpLink: "link", OpLock: "lock", OpOpen: "open",
+	OpRead: "read", OpList: "list", OpStat: "stat", OpFree: "free",
 }
 
 func (o Op) String() string { return opNames[o] }
@@ -37,7 +39,7 @@ func (o Op) String() string { return opNames[o] }
 type Event struct {
 	Op   Op
 	Path string
-	// To is the new name of a rename.
+	// To is the new name of a rename or link.
 	To string
 	// Offset is where was read or written, or the size after a truncation. Bytes is how much.
 	Offset int64
@@ -47,8 +49,8 @@ type Event struct {
 // String is the operation with its path, as golden lists have it: no offsets and sizes, except of a truncation.
 func (e Event) String() string {
 	switch e.Op {
-	case OpRename:
-		return fmt.Sprintf("rename %s %s", e.Path, e.To)
+	case OpRename, OpLink:
+		return fmt.Sprintf("%s %s %s", e.Op, e.Path, e.To)
 	case OpTruncate:
 		return fmt.Sprintf("truncate %s %d", e.Path, e.Offset)
 	}

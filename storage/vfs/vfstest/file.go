@@ -1,10 +1,13 @@
 package vfstest
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"syscall"
+
+	"github.com/ringcask/ringcask/storage/vfs"
 )
 
 // inode is a file: its bytes, those that are durable, and the changes between the two.
@@ -96,7 +99,10 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	var short *shortWrite
 	switch {
 	case err == nil:
-		return len(p), f.write(p, off)
+		if err := f.write(p, off); err != nil {
+			return 0, err
+		}
+		return len(p), nil
 	case err == ErrCrashed || asShort(err, &short):
 		// The bytes were on their way: Crash decides what became of them, a short write has left the first half.
 		n := len(p)
@@ -105,7 +111,8 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 		}
 		f.fs.mu.Lock()
 		defer f.fs.mu.Unlock()
-		if f.checkLocked("write", true) == nil && f.fs.firstCrashLocked(event) || short != nil {
+		arrived := f.checkLocked("write", true) == nil && f.fs.firstCrashLocked(event) || short != nil
+		if arrived && f.fitsLocked(off+int64(n)) {
 			f.node.apply(change{off: off, bytes: append([]byte(nil), p[:n]...)})
 		}
 		return 0, err
@@ -121,6 +128,9 @@ func (f *file) write(p []byte, off int64) error {
 	}
 	if off < 0 {
 		return pathError("write", f.path, syscall.EINVAL)
+	}
+	if !f.fitsLocked(off + int64(len(p))) {
+		return pathError("write", f.path, syscall.ENOSPC)
 	}
 	f.node.apply(change{off: off, bytes: append([]byte(nil), p...)})
 	return nil
@@ -151,6 +161,9 @@ func (f *file) Truncate(size int64) error {
 	if size < 0 {
 		return pathError("truncate", f.path, syscall.EINVAL)
 	}
+	if !f.fitsLocked(size) {
+		return pathError("truncate", f.path, syscall.ENOSPC)
+	}
 	f.node.apply(change{truncate: true, off: size})
 	return nil
 }
@@ -172,7 +185,25 @@ func (f *file) Close() error {
 		return pathError("close", f.path, fs.ErrClosed)
 	}
 	f.closed = true
+	if f.fs.opened[f.node]--; f.fs.opened[f.node] == 0 {
+		delete(f.fs.opened, f.node)
+	}
 	return nil
+}
+
+// ReadAtCached has nothing in its cache, so that faults of ReadAt strike every reader.
+func (f *file) ReadAtCached([]byte, int64) bool { return false }
+
+// Map is not supported, for the same reason.
+func (f *file) Map(int64, int64, bool) (vfs.Mapping, error) {
+	return vfs.Mapping{}, pathError("mmap", f.path, errors.ErrUnsupported)
+}
+
+// Advise changes nothing.
+func (f *file) Advise(vfs.Advice) error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	return f.checkLocked("fadvise", false)
 }
 
 // Content returns a copy of a file as it is now, synced or not.

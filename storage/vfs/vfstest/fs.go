@@ -24,6 +24,9 @@ type FS struct {
 	// changes counts operations that change something; the power fails when it would pass crashAfter, unless negative.
 	changes, crashAfter int
 	crashed             bool
+	// opened counts the open Files of each file. capacity is in bytes, 0 is unlimited.
+	opened   map[*inode]int
+	capacity int64
 }
 
 var _ vfs.FS = (*FS)(nil)
@@ -53,7 +56,7 @@ func (c nameChange) apply(names map[string]*inode) {
 
 // New makes an empty file system: the root directory only.
 func New() *FS {
-	return &FS{dirs: map[string]*directory{"/": newDirectory()}, locked: map[string]bool{}, crashAfter: -1}
+	return &FS{dirs: map[string]*directory{"/": newDirectory()}, locked: map[string]bool{}, opened: map[*inode]int{}, crashAfter: -1}
 }
 
 func newDirectory() *directory {
@@ -96,12 +99,15 @@ func (m *FS) Create(path string) (vfs.File, error) {
 	}
 	node := d.now[name]
 	if node == nil {
+		if !m.fitsLocked(0) {
+			return nil, pathError("create", path, syscall.ENOSPC)
+		}
 		node = &inode{}
 		d.change(nameChange{name: name, file: node})
 	} else {
 		node.apply(change{truncate: true})
 	}
-	return &file{fs: m, node: node, path: abs(path), writable: true}, nil
+	return m.openedLocked(node, path, true), nil
 }
 
 // Open implements vfs.FS.
@@ -124,7 +130,12 @@ func (m *FS) open(path string, writable bool) (vfs.File, error) {
 	if node == nil {
 		return nil, pathError("open", path, fs.ErrNotExist)
 	}
-	return &file{fs: m, node: node, path: abs(path), writable: writable}, nil
+	return m.openedLocked(node, path, writable), nil
+}
+
+func (m *FS) openedLocked(node *inode, path string, writable bool) *file {
+	m.opened[node]++
+	return &file{fs: m, node: node, path: abs(path), writable: writable}
 }
 
 // Rename implements vfs.FS.
@@ -146,6 +157,35 @@ func (m *FS) Rename(from, to string) error {
 		return pathError("rename", from, fs.ErrNotExist)
 	}
 	d.change(nameChange{name: filepath.Base(abs(to)), old: name, file: node})
+	return nil
+}
+
+// Link implements vfs.FS.
+func (m *FS) Link(from, to string) error {
+	if err := m.begin(Event{Op: OpLink, Path: abs(from), To: abs(to)}); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dirs[abs(from)] != nil {
+		return pathError("link", from, syscall.EPERM)
+	}
+	source, name, err := m.lookupLocked("link", from)
+	if err != nil {
+		return err
+	}
+	node := source.now[name]
+	if node == nil {
+		return pathError("link", from, fs.ErrNotExist)
+	}
+	target, name, err := m.lookupLocked("link", to)
+	if err != nil {
+		return err
+	}
+	if m.dirs[abs(to)] != nil || target.now[name] != nil {
+		return pathError("link", to, fs.ErrExist)
+	}
+	target.change(nameChange{name: name, file: node})
 	return nil
 }
 

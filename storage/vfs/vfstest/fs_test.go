@@ -3,6 +3,7 @@ package vfstest
 import (
 	"errors"
 	"fmt"
+	"math"
 	"syscall"
 	"testing"
 
@@ -193,5 +194,149 @@ func TestDamageFlipsBits(t *testing.T) {
 	wantContent(t, fs.Crash(Nothing()), "/f", "\x01\xfd\x03")
 	if err := fs.Damage("/f", 2, 2); err == nil {
 		t.Error("damage beyond the end")
+	}
+}
+
+func TestLinksCrashWithTheirDirectories(t *testing.T) {
+	fs := New()
+	must(t, fs.MkdirAll("/a"))
+	must(t, fs.MkdirAll("/b"))
+	f := create(t, fs, "/a/f", "old")
+	must(t, f.Sync())
+	must(t, fs.SyncDir("/a"))
+	must(t, fs.Link("/a/f", "/b/g"))
+	if _, err := fs.Crash(Nothing()).Stat("/b/g"); err == nil {
+		t.Error("a link survived without a sync of its directory")
+	}
+	must(t, fs.SyncDir("/b"))
+	must(t, fs.Remove("/a/f"))
+	must(t, fs.SyncDir("/a"))
+	_, err := f.WriteAt([]byte("new"), 0)
+	must(t, err)
+	after := fs.Crash(Nothing())
+	wantContent(t, after, "/b/g", "old")
+	if _, err := after.Stat("/a/f"); err == nil {
+		t.Error("a removed name came back")
+	}
+	must(t, fs.Link("/b/g", "/a/h"))
+	for seed := range uint64(20) { // whatever is kept, the two names are one file
+		for _, after := range []*FS{fs.Crash(Random(seed)), fs.Restart().Crash(Random(seed))} {
+			if _, err := after.Stat("/a/h"); err != nil {
+				continue
+			}
+			must(t, create(t, after, "/a/h", "both").Close())
+			wantContent(t, after, "/b/g", "both")
+		}
+	}
+	if have := fmt.Sprint(fs.Events(OpLink)); have != "[link /a/f /b/g link /b/g /a/h]" {
+		t.Errorf("events %s", have)
+	}
+}
+
+func TestLinkAndFreeFailAsTold(t *testing.T) {
+	fs := New()
+	create(t, fs, "/f", "x")
+	remove := fs.Inject(Fault{Ops: OpLink | OpFree, Err: syscall.EIO})
+	if err := fs.Link("/f", "/g"); !errors.Is(err, syscall.EIO) {
+		t.Errorf("link: %v", err)
+	}
+	if _, err := fs.Free("/"); !errors.Is(err, syscall.EIO) {
+		t.Errorf("free: %v", err)
+	}
+	remove()
+	if names, err := fs.List("/"); err != nil || len(names) != 1 {
+		t.Errorf("a link that failed: %q %v", names, err)
+	}
+	changes := fs.Changes()
+	_, err := fs.Free("/")
+	must(t, err)
+	must(t, fs.Link("/f", "/g"))
+	if n := fs.Changes() - changes; n != 1 {
+		t.Errorf("a link and a look at the free bytes are %d changes", n)
+	}
+}
+
+func TestCapacityBoundsTheBytesOfAllFiles(t *testing.T) {
+	fs := New()
+	f, g := create(t, fs, "/f", "12345"), create(t, fs, "/g", "1")
+	free := func(want int64) {
+		t.Helper()
+		if have, err := fs.Free("/"); err != nil || have != want {
+			t.Errorf("%d bytes free, %v; want %d", have, err, want)
+		}
+	}
+	full := func(err error) {
+		t.Helper()
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("on a full disk: %v", err)
+		}
+	}
+	free(math.MaxInt64)
+	fs.SetCapacity(8)
+	free(2)
+	n, err := g.WriteAt([]byte("abcd"), 0)
+	if full(err); n != 0 {
+		t.Errorf("a write that failed wrote %d bytes", n)
+	}
+	full(g.Truncate(4))
+	wantContent(t, fs, "/g", "1")
+	_, err = g.WriteAt([]byte("abc"), 0)
+	must(t, err)
+	free(0)
+	_, err = f.WriteAt([]byte("54321"), 0) // in place
+	must(t, err)
+	must(t, create(t, fs, "/empty", "").Close())
+	must(t, fs.Link("/f", "/f2")) // one file still
+	free(0)
+	must(t, fs.Remove("/f"))
+	must(t, fs.Remove("/f2"))
+	free(0) // it is open
+	must(t, f.Close())
+	free(5)
+	full(createError(fs.Restart(), "/h", "123456"))
+	must(t, createError(fs.Crash(Everything()), "/h", "12345"))
+	fs.SetCapacity(1)
+	free(0)
+	full(createError(fs, "/h", ""))
+	_, err = g.WriteAt([]byte("z"), 1)
+	must(t, err)
+	must(t, g.Truncate(1))
+	free(0)
+	fs.SetCapacity(0)
+	free(math.MaxInt64)
+}
+
+func createError(fs *FS, path, content string) error {
+	f, err := fs.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt([]byte(content), 0)
+	return errors.Join(err, f.Close())
+}
+
+func TestTornWritesDoNotPassTheCapacity(t *testing.T) {
+	fs := New()
+	f := create(t, fs, "/f", "1")
+	fs.SetCapacity(2)
+	fs.Inject(Fault{Ops: OpWrite, Times: 1, Err: syscall.EIO, Short: true})
+	if _, err := f.WriteAt([]byte("abcdef"), 0); !errors.Is(err, syscall.EIO) {
+		t.Error(err)
+	}
+	wantContent(t, fs, "/f", "1")
+	fs.CrashAfter(0)
+	if _, err := f.WriteAt([]byte("abcdef"), 0); !errors.Is(err, ErrCrashed) {
+		t.Error(err)
+	}
+	wantContent(t, fs.Crash(Everything()), "/f", "1")
+}
+
+func TestMemoryHasNoWayAroundFaultsOfReadAt(t *testing.T) {
+	f := create(t, New(), "/f", "x")
+	if f.ReadAtCached(make([]byte, 1), 0) {
+		t.Error("read from a cache")
+	}
+	if _, err := f.Map(0, 1, false); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("mapped: %v", err)
 	}
 }

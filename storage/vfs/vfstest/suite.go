@@ -19,8 +19,14 @@ func TestFS(t *testing.T, fsys vfs.FS, root string) {
 	t.Run("Truncate", func(t *testing.T) { testTruncate(t, fsys, path("cut")) })
 	t.Run("Directories", func(t *testing.T) { testDirectories(t, fsys, path("a", "b")) })
 	t.Run("Rename", func(t *testing.T) { testRename(t, fsys, path("from"), path("to")) })
+	t.Run("Link", func(t *testing.T) { testLink(t, fsys, path("links")) })
 	t.Run("Missing", func(t *testing.T) { testMissing(t, fsys, path("missing")) })
 	t.Run("Lock", func(t *testing.T) { testLock(t, fsys, path("LOCK")) })
+	t.Run("Free", func(t *testing.T) { testFree(t, fsys, root) })
+	t.Run("ReadAtCached", func(t *testing.T) { testReadAtCached(t, fsys, path("cached")) })
+	t.Run("Map", func(t *testing.T) { testMap(t, fsys, path("mapped")) })
+	t.Run("MapAhead", func(t *testing.T) { testMapAhead(t, fsys, path("ahead")) })
+	t.Run("Advise", func(t *testing.T) { testAdvise(t, fsys, path("advised")) })
 	t.Run("WriteFileAtomic", func(t *testing.T) { testAtomic(t, fsys, path("atomic")) })
 }
 
@@ -144,9 +150,10 @@ func testMissing(t *testing.T, fsys vfs.FS, path string) {
 	_, openRW := fsys.OpenReadWrite(path)
 	_, stat := fsys.Stat(path)
 	_, list := fsys.List(path)
+	_, free := fsys.Free(path)
 	_, createIn := fsys.Create(filepath.Join(path, "file"))
 	for name, err := range map[string]error{
-		"open": open, "open read-write": openRW, "stat": stat, "list": list, "create in": createIn,
+		"open": open, "open read-write": openRW, "stat": stat, "list": list, "create in": createIn, "free": free, "link": fsys.Link(path, path+"2"),
 		"remove": fsys.Remove(path), "rename": fsys.Rename(path, path+"2"), "sync": fsys.SyncDir(path),
 	} {
 		if !errors.Is(err, fs.ErrNotExist) {

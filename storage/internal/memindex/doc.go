@@ -1,0 +1,74 @@
+// Package memindex is a sorted map from keys to metas and locations that lives in memory of its own: the tier in
+// memory of the index of a log-structured store (Bitcask's keydir). It has no Go pointer per key or node, so that the
+// garbage collector does no work that grows with the number of keys. It knows nothing of files: a Location is numbers.
+//
+// # Vocabulary
+//
+//	meta        up to 255 bytes that stand with a key
+//	location    where a key's record is: sequence number, segment, offset, length, flags
+//	block       granules of 128 bytes in a row; its address is a ref of 32 bits
+//	chunk       memory taken from the system at once, 64 KiB to 2 MiB, which blocks are cut from
+//	generation  the changes between two moments at which views were taken; each node knows that of its birth
+//	retired     of a node: replaced, and kept because a live view sees it
+//
+// # Layout
+//
+// A B+tree whose nodes are blocks. Leaves have the entries, inner nodes refs and the shortest separators that tell
+// their children apart (a prefix B-tree).
+//
+//	leaf   | header | prefix | slots | entry | entry | ... | free, less than a granule |
+//	entry  | length of meta | rest of key | meta | location |
+//	inner  | header | n-1 heads of 8 bytes | n refs | n-1 ends | prefix | rests of n-1 separators |
+//
+// A leaf says once what its entries have in common, and each entry has only the rest:
+//
+//   - the prefix of the keys;
+//   - the frame of the locations: for each field a base, and how many bits the entries' distances from it need. The
+//     length is counted from that of key and meta. A location of such bits takes 7 to 10 bytes instead of 21;
+//   - the metas' length if all have the same. Else each entry begins with it;
+//   - the size of an entry if all have the same, and then there are no slots. Else a slot of 2 bytes says where each
+//     entry begins.
+//
+// Entries stand in the order of their keys, without gaps. An entry that does not fit the leaf's form (another prefix,
+// a location outside of the frame) has the leaf built anew. A leaf has as many granules as it needs, up to 4 KiB, and
+// grows by one at a time: half-full leaves, as random insertion and splits leave them, waste next to nothing. An entry
+// greater than that is alone in its leaf. A leaf under 1 KiB is joined with a neighbour, or shares its entries.
+//
+// The arena gives the best fit among free blocks, and joins what is freed with its free neighbours, so that memory
+// that was freed in one size serves another. Close alone gives memory back to the system.
+//
+// # Concurrency
+//
+// Get, View, Len and Bytes may run beside one another. Changes (Set, Delete, Append, Update, Sweep) and Close exclude
+// them and one another: the caller has a sync.RWMutex or the like. A View and its iterators need no lock whatever goes
+// on, and Release may be called by any goroutine at any time; one iterator is for one goroutine at a time.
+//
+// A change copies a node only if a live view may see it, which is if the node was born no later than the newest live
+// view's generation; else it changes the node in place. So a leaf is copied once for each generation, however long a
+// view lives. A node that was replaced is handed to the newest generation that sees it; when that dies, to the newest
+// older one that does, or back to the arena. Views that come and go beside an old one thus cost no memory. Changes give
+// nodes back a few at a time.
+//
+// # Costs
+//
+// Measured with 5 million keys of 16 bytes, metas of 15 random bytes, records of 160 to 1060 bytes in segments of
+// 256 MiB; bytes for each key in all, resident, free blocks and inner nodes included (31 of them are key and meta):
+//
+//	                       Set in random order    Append
+//	random keys                           43.9      40.1
+//	"user:%011d"                          32.9      28.1
+//
+// With 1 million random keys, in CPU time on two shared cores where a load from memory takes 70 to 80 ns: Get 0.65 µs, Set of a new
+// key 1.2 µs, of a key that is there 0.7 µs, Append 0.42 µs, Next 0.07 µs. None of them allocates on the Go heap.
+//
+// # Limits
+//
+// Keys have at most 65535 bytes. The table takes at most half a TiB, and panics if the system has no memory, as Go
+// does. A table that is not closed is never given back.
+//
+// # Sources
+//
+// Bayer & Unterauer, "Prefix B-trees" (1977), for truncated separators and prefixes. Rodeh, "B-trees, Shadowing, and
+// Clones" (2008), for copy-on-write; the lists of retired nodes are ZFS's dead lists. Goldstein, Ramakrishnan & Shaft,
+// "Compressing Relations and Indexes" (1998), for frames of reference.
+package memindex

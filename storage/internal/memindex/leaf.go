@@ -1,0 +1,471 @@
+package memindex
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
+
+// Both kinds of node begin with the generation in which they were born and their size in granules.
+const (
+	nodeBirth    = 0
+	nodeGranules = 8
+)
+
+// What a leaf's header has besides.
+const (
+	leafUsed    = 12
+	leafCount   = 16
+	leafPrefix  = 18
+	leafStride  = 20
+	leafMetaLen = 22
+	leafBits    = 24
+	leafSeq     = 32
+	leafSegment = 40
+	leafOffset  = 44
+	leafLength  = 48
+	leafSpan    = 52
+	leafHeader  = 60
+
+	// metasVary stands for the metas' length if they are not of one length.
+	metasVary = 0xFFFF
+	// leafPad is room behind the last entry, for reads of whole words.
+	leafPad = 8
+
+	// leafBytesMax bounds a leaf of more than one entry.
+	leafBytesMax = 32*granuleBytes - leafPad
+	// leafBytesMin is what a leaf should have, unless its neighbours are oversized.
+	leafBytesMin = leafBytesMax / 4
+
+	keyBytesMax  = 1<<16 - 1
+	metaBytesMax = 1<<8 - 1
+)
+
+// leaf is a node that has entries, in the order of their keys.
+type leaf []byte
+
+func birthOf(node []byte) uint64       { return binary.LittleEndian.Uint64(node[nodeBirth:]) }
+func setBirth(node []byte, gen uint64) { binary.LittleEndian.PutUint64(node[nodeBirth:], gen) }
+func granulesOf(node []byte) int       { return int(binary.LittleEndian.Uint32(node[nodeGranules:])) }
+func setGranules(node []byte, n int)   { binary.LittleEndian.PutUint32(node[nodeGranules:], uint32(n)) }
+func get16(b []byte, at int) int       { return int(binary.LittleEndian.Uint16(b[at:])) }
+func get32(b []byte, at int) uint32    { return binary.LittleEndian.Uint32(b[at:]) }
+func put16(b []byte, at int, v int)    { binary.LittleEndian.PutUint16(b[at:], uint16(v)) }
+func put32(b []byte, at int, v uint32) { binary.LittleEndian.PutUint32(b[at:], v) }
+func (l leaf) used() int               { return int(get32(l, leafUsed)) }
+func (l leaf) count() int              { return get16(l, leafCount) }
+func (l leaf) prefixLen() int          { return get16(l, leafPrefix) }
+func (l leaf) prefix() []byte          { return l[leafHeader : leafHeader+l.prefixLen()] }
+func (l leaf) stride() int             { return get16(l, leafStride) }
+func (l leaf) metaLen() int            { return get16(l, leafMetaLen) }
+func (l leaf) locBytes() int           { return int(l[leafBits+5]) }
+func (l leaf) put(count, used int)     { put16(l, leafCount, count); put32(l, leafUsed, uint32(used)) }
+func (l leaf) slot(slots, i int) int   { return get16(l, slots+2*i) }
+func (l leaf) location(e *leafEntry) Location {
+	f := l.frame()
+	return f.get(l[e.loc:], e.textLen(l))
+}
+
+func (l leaf) frame() frame {
+	return frame{
+		seq:       binary.LittleEndian.Uint64(l[leafSeq:]),
+		segment:   get32(l, leafSegment),
+		offset:    get32(l, leafOffset),
+		length:    get32(l, leafLength),
+		seqBits:   l[leafBits],
+		offBits:   l[leafBits+1],
+		lenBits:   l[leafBits+2],
+		segBits:   l[leafBits+3],
+		flagsBits: l[leafBits+4],
+		bytes:     l[leafBits+5],
+	}
+}
+
+func (l leaf) setFrame(f *frame) {
+	binary.LittleEndian.PutUint64(l[leafSeq:], f.seq)
+	put32(l, leafSegment, f.segment)
+	put32(l, leafOffset, f.offset)
+	put32(l, leafLength, f.length)
+	l[leafBits] = f.seqBits
+	l[leafBits+1] = f.offBits
+	l[leafBits+2] = f.lenBits
+	l[leafBits+3] = f.segBits
+	l[leafBits+4] = f.flagsBits
+	l[leafBits+5] = f.bytes
+}
+
+// leafEntry is where the parts of an entry are in its leaf: the rest of the key up to meta, the meta up to loc, the
+// packed location up to end. start is that of the key, or of the byte before it that has the meta's length.
+type leafEntry struct{ start, key, meta, loc, end int }
+
+// textLen is the length of the key and the meta.
+func (e *leafEntry) textLen(l leaf) int { return l.prefixLen() + e.loc - e.key }
+
+func (l leaf) entry(i int) (e leafEntry) {
+	base := leafHeader + l.prefixLen()
+	metaLen := l.metaLen()
+	if stride := l.stride(); stride != 0 {
+		e.start = base + i*stride
+		e.end = e.start + stride
+		e.key = e.start
+	} else {
+		n := l.count()
+		entries := base + 2*n
+		e.start = entries + l.slot(base, i)
+		e.end = l.used()
+		if i+1 < n {
+			e.end = entries + l.slot(base, i+1)
+		}
+		e.key = e.start
+		if metaLen == metasVary {
+			metaLen = int(l[e.start])
+			e.key++
+		}
+	}
+	e.loc = e.end - l.locBytes()
+	e.meta = e.loc - metaLen
+	return e
+}
+
+func (l leaf) rest(e *leafEntry) []byte { return l[e.key:e.meta] }
+func (l leaf) meta(e *leafEntry) []byte { return l[e.meta:e.loc:e.loc] }
+
+// head is the first 8 bytes as a number that sorts as they do.
+func head(b []byte) uint64 {
+	if len(b) >= 8 {
+		return binary.BigEndian.Uint64(b)
+	}
+	var h uint64
+	for i, c := range b {
+		h |= uint64(c) << (56 - 8*i)
+	}
+	return h
+}
+
+// search returns the first entry that is not less than key, and whether it is key's.
+func (l leaf) search(key []byte) (int, bool) {
+	n := l.count()
+	prefix := l.prefix()
+	if !bytes.HasPrefix(key, prefix) {
+		if bytes.Compare(key, prefix) < 0 {
+			return 0, false
+		}
+		return n, false
+	}
+	rest := key[len(prefix):]
+	if stride := l.stride(); stride != 0 {
+		return l.searchHeads(rest, stride, n)
+	}
+	lo, hi := 0, n
+	for lo < hi {
+		m := int(uint(lo+hi) >> 1)
+		e := l.entry(m)
+		switch c := bytes.Compare(l.rest(&e), rest); {
+		case c < 0:
+			lo = m + 1
+		case c > 0:
+			hi = m
+		default:
+			return m, true
+		}
+	}
+	return lo, false
+}
+
+// headSearch is a search among entries of one size by the first 8 bytes of their keys' rests.
+type headSearch struct {
+	entries                []byte
+	rest                   []byte
+	want, mask             uint64
+	stride, keyLen, lo, hi int
+}
+
+// probe narrows the search to one side of the i-th entry, and returns how far off it is; it returns true if the i-th
+// is the one.
+func (s *headSearch) probe(i int) (head uint64, found bool) {
+	at := i * s.stride
+	h := binary.BigEndian.Uint64(s.entries[at:]) & s.mask
+	less := h < s.want
+	if h == s.want {
+		c := bytes.Compare(s.entries[at:at+s.keyLen], s.rest)
+		if c == 0 {
+			return h, true
+		}
+		less = c < 0
+	}
+	if less {
+		s.lo = i + 1
+	} else {
+		s.hi = i
+	}
+	return h, false
+}
+
+// searchHeads searches where all entries have one size. As each look at an entry may have to wait for memory, it
+// first guesses where the entry is if keys are spread evenly, and guesses again from there, before it goes on by halves.
+func (l leaf) searchHeads(rest []byte, stride, n int) (int, bool) {
+	s := headSearch{entries: l[leafHeader+l.prefixLen():], rest: rest, want: head(rest), stride: stride, hi: n}
+	s.keyLen = stride - l.metaLen() - l.locBytes()
+	s.mask = ^(^uint64(0) >> (8 * uint(min(s.keyLen, 8))))
+	if span := binary.LittleEndian.Uint64(l[leafSpan:]); n >= 16 && span != 0 {
+		at, found := 0, false
+		h := binary.BigEndian.Uint64(s.entries) & s.mask
+		for range 2 {
+			if s.want >= h {
+				at = min(at+share(s.want-h, n, span), s.hi-1)
+			} else {
+				at = max(at-share(h-s.want, n, span), s.lo)
+			}
+			if h, found = s.probe(at); found {
+				return at, true
+			}
+			if s.lo >= s.hi {
+				return s.lo, false
+			}
+			at = min(max(at, s.lo), s.hi-1)
+		}
+		// By now the entry is likely to be near: look at ever farther ones before cutting what is left in halves.
+		up := s.lo > at || s.lo == at && h < s.want
+		for step := 2; s.hi-s.lo > 2*step; step *= 2 {
+			if up {
+				at = s.lo + step
+			} else {
+				at = s.hi - 1 - step
+			}
+			before := s.lo
+			if _, found = s.probe(at); found {
+				return at, true
+			}
+			if (s.lo != before) != up {
+				break
+			}
+		}
+	}
+	for s.lo < s.hi {
+		m := int(uint(s.lo+s.hi) >> 1)
+		if _, found := s.probe(m); found {
+			return m, true
+		}
+	}
+	return s.lo, false
+}
+
+// measure notes how far the leaf's keys are spread, for searchHeads. It is a hint: insertions do not keep it up.
+func (l leaf) measure() {
+	if n := l.count(); n > 0 {
+		a, b := l.entry(0), l.entry(n-1)
+		binary.LittleEndian.PutUint64(l[leafSpan:], head(l.rest(&b))-head(l.rest(&a)))
+	}
+}
+
+// share returns how many of n entries, which span a range evenly, lie within a distance.
+func share(distance uint64, n int, span uint64) int {
+	if distance >= span {
+		return n
+	}
+	hi, lo := bits.Mul64(distance, uint64(n))
+	q, _ := bits.Div64(hi, lo, span)
+	return int(q)
+}
+
+// room returns how much longer the leaf gets by an entry, and false if the leaf's form does not have it.
+func (l leaf) room(key, meta []byte, loc *Location) (int, bool) {
+	prefix := l.prefix()
+	if !bytes.HasPrefix(key, prefix) {
+		return 0, false
+	}
+	f := l.frame()
+	if !f.fits(loc, len(key)+len(meta)) {
+		return 0, false
+	}
+	size := len(key) - len(prefix) + len(meta) + int(f.bytes)
+	metaLen := l.metaLen()
+	if metaLen != metasVary && metaLen != len(meta) {
+		return 0, false
+	}
+	if stride := l.stride(); stride != 0 {
+		return size, size == stride
+	}
+	if metaLen == metasVary {
+		size++
+	}
+	return size + 2, true
+}
+
+// insert makes the entry the i-th. The leaf has room for it, and its form has it.
+func (l leaf) insert(i int, key, meta []byte, loc *Location, room int) {
+	n, used := l.count(), l.used()
+	base := leafHeader + l.prefixLen()
+	var at int
+	if stride := l.stride(); stride != 0 {
+		at = base + i*stride
+		copy(l[at+stride:used+stride], l[at:used])
+	} else {
+		size := room - 2
+		entries := base + 2*n
+		at = used
+		if i < n {
+			at = entries + l.slot(base, i)
+		}
+		copy(l[at+room:used+room], l[at:used])
+		copy(l[entries+2:at+2], l[entries:at])
+		start := at - entries
+		for j := n; j > i; j-- {
+			put16(l, base+2*j, l.slot(base, j-1)+size)
+		}
+		put16(l, base+2*i, start)
+		at += 2
+		if l.metaLen() == metasVary {
+			l[at] = byte(len(meta))
+			at++
+		}
+	}
+	at += copy(l[at:], key[base-leafHeader:])
+	at += copy(l[at:], meta)
+	f := l.frame()
+	f.put(l[at:], loc, len(key)+len(meta))
+	l.put(n+1, used+room)
+}
+
+// remove takes the i-th entry out.
+func (l leaf) remove(i int) {
+	n, used := l.count(), l.used()
+	e := l.entry(i)
+	size := e.end - e.start
+	if l.stride() != 0 {
+		copy(l[e.start:], l[e.end:used])
+		l.put(n-1, used-size)
+		return
+	}
+	base := leafHeader + l.prefixLen()
+	for j := i; j < n-1; j++ {
+		put16(l, base+2*j, l.slot(base, j+1)-size)
+	}
+	entries := base + 2*n
+	copy(l[entries-2:], l[entries:e.start])
+	copy(l[e.start-2:], l[e.end:used])
+	l.put(n-1, used-size-2)
+}
+
+// entry is one that stands outside of a leaf while leaves are built.
+type entry struct {
+	// keyAt, metaAt and end are places in entries.text.
+	keyAt, metaAt, end int
+	loc                Location
+}
+
+// entries are the scratch memory in which leaves are taken apart and built.
+type entries struct {
+	list []entry
+	text []byte
+}
+
+func (s *entries) reset() { s.list, s.text = s.list[:0], s.text[:0] }
+
+func (s *entries) key(i int) []byte  { return s.text[s.list[i].keyAt:s.list[i].metaAt] }
+func (s *entries) meta(i int) []byte { return s.text[s.list[i].metaAt:s.list[i].end] }
+
+func (s *entries) add(prefix, rest, meta []byte, loc Location) {
+	e := entry{keyAt: len(s.text), metaAt: len(s.text) + len(prefix) + len(rest), loc: loc}
+	s.text = append(append(append(s.text, prefix...), rest...), meta...)
+	e.end = len(s.text)
+	s.list = append(s.list, e)
+}
+
+// addLeaf adds the entries of a leaf from the i-th to before the j-th.
+func (s *entries) addLeaf(l leaf, i, j int) {
+	prefix := l.prefix()
+	f := l.frame()
+	for ; i < j; i++ {
+		e := l.entry(i)
+		s.add(prefix, l.rest(&e), l.meta(&e), f.get(l[e.loc:], e.textLen(l)))
+	}
+}
+
+// leafForm is what the header of a leaf to be built will say.
+type leafForm struct {
+	prefixLen, stride, metaLen, used int
+	frame                            frame
+}
+
+// form works out the leaf of the entries from i to before j, which are some.
+func (s *entries) form(i, j int) (f leafForm) {
+	f.prefixLen = commonPrefix(s.key(i), s.key(j-1))
+	if j-i == 1 {
+		// A leaf's first entry says nothing of what the keys to come have in common.
+		f.prefixLen = f.prefixLen / 2
+	}
+	first := &s.list[i]
+	keyLen, uniform := first.metaAt-first.keyAt, true
+	f.metaLen = first.end - first.metaAt
+	var sp spread
+	text := 0
+	for k := i; k < j; k++ {
+		e := &s.list[k]
+		sp.add(&e.loc, e.end-e.keyAt)
+		uniform = uniform && e.metaAt-e.keyAt == keyLen
+		if e.end-e.metaAt != f.metaLen {
+			f.metaLen = metasVary
+		}
+		text += e.end - e.keyAt
+	}
+	f.frame = sp.frame()
+	n := j - i
+	f.used = leafHeader + f.prefixLen + text + n*(int(f.frame.bytes)-f.prefixLen)
+	stride := keyLen - f.prefixLen + f.metaLen + int(f.frame.bytes)
+	switch {
+	case uniform && f.metaLen != metasVary && stride <= leafBytesMax && stride > 0:
+		f.stride = stride
+	case f.metaLen == metasVary:
+		f.used += 3 * n
+	default:
+		f.used += 2 * n
+	}
+	return f
+}
+
+// write fills l, which has room for it, with the entries from i to before j.
+func (s *entries) write(l leaf, f *leafForm, i, j int) {
+	n := j - i
+	put16(l, leafPrefix, f.prefixLen)
+	put16(l, leafStride, f.stride)
+	put16(l, leafMetaLen, f.metaLen)
+	l.setFrame(&f.frame)
+	l.put(n, f.used)
+	copy(l[leafHeader:], s.key(i)[:f.prefixLen])
+	slots := leafHeader + f.prefixLen
+	at := slots
+	if f.stride == 0 {
+		at += 2 * n
+	}
+	start := at
+	for k := i; k < j; k++ {
+		e := &s.list[k]
+		if f.stride == 0 {
+			put16(l, slots+2*(k-i), at-start)
+			if f.metaLen == metasVary {
+				l[at] = byte(e.end - e.metaAt)
+				at++
+			}
+		}
+		at += copy(l[at:], s.text[e.keyAt+f.prefixLen:e.end])
+		f.frame.put(l[at:], &e.loc, e.end-e.keyAt)
+		at += int(f.frame.bytes)
+	}
+	l.measure()
+}
+
+// commonPrefix is how many bytes a and b have in common.
+func commonPrefix(a, b []byte) int {
+	n := min(len(a), len(b))
+	i := 0
+	for ; i+8 <= n; i += 8 {
+		if x := binary.LittleEndian.Uint64(a[i:]) ^ binary.LittleEndian.Uint64(b[i:]); x != 0 {
+			return i + bits.TrailingZeros64(x)/8
+		}
+	}
+	for i < n && a[i] == b[i] {
+		i++
+	}
+	return i
+}

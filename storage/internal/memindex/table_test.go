@@ -1,0 +1,469 @@
+package memindex
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func numbered(i int) []byte { return fmt.Appendf(nil, "key%08d", i) }
+
+func TestKeysInAnyOrderOfInsertionAreFound(t *testing.T) {
+	const n = 10000
+	for _, order := range []struct {
+		name string
+		at   func(i int) int
+	}{
+		{"ascending", func(i int) int { return i }},
+		{"descending", func(i int) int { return n - 1 - i }},
+		{"from both ends", func(i int) int {
+			if i%2 == 0 {
+				return i / 2
+			}
+			return n - 1 - i/2
+		}},
+		{"in strides", func(i int) int { return i * 7919 % n }},
+	} {
+		t.Run(order.name, func(t *testing.T) {
+			tab := New(Options{})
+			defer tab.Close()
+			for i := range n {
+				k := order.at(i)
+				tab.Set(numbered(k), []byte("m"), Location{Seq: uint64(k)})
+			}
+			tab.check(t)
+			if tab.Len() != n {
+				t.Fatalf("%d keys are there", tab.Len())
+			}
+			for i := range n {
+				if _, loc, ok := tab.Get(numbered(i)); !ok || loc.Seq != uint64(i) {
+					t.Fatalf("key %d: %v %v", i, loc, ok)
+				}
+			}
+			for i := range n {
+				if _, loc, ok := tab.Delete(numbered(order.at(i))); !ok || loc.Seq != uint64(order.at(i)) {
+					t.Fatalf("Delete of key %d: %v %v", i, loc, ok)
+				}
+				if i%2500 == 0 {
+					tab.check(t)
+				}
+			}
+			tab.check(t)
+		})
+	}
+}
+
+func TestAnEmptyTableHasNothing(t *testing.T) {
+	tab := New(Options{})
+	defer tab.Close()
+	if _, _, ok := tab.Get(nil); ok {
+		t.Error("Get finds something")
+	}
+	if _, _, ok := tab.Delete([]byte("a")); ok || tab.Update([]byte("a"), Location{}) {
+		t.Error("Delete or Update finds something")
+	}
+	if _, done := tab.Sweep(nil, 1, nil); !done {
+		t.Error("Sweep is not done")
+	}
+	v := tab.View()
+	it := v.Iter()
+	if it.Seek(nil) || it.SeekBefore(nil) || it.Next() || it.Prev() || v.Len() != 0 {
+		t.Error("an iterator finds something")
+	}
+	v.Release()
+	if tab.Len() != 0 || tab.Bytes() != 0 {
+		t.Errorf("it has %d keys in %d bytes", tab.Len(), tab.Bytes())
+	}
+}
+
+func TestTooLongKeysPanic(t *testing.T) {
+	tab := New(Options{})
+	defer tab.Close()
+	tab.Append([]byte("b"), nil, Location{})
+	for name, f := range map[string]func(){
+		"key":    func() { tab.Set(make([]byte, keyBytesMax+1), nil, Location{}) },
+		"meta":   func() { tab.Append([]byte("c"), make([]byte, metaBytesMax+1), Location{}) },
+		"order":  func() { tab.Append([]byte("a"), nil, Location{}) },
+		"repeat": func() { tab.Append([]byte("b"), nil, Location{}) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+	tab.check(t)
+}
+
+func TestLongestKeysAndMetas(t *testing.T) {
+	tab := New(Options{})
+	defer tab.Close()
+	meta := bytes.Repeat([]byte{7}, metaBytesMax)
+	key := func(i int) []byte {
+		k := bytes.Repeat([]byte{1}, keyBytesMax)
+		copy(k[keyBytesMax-8:], fmt.Sprintf("%08d", i))
+		return k
+	}
+	const n = 60
+	for _, i := range rand.New(rand.NewPCG(1, 1)).Perm(n) {
+		tab.Set(key(i), meta, Location{Seq: uint64(i)})
+		tab.Set(numbered(i), meta, Location{Seq: uint64(i)})
+	}
+	tab.check(t)
+	for i := range n {
+		if m, loc, ok := tab.Get(key(i)); !ok || !bytes.Equal(m, meta) || loc.Seq != uint64(i) {
+			t.Fatalf("key %d: %v %v", i, loc, ok)
+		}
+	}
+	for i := range n {
+		tab.Delete(key(i))
+		if i%10 == 0 {
+			tab.check(t)
+		}
+	}
+}
+
+// TestChangesCopyALeafOncePerGeneration also shows that nodes are given back when views are.
+func TestChangesCopyALeafOncePerGeneration(t *testing.T) {
+	tab := New(Options{})
+	defer tab.Close()
+	for i := range 10000 {
+		tab.Append(numbered(i), nil, Location{Seq: uint64(i)})
+	}
+	v, same := tab.View(), tab.View()
+	if v.generation != same.generation {
+		t.Fatal("views without a change between have different generations")
+	}
+	for i := range 1000 {
+		tab.Set(numbered(5000), nil, Location{Seq: uint64(10000 + i)})
+	}
+	if n := len(v.retired); n != tab.height+1 {
+		t.Fatalf("1000 changes of one key copied %d nodes", n)
+	}
+	same.Release()
+	if tab.debt.Load() {
+		t.Fatal("a generation that is seen is dead")
+	}
+	// What an older view does not see is not kept for it.
+	for range 50 {
+		w := tab.View()
+		tab.Set(numbered(5000), nil, Location{})
+		w.Release()
+	}
+	tab.begin()
+	if n := len(v.retired); n != tab.height+1 || tab.debt.Load() {
+		t.Fatalf("%d nodes wait for the old view", n)
+	}
+	tab.check(t)
+	v.Release()
+	tab.begin()
+	if tab.debt.Load() {
+		t.Fatal("nodes are not given back")
+	}
+	tab.check(t)
+}
+
+func TestMemoryIsReusedUnderChurn(t *testing.T) {
+	n, rounds := 20000, 8
+	if testing.Short() {
+		n, rounds = 6000, 4
+	}
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, kind := range []struct {
+		name string
+		key  func() []byte
+	}{
+		{"equal sizes", func() []byte { return randomKey(rng, 0) }},
+		{"sizes vary", func() []byte { return randomKeyOf(rng, 4+rng.IntN(80)) }},
+	} {
+		t.Run(kind.name, func(t *testing.T) {
+			tab := New(Options{})
+			defer tab.Close()
+			var keys [][]byte
+			for range n {
+				k := kind.key()
+				tab.Set(k, []byte("meta"), Location{})
+				keys = append(keys, k)
+			}
+			var most int64
+			var views []*View
+			for round := range rounds {
+				for i := range keys {
+					if i%50 == 0 {
+						// Two views are live at any time, one of them for longer.
+						views = append(views, tab.View())
+						if len(views) > 2 {
+							views[i/50%2].Release()
+							views = slices.Delete(views, i/50%2, i/50%2+1)
+						}
+					}
+					tab.Delete(keys[i])
+					keys[i] = kind.key()
+					tab.Set(keys[i], []byte("meta"), Location{Seq: uint64(i)})
+				}
+				if round == 1 {
+					most = tab.Bytes()
+				}
+			}
+			tab.check(t)
+			for _, v := range views {
+				v.Release()
+			}
+			if tab.Bytes() > most*5/4 {
+				t.Errorf("%d bytes after two rounds, %d after %d", most, tab.Bytes(), rounds)
+			}
+		})
+	}
+}
+
+func randomKeyOf(rng *rand.Rand, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rng.Uint32())
+	}
+	return b
+}
+
+func TestSweepEmptiesLeavesAndJoinsThem(t *testing.T) {
+	const n = 30000
+	for _, c := range []struct{ keepOf, atOnce int }{{2, 16}, {50, 16}, {1000, 16}, {20, 1}} {
+		keepOf := c.keepOf
+		t.Run(fmt.Sprintf("one of %d stays, %d leaves at once", keepOf, c.atOnce), func(t *testing.T) {
+			tab := New(Options{})
+			defer tab.Close()
+			for i := range n {
+				tab.Append(numbered(i), []byte("meta"), Location{Seq: uint64(i), Flags: uint8(min(i%keepOf, 1))})
+			}
+			v := tab.View()
+			var from []byte
+			calls := 0
+			for done := false; !done; calls++ {
+				from, done = tab.Sweep(from, c.atOnce, func(_, _ []byte, loc Location) bool { return loc.Flags == 1 })
+			}
+			tab.check(t)
+			if want := (n + keepOf - 1) / keepOf; tab.Len() != want || v.Len() != n {
+				t.Fatalf("%d keys are left, want %d; the view has %d", tab.Len(), want, v.Len())
+			}
+			leaves, full := countLeaves(tab)
+			if leaves > full*4+2 {
+				t.Errorf("%d leaves hold what would fill %d", leaves, full)
+			}
+			for i := 0; i < n; i += keepOf {
+				if _, _, ok := tab.Get(numbered(i)); !ok {
+					t.Fatalf("key %d is gone", i)
+				}
+			}
+			v.Release()
+		})
+	}
+}
+
+// countLeaves returns how many leaves a table has, and how many would hold its entries if they were full.
+func countLeaves(t *Table) (leaves, full int) {
+	used := 0
+	var walk func(r ref, level int)
+	walk = func(r ref, level int) {
+		if level == t.height {
+			leaves++
+			used += leaf(t.arena.at(r)).used()
+			return
+		}
+		n := inner(t.arena.at(r))
+		for i := range n.count() {
+			walk(n.child(i), level+1)
+		}
+	}
+	walk(t.root, 0)
+	return leaves, used/leafBytesMax + 1
+}
+
+func TestCloseWaitsForViews(t *testing.T) {
+	tab := New(Options{})
+	tab.Set([]byte("a"), []byte("m"), Location{Seq: 1})
+	v := tab.View()
+	tab.Close()
+	it := v.Iter()
+	if !it.Seek(nil) || string(it.Key()) != "a" || string(it.Meta()) != "m" {
+		t.Fatal("the view is gone")
+	}
+	v.Release()
+	if tab.Bytes() != 0 {
+		t.Fatal("memory is not given back")
+	}
+}
+
+// TestViewsAreReadWithoutALock has one goroutine that changes all keys of a group under one lock, and readers that
+// check that views show whole groups.
+func TestViewsAreReadWithoutALock(t *testing.T) {
+	const groups, ofGroup = 40, 25
+	rounds := 2000
+	if testing.Short() {
+		rounds = 150
+	}
+	tab := New(Options{Heap: true})
+	defer tab.Close()
+	var mu sync.RWMutex
+	key := func(group, i int) []byte { return fmt.Appendf(nil, "%02d/%03d%s", i, group, strings.Repeat("x", i)) }
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for reader := range 3 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(reader), 9))
+			var held []*View
+			for {
+				select {
+				case <-stop:
+					for _, v := range held {
+						v.Release()
+					}
+					return
+				default:
+				}
+				mu.RLock()
+				v := tab.View()
+				g := rng.IntN(groups)
+				_, loc, ok := tab.Get(key(g, 0))
+				_, again, okAgain := tab.Get(key(g, ofGroup-1))
+				mu.RUnlock()
+				if ok != okAgain || loc.Seq != again.Seq {
+					t.Errorf("Get: group %d has %v %v and %v %v", g, loc, ok, again, okAgain)
+				}
+				held = append(held, v)
+				pick := rng.IntN(len(held))
+				if msg := wholeGroups(held[pick], ofGroup); msg != "" {
+					t.Error(msg)
+				}
+				if len(held) > 3 {
+					held[pick].Release()
+					held = slices.Delete(held, pick, pick+1)
+				}
+			}
+		})
+	}
+	rng := rand.New(rand.NewPCG(8, 8))
+	for round := range rounds {
+		mu.Lock()
+		g := rng.IntN(groups)
+		switch rng.IntN(8) {
+		case 0:
+			for i := range ofGroup {
+				tab.Delete(key(g, i))
+			}
+		case 1:
+			suffix := fmt.Appendf(nil, "/%03d", g)
+			for from, done := []byte(nil), false; !done; {
+				from, done = tab.Sweep(from, 4, func(key, _ []byte, _ Location) bool { return bytes.HasPrefix(key[2:], suffix) })
+			}
+		default:
+			for i := range ofGroup {
+				tab.Set(key(g, i), fmt.Appendf(nil, "%d", round), Location{Seq: uint64(round)})
+			}
+		}
+		mu.Unlock()
+	}
+	close(stop)
+	wg.Wait()
+	tab.check(t)
+}
+
+// wholeGroups says what is wrong if keys of a group are missing or of different rounds.
+func wholeGroups(v *View, ofGroup int) string {
+	count, round := map[string]int{}, map[string]uint64{}
+	it := v.Iter()
+	n := 0
+	for ok := it.Seek(nil); ok; ok = it.Next() {
+		group := string(it.Key()[3:6])
+		if count[group]++; count[group] > 1 && round[group] != it.Location().Seq {
+			return fmt.Sprintf("group %s has rounds %d and %d", group, round[group], it.Location().Seq)
+		}
+		round[group] = it.Location().Seq
+		if string(it.Meta()) != fmt.Sprint(round[group]) {
+			return fmt.Sprintf("group %s: meta %q in round %d", group, it.Meta(), round[group])
+		}
+		n++
+	}
+	for group, c := range count {
+		if c != ofGroup {
+			return fmt.Sprintf("group %s has %d keys", group, c)
+		}
+	}
+	if n != v.Len() {
+		return fmt.Sprintf("%d keys of %d", n, v.Len())
+	}
+	return ""
+}
+
+func TestFramesKeepAnyLocation(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 3))
+	for range 2000 {
+		n := 1 + rng.IntN(5)
+		locs := make([]Location, n)
+		lens := make([]int, n)
+		var s spread
+		for i := range locs {
+			locs[i] = Location{
+				Seq:     rng.Uint64() >> rng.IntN(64),
+				Segment: rng.Uint32() >> rng.IntN(32),
+				Offset:  rng.Uint32() >> rng.IntN(32),
+				Length:  rng.Uint32() >> rng.IntN(32),
+				Flags:   uint8(rng.Uint32() >> (24 + rng.IntN(9))),
+			}
+			lens[i] = rng.IntN(70000)
+			s.add(&locs[i], lens[i])
+		}
+		f := s.frame()
+		for i := range locs {
+			b := bytes.Repeat([]byte{0xaa}, frameBytesMax+9)
+			if !f.fits(&locs[i], lens[i]) {
+				t.Fatalf("%+v does not fit %+v, which was made for it", locs[i], f)
+			}
+			f.put(b, &locs[i], lens[i])
+			if got := f.get(b, lens[i]); got != locs[i] {
+				t.Fatalf("%+v is read as %+v", locs[i], got)
+			}
+			if b[f.bytes] != 0xaa {
+				t.Fatalf("%+v is longer than %d bytes", locs[i], f.bytes)
+			}
+		}
+	}
+}
+
+// recorder is a test that only notes that it failed.
+type recorder struct{ testing.TB }
+
+func (recorder) Helper()               {}
+func (recorder) Fatal(...any)          { panic("failed") }
+func (recorder) Fatalf(string, ...any) { panic("failed") }
+
+func TestCheckSeesWhatIsBroken(t *testing.T) {
+	for name, breakIt := range map[string]func(tab *Table, l leaf){
+		"order":       func(_ *Table, l leaf) { e := l.entry(0); l[e.key] = 0xff },
+		"used":        func(_ *Table, l leaf) { l.put(l.count(), l.used()+1) },
+		"count":       func(_ *Table, l leaf) { l.put(l.count()-1, l.used()-l.stride()) },
+		"leak":        func(tab *Table, _ leaf) { tab.arena.alloc(1000) },
+		"double free": func(tab *Table, l leaf) { tab.arena.release(tab.path[tab.height].ref, granulesOf(l)) },
+		"lost child":  func(tab *Table, _ leaf) { tab.setRef(tab.height, tab.root) },
+	} {
+		tab := New(Options{Heap: true})
+		for i := range 1000 {
+			tab.Append(numbered(i), nil, Location{Seq: uint64(i)})
+		}
+		tab.check(t)
+		breakIt(tab, tab.locate(numbered(500)))
+		failed := func() (failed bool) {
+			defer func() { failed = recover() != nil }()
+			tab.check(recorder{t})
+			return false
+		}()
+		if !failed {
+			t.Errorf("%s: check sees nothing", name)
+		}
+	}
+}

@@ -1,0 +1,394 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/ringcask/ringcask/storage/internal/memindex"
+	"github.com/ringcask/ringcask/storage/internal/run"
+	"github.com/ringcask/ringcask/storage/vfs"
+)
+
+// mergeStepBytes is how much is written between two looks at the context and the throttle.
+const mergeStepBytes = 64 << 10
+
+// plan is what a merge makes one run of: segments, and behind them in age runs. Together they are next to each other, so that
+// what the run holds of a key is younger than all that is older than the run, and older than all that is younger.
+type plan struct {
+	segments []*segment // the oldest of the log, oldest first
+	runs     []*runFile // the youngest ones, or without segments any that are neighbours; youngest first
+	// last says that nothing older is left: what is deleted can be forgotten.
+	last bool
+	// bytes are at most what the run will have.
+	bytes int64
+}
+
+func (p *plan) empty() bool { return len(p.segments) == 0 && len(p.runs) < 2 }
+
+// span is the first and last segment that the run will stand for.
+func (p *plan) span() (first, last SegmentID) {
+	if n := len(p.runs); n > 0 {
+		first, last = p.runs[n-1].first, p.runs[0].last
+	}
+	if n := len(p.segments); n > 0 {
+		if first == 0 {
+			first = p.segments[0].id
+		}
+		last = p.segments[n-1].id
+	}
+	return first, last
+}
+
+// merge is one merge under way.
+type merge struct {
+	e    *Engine
+	plan plan
+	view view
+	w    *run.Writer
+	out  *runFile
+	info run.Info
+	// mem and its ahead are the memory tier, inputs the runs of the plan.
+	mem    memindex.Iterator
+	memOK  bool
+	inputs []*run.Iterator
+	inOK   []bool
+	buf    []byte
+	pace   func(bytes int64) error
+	paced  int64
+	// dropped are the keys that the filter let go of, if the observer is to be told.
+	dropped []droppedKey
+}
+
+// SpaceError says that a merge was not begun, because the disk could be full before its end.
+type SpaceError struct {
+	// NeedBytes is what it may write, FreeBytes what the disk has room for besides the reserve.
+	NeedBytes, FreeBytes int64
+}
+
+func (e *SpaceError) Error() string {
+	return fmt.Sprintf("storage: merge needs up to %d bytes of disk, %d are free", e.NeedBytes, e.FreeBytes)
+}
+
+// mergeNow carries out a plan. At each step a crash leaves the old files or the new one, whole: the run is durable before it
+// has its name, and has it durably before anything that it replaces goes.
+func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
+	free, err := e.fs.Free(e.dir)
+	if err != nil {
+		return &IOError{"stat", e.dir, err}
+	}
+	if p.bytes > free {
+		return &SpaceError{p.bytes, free}
+	}
+	e.maintenance.Lock()
+	defer e.maintenance.Unlock()
+	ticket := e.pins.pin()
+	defer e.pins.unpin(ticket)
+	m := &merge{e: e, plan: p, pace: pace, view: e.index.beginMerge()}
+	defer e.index.endMerge()
+	defer m.view.release()
+	first, last := p.span()
+	path := runPath(e.dir, first, last)
+	if err := m.write(path + vfs.TempSuffix); err != nil {
+		return errors.Join(err, e.removeFile(path+vfs.TempSuffix))
+	}
+	// What the view has of newer segments took the place of records that are about to go: it must be durable before.
+	if seg := e.log.active(); seg != nil && e.opts.Sync != SyncAlways {
+		if err := e.syncSegment(seg); err != nil {
+			return e.fail(err)
+		}
+	}
+	if err := e.raiseFormat(); err != nil {
+		return errors.Join(err, e.removeFile(path+vfs.TempSuffix))
+	}
+	if err := e.fs.Rename(path+vfs.TempSuffix, path); err != nil {
+		return &IOError{"rename", path, errors.Join(err, e.removeFile(path+vfs.TempSuffix))}
+	}
+	if err := e.fs.SyncDir(e.dir); err != nil {
+		return &IOError{"sync", e.dir, err}
+	}
+	if m.out, err = e.openRun(path); err != nil {
+		return err
+	}
+	m.install()
+	if n := len(p.segments); n > 0 {
+		e.index.sweep(p.segments[0].id, p.segments[n-1].id)
+	} else {
+		e.index.sweep(1, 0)
+	}
+	return m.retire(first, last)
+}
+
+// firstSeqAfter is the number of the first record behind a segment.
+func (e *Engine) firstSeqAfter(seg *segment) uint64 {
+	for _, s := range e.log.all() {
+		if s.id > seg.id {
+			return s.firstSeq
+		}
+	}
+	return e.nextSeq.Load()
+}
+
+// write writes the run, durably.
+func (m *merge) write(path string) error {
+	f, err := m.e.fs.Create(path)
+	if err != nil {
+		return &IOError{"create", path, err}
+	}
+	err = m.fill(f, path)
+	if err == nil {
+		if err = f.Sync(); err != nil {
+			err = &IOError{"sync", path, err}
+		}
+	}
+	if cerr := f.Close(); err == nil && cerr != nil {
+		err = &IOError{"close", path, cerr}
+	}
+	return err
+}
+
+func (m *merge) fill(f vfs.File, path string) error {
+	first, last := m.plan.span()
+	m.info = run.Info{Engine: m.e.engine, First: uint64(first), Last: uint64(last), LostSeq: m.lostSeq()}
+	m.info.FirstSeq, m.info.NextSeq = m.seqs()
+	w, err := run.NewWriter(f, m.info, run.WriterOptions{Codec: run.Codec(m.e.opts.Compression), BlockBytes: m.e.opts.BlockBytes})
+	if err != nil {
+		return fmt.Errorf("storage: %w", err)
+	}
+	m.w = w
+	if err := m.addAll(); err != nil {
+		return err
+	}
+	if _, _, err := w.Finish(); err != nil {
+		return &IOError{"write", path, err}
+	}
+	return nil
+}
+
+// seqs are the numbers that the run's records have.
+func (m *merge) seqs() (first, next uint64) {
+	if n := len(m.plan.runs); n > 0 {
+		first, next = m.plan.runs[n-1].info.FirstSeq, m.plan.runs[0].info.NextSeq
+	}
+	if n := len(m.plan.segments); n > 0 {
+		if first == 0 {
+			first = m.plan.segments[0].firstSeq
+		}
+		next = m.e.firstSeqAfter(m.plan.segments[n-1])
+	}
+	return first, next
+}
+
+// lostSeq is carried over from what is merged: the damage goes with the files, what it may have touched stays Unknown.
+func (m *merge) lostSeq() uint64 {
+	first, next := m.seqs()
+	if lost := m.e.lostSeq; lost > 0 && lost < next && (m.plan.last || lost >= first) {
+		return lost
+	}
+	return 0
+}
+
+// addAll walks the memory tier and the runs side by side.
+func (m *merge) addAll() error {
+	m.mem = m.view.mem.Iter()
+	m.memOK = m.mem.Seek(nil)
+	for _, r := range m.plan.runs {
+		it := r.reader.Iter(run.IterOptions{ReadAhead: true})
+		m.inputs = append(m.inputs, it)
+		m.inOK = append(m.inOK, it.Next())
+	}
+	for {
+		more, err := m.addNext()
+		if err != nil || !more {
+			return err
+		}
+		if n := m.w.Size(); n-m.paced >= mergeStepBytes {
+			if err := m.pace(n - m.paced); err != nil {
+				return err
+			}
+			m.paced = n
+		}
+	}
+}
+
+// addNext adds the least key that is left, if the run is to have it.
+func (m *merge) addNext() (more bool, err error) {
+	at, err := m.least()
+	if err != nil || at < 0 && !m.memOK {
+		return false, err
+	}
+	var key []byte
+	if at >= 0 {
+		key = m.inputs[at].Record().Key
+	}
+	c := -1
+	if at >= 0 {
+		c = 1
+		if m.memOK {
+			c = bytes.Compare(m.mem.Key(), key)
+		}
+	}
+	if c <= 0 {
+		// The memory tier is younger, whether or not its record is one of those to be merged.
+		if err := m.addEntry(); err != nil {
+			return false, err
+		}
+	} else if err := m.addRecord(m.inputs[at].Record()); err != nil {
+		return false, err
+	}
+	if c >= 0 {
+		m.pass(at, key)
+	}
+	if c <= 0 {
+		m.memOK = m.mem.Next()
+	}
+	return true, nil
+}
+
+// least is the run whose key comes next, the youngest of several, or -1.
+func (m *merge) least() (at int, err error) {
+	at = -1
+	for i, it := range m.inputs {
+		if d := it.Damage(); d != nil {
+			return -1, m.e.runFailed(m.plan.runs[i], d)
+		}
+		if err := it.Err(); err != nil {
+			return -1, m.e.runFailed(m.plan.runs[i], err)
+		}
+		if m.inOK[i] && (at < 0 || bytes.Compare(it.Record().Key, m.inputs[at].Record().Key) < 0) {
+			at = i
+		}
+	}
+	return at, nil
+}
+
+// pass goes past a key in all runs. The key is that of the run at, which therefore goes last.
+func (m *merge) pass(at int, key []byte) {
+	for i, it := range m.inputs {
+		if i != at && m.inOK[i] && bytes.Equal(it.Record().Key, key) {
+			m.inOK[i] = it.Next()
+		}
+	}
+	m.inOK[at] = m.inputs[at].Next()
+}
+
+// addEntry adds what the memory tier has, if it is in a segment that is merged.
+func (m *merge) addEntry() error {
+	en := entry{m.mem.Key(), m.mem.Meta(), m.mem.Location()}
+	if n := len(m.plan.segments); n == 0 || SegmentID(en.Segment) > m.plan.segments[n-1].id {
+		return nil
+	}
+	if !en.live() {
+		return m.addTombstone(en.key, en.Seq)
+	}
+	rec := run.Record{Key: en.key, Meta: en.meta, Seq: en.Seq}
+	if m.drops(&rec) {
+		return m.drop(&rec)
+	}
+	if en.Flags&flagUnreadable == 0 {
+		f, err := m.e.readFrameIn(m.view.segments, &en, m.buf)
+		switch {
+		case isCorrupt(err):
+			en.Flags |= flagUnreadable
+		case err != nil:
+			return err
+		default:
+			m.buf, rec.Value = f.whole, f.value
+		}
+	}
+	if en.Flags&flagUnreadable != 0 {
+		rec.Flags = run.FlagUnreadable
+	}
+	return m.add(&rec)
+}
+
+// addRecord adds what a run has.
+func (m *merge) addRecord(rec *run.Record) error {
+	switch {
+	case rec.Flags&run.FlagTombstone != 0:
+		return m.addTombstone(rec.Key, rec.Seq)
+	case m.drops(rec):
+		return m.drop(rec)
+	}
+	return m.add(rec)
+}
+
+// addTombstone adds that a key is absent, if anything may say otherwise.
+func (m *merge) addTombstone(key []byte, seq uint64) error {
+	if m.plan.last && (m.e.lostSeq == 0 || seq <= m.e.lostSeq) {
+		return nil
+	}
+	return m.add(&run.Record{Key: key, Seq: seq, Flags: run.FlagTombstone})
+}
+
+func (m *merge) add(rec *run.Record) error {
+	if err := m.w.Add(rec); err != nil {
+		return &IOError{"write", runPath(m.e.dir, SegmentID(m.info.First), SegmentID(m.info.Last)), err}
+	}
+	return nil
+}
+
+// retire removes what the run took the place of. It is found by nobody any more, but may be under the eyes of some who found
+// it before.
+func (m *merge) retire(first, last SegmentID) error {
+	e := m.e
+	e.log.remove(m.plan.segments)
+	// Whoever looked a place up before is done with it when life is free.
+	e.life.Lock()
+	//lint:ignore SA2001 only those who held it are waited for
+	e.life.Unlock()
+	e.pins.retire(func() {
+		for _, s := range m.plan.segments {
+			e.logClosed(s.close())
+		}
+		for _, r := range m.plan.runs {
+			e.logClosed(r.close())
+		}
+	})
+	return e.removeMerged(m.plan, first, last)
+}
+
+// logClosed logs what a file that is no longer needed says when it is closed.
+func (e *Engine) logClosed(err error) {
+	if err != nil {
+		e.opts.Logger.Warn("storage: merged file not closed", "error", err)
+	}
+}
+
+// removeMerged removes the files of what was merged. Those that a crash leaves are removed by the next Open: a run's name says
+// which they are.
+func (e *Engine) removeMerged(p plan, first, last SegmentID) error {
+	var errs []error
+	for _, s := range p.segments {
+		for _, path := range []string{s.hintFilePath(), s.suspectPath(), s.path} {
+			errs = append(errs, e.removeFile(path))
+		}
+	}
+	for _, r := range p.runs {
+		if r.path != runPath(e.dir, first, last) {
+			errs = append(errs, e.removeFile(r.path))
+		}
+	}
+	if err := e.fs.SyncDir(e.dir); err != nil {
+		errs = append(errs, &IOError{"sync", e.dir, err})
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Engine) removeFile(path string) error {
+	if err := e.fs.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &IOError{"remove", path, err}
+	}
+	return nil
+}
+
+// Merge gives back the space of everything that is superseded, deleted, expired or filtered out: it seals the log and makes one
+// run of all there is. It returns when that is done, and goes at full speed. Writes and reads go on.
+//
+// Errors: ErrClosed, ErrReadOnly, *SpaceError, *CorruptError (a run is damaged, which stays as it is), *IOError, ctx's: the store
+// is as it was, or has fewer, larger runs.
+func (e *Engine) Merge(ctx context.Context) error {
+	return e.merger.full(ctx)
+}

@@ -1,0 +1,244 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	// mergeSegments is how many sealed segments are merged whatever they hold: an Open reads none of what was merged.
+	mergeSegments = 4
+	// mergeGrowth is how many times as large as what is merged already a run may be to be taken along: the larger, the fewer
+	// runs there are, and the more often each record is written.
+	mergeGrowth = 2
+	// mergeRuns is how many runs there may be before the youngest are merged: a read of an absent key asks each one's filter.
+	mergeRuns = 8
+)
+
+// merger merges in the background, one merge at a time, and on demand.
+type merger struct {
+	e    *Engine
+	stop context.Context
+	quit context.CancelFunc
+	due  chan struct{}
+	// one is held while a merge is under way.
+	one     sync.Mutex
+	running sync.WaitGroup
+	// failed is why the last merge in the background failed; another is tried when more was sealed.
+	mu     sync.Mutex
+	failed error
+}
+
+func newMerger(e *Engine) *merger {
+	g := &merger{e: e, due: make(chan struct{}, 1)}
+	g.stop, g.quit = context.WithCancel(context.Background())
+	return g
+}
+
+func (g *merger) start() {
+	if !g.e.opts.MergeDisabled {
+		g.running.Go(g.loop)
+		g.wake()
+	}
+}
+
+// wake has it look whether there is anything to merge.
+func (g *merger) wake() {
+	select {
+	case g.due <- struct{}{}:
+	default: // it will
+	}
+}
+
+// close breaks off what is under way.
+func (g *merger) close() {
+	g.quit()
+	g.running.Wait()
+	g.one.Lock() // a Merge has to see that it is over
+	defer g.one.Unlock()
+}
+
+func (g *merger) loop() {
+	for {
+		select {
+		case <-g.stop.Done():
+			return
+		case <-g.due:
+		}
+		for g.step() {
+		}
+	}
+}
+
+// step carries out one merge if one is due.
+func (g *merger) step() bool {
+	g.one.Lock()
+	defer g.one.Unlock()
+	if g.stop.Err() != nil || g.e.failure.Load() != nil {
+		return false
+	}
+	p := g.e.planMerge()
+	if p.empty() {
+		return false
+	}
+	err := g.e.mergeAndCount(p, g.pace(g.e.opts.MergeBytesPerSecond))
+	g.mu.Lock()
+	g.failed = err
+	g.mu.Unlock()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		g.e.opts.Logger.Warn("storage: merge failed", "error", err)
+	}
+	return err == nil
+}
+
+// lastError is why the last merge in the background failed, or nil.
+func (g *merger) lastError() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.failed
+}
+
+// pace returns what holds a merge to a number of bytes a second on average, or just looks whether it is to stop. When the index
+// has outgrown its bound the merge that makes it smaller is not held back.
+func (g *merger) pace(bytesPerSecond int64) func(int64) error {
+	next := time.Now()
+	return func(n int64) error {
+		if bytesPerSecond > 0 && g.e.index.tableBytes() < g.e.opts.IndexBytesMax {
+			now := time.Now()
+			if next.Before(now) {
+				next = now
+			}
+			next = next.Add(time.Duration(float64(n) / float64(bytesPerSecond) * float64(time.Second)))
+			if wait := next.Sub(now); wait > time.Millisecond {
+				timer := time.NewTimer(wait)
+				defer timer.Stop()
+				select {
+				case <-timer.C:
+				case <-g.stop.Done():
+				}
+			}
+		}
+		return g.stop.Err()
+	}
+}
+
+// full merges all there is.
+func (g *merger) full(ctx context.Context) error {
+	if err := g.e.writer.sealActive(); err != nil {
+		return err
+	}
+	g.one.Lock()
+	defer g.one.Unlock()
+	if g.stop.Err() != nil {
+		return ErrClosed
+	}
+	p := g.e.planAll()
+	if len(p.segments)+len(p.runs) == 0 {
+		return nil
+	}
+	err := g.e.mergeAndCount(p, func(int64) error {
+		return errors.Join(ctx.Err(), g.stop.Err())
+	})
+	if g.stop.Err() != nil && err != nil {
+		return ErrClosed
+	}
+	return err
+}
+
+func (e *Engine) mergeAndCount(p plan, pace func(int64) error) error {
+	began := time.Now()
+	e.mergeWritten.Store(0)
+	err := e.mergeNow(p, func(n int64) error {
+		e.mergeBytes.Add(n)
+		e.mergeWritten.Add(n)
+		return pace(n)
+	})
+	if err == nil {
+		e.merges.Add(1)
+		e.opts.Logger.Info("storage: merged", "dir", e.dir, "segments", len(p.segments), "runs", len(p.runs),
+			"duration", time.Since(began))
+	}
+	return err
+}
+
+// sealedSegments are the segments that take no more frames, oldest first, and the bytes of their frames, live and in all.
+func (e *Engine) sealedSegments() (sealed []*segment, live, all int64) {
+	for _, s := range e.log.all() {
+		if !s.sealed.Load() {
+			break
+		}
+		sealed = append(sealed, s)
+		live += e.index.liveIn(s.id)
+		all += s.written.Load()
+	}
+	return sealed, live, all
+}
+
+// planMerge finds what is due: segments, when they are many, hold much that is dead, or when the index has outgrown its memory;
+// along with them the youngest runs that are not much larger; everything, when the space amplification is over its bound; or
+// only runs, when they are too many.
+func (e *Engine) planMerge() plan {
+	sealed, live, all := e.sealedSegments()
+	runs := e.index.runs()
+	var p plan
+	switch {
+	case len(sealed) == 0:
+	case len(sealed) >= mergeSegments,
+		float64(all-live) >= e.opts.DeadRatioMax*float64(all),
+		e.index.tableBytes() >= e.opts.IndexBytesMax/4*3:
+		p.segments, p.bytes = sealed, live
+	}
+	if len(p.segments) == 0 && len(runs) <= mergeRuns && !e.overSpace(runs, 0) {
+		return plan{}
+	}
+	take := e.takeRuns(runs, p.bytes)
+	if len(p.segments) == 0 {
+		take = max(take, 2)
+	}
+	if e.overSpace(runs, all) {
+		take = len(runs)
+	}
+	for _, r := range runs[:min(take, len(runs))] {
+		p.runs = append(p.runs, r)
+		p.bytes += r.reader.Size()
+	}
+	p.last = len(p.runs) == len(runs)
+	return p
+}
+
+// takeRuns is how many of the youngest runs go with what has so many bytes.
+func (e *Engine) takeRuns(runs []*runFile, bytes int64) (n int) {
+	for _, r := range runs {
+		if r.reader.Size() > mergeGrowth*bytes {
+			break
+		}
+		bytes += r.reader.Size()
+		n++
+	}
+	return n
+}
+
+// overSpace says whether what lies over the oldest run is so much that the store may take up more than SpaceAmpMax times the
+// size of what is live, which is at least about that run's.
+func (e *Engine) overSpace(runs []*runFile, segments int64) bool {
+	if len(runs) < 2 && (len(runs) == 0 || segments == 0) {
+		return false
+	}
+	young := segments
+	for _, r := range runs[:len(runs)-1] {
+		young += r.reader.Size()
+	}
+	return float64(young) > (e.opts.SpaceAmpMax-1)*float64(runs[len(runs)-1].reader.Size())
+}
+
+// planAll is a merge of all there is.
+func (e *Engine) planAll() plan {
+	sealed, live, _ := e.sealedSegments()
+	p := plan{segments: sealed, runs: e.index.runs(), last: true, bytes: live}
+	for _, r := range p.runs {
+		p.bytes += r.reader.Size()
+	}
+	return p
+}
