@@ -3,6 +3,7 @@ package storage
 import (
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"github.com/ringcask/ringcask/storage/internal/run"
 )
@@ -67,15 +68,41 @@ func (w *writer) gather() {
 	}
 }
 
-// commitOpen commits the open group, where the one who decided does so himself.
+// commitOpen commits the open group, where the one who decided does so himself, and lets go of the writer's lock: what it wrote is
+// entered into the index while others write. Those who write a key after it enter it after it.
 func (w *writer) commitOpen() error {
-	g := w.open
-	err := w.e.commit(g)
-	seg, end := g.seg, g.end()
+	e, g := w.e, w.open
+	if err := e.persist(g); err != nil {
+		defer w.mu.Unlock()
+		return e.fail(err)
+	}
+	if e.opts.Observer != nil {
+		defer w.mu.Unlock()
+		e.show(g)
+		seg, end := g.seg, g.end()
+		g.reset()
+		g.begin(seg, end, false)
+		return nil
+	}
+	w.open = groups.Get().(*group)
+	w.open.begin(g.seg, g.end(), false)
+	if len(g.changes) > 0 {
+		e.index.enter(g, g.changes)
+	}
+	w.entering.Add(1)
+	w.mu.Unlock()
+	if len(g.changes) > 0 {
+		e.index.set(g, g.changes, nil)
+		e.count(g)
+	}
+	w.entering.Done()
 	g.reset()
-	g.begin(seg, end, false)
-	return err
+	groups.Put(g)
+	return nil
 }
+
+// groups are groups that are in nobody's use.
+var groups = sync.Pool{New: func() any { return new(group) }}
 
 // commit makes a group durable under the policy, then visible, in this order: what a reader has seen or a writer was told
 // survives a crash. After a failure nothing of the group is visible; what of it is on the disk is unknown.
@@ -83,20 +110,29 @@ func (e *Engine) commit(g *group) error {
 	if err := e.persist(g); err != nil {
 		return e.fail(err)
 	}
+	e.show(g)
+	return nil
+}
+
+// show makes a group visible and tells the observer.
+func (e *Engine) show(g *group) {
 	if len(g.changes) == 0 {
-		return nil
+		return
 	}
-	e.groups.Add(1)
-	e.records.Add(int64(len(g.changes)))
+	e.count(g)
 	if e.opts.Observer == nil {
 		e.index.publish(g, nil)
-		return nil
+		return
 	}
 	e.telling.Lock()
 	defer e.telling.Unlock()
 	e.index.publish(g, e.tell.add)
 	e.opts.Observer(e.tell.over(e, g))
-	return nil
+}
+
+func (e *Engine) count(g *group) {
+	e.groups.Add(1)
+	e.records.Add(int64(len(g.changes)))
 }
 
 // persist writes a group and, under SyncAlways, syncs it.
@@ -305,7 +341,7 @@ func (t *teller) over(e *Engine, g *group) []Change {
 	}
 	for _, i := range t.unseen {
 		// What cannot be read is Unknown, and was not present.
-		_, _ = e.settled(told[i].Key, func(rec run.Record) {
+		_, _ = e.settled(e.index.runs(), told[i].Key, func(rec run.Record) {
 			if rec.Flags == 0 {
 				told[i].OldMeta = t.keep(rec.Meta)
 			}

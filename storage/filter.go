@@ -38,15 +38,20 @@ func (m *merge) install() {
 	e.telling.Lock()
 	defer e.telling.Unlock()
 	var told []Change
+	var gone []*droppedKey
 	for i := range m.dropped {
 		d := &m.dropped[i]
 		en, ok, err := e.stored(d.key, nil)
 		if err == nil && ok && en.Seq == d.seq {
 			told = append(told, Change{Key: d.key, OldMeta: d.meta})
-			e.index.forget(d.key, d.seq)
+			gone = append(gone, d)
 		}
 	}
 	e.index.install(m.plan.runs, m.out)
+	for _, d := range gone {
+		// Only now: what the old runs have of the key is older.
+		e.index.forget(d.key, d.seq)
+	}
 	if len(told) > 0 {
 		e.opts.Observer(told)
 	}

@@ -1,8 +1,8 @@
 package storage
 
 import (
+	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/ringcask/ringcask/storage/internal/memindex"
@@ -37,45 +37,51 @@ func (e *entry) samePlace(o memindex.Location) bool {
 }
 
 // index is the sorted map from keys to entries, in two tiers. The memory tier knows the keys of the log's segments, and every
-// entry in it is younger than all that the file tier, the runs, has of its key. Readers and the committer share it under a
-// lock that is never held across I/O; a view is immutable and needs none.
+// entry in it is younger than all that the file tier, the runs, has of its key. The memory tier is in shards by the hash of the
+// key, each with a lock that is never held across I/O: several writers enter what they have written at the same time.
 type index struct {
-	mu    sync.RWMutex
-	table *memindex.Table
-	log   *segmentLog
+	shards []shard
+	log    *segmentLog
 	// settled are the runs, the youngest first. The slice is replaced, never changed.
 	settled atomic.Pointer[[]*runFile]
-	// merging says that a run is being written: what it holds cannot be known yet.
+	// merging says that a run is being written: what it holds cannot be known yet. It is written with all shards locked.
 	merging bool
-	// shadows counts the entries of the memory tier whose keys the runs have, too, as far as their filters can tell.
-	shadows int64
-	// keys counts the entries that are no tombstones, and liveBytes the records that they point at.
-	keys, liveBytes int64
-	// live has the liveBytes of each segment, from the segment liveFrom on.
-	live     []int64
-	liveFrom uint32
 	// keepTombstones has all tombstones kept, because what other absent keys are is not known.
 	keepTombstones bool
 }
 
+// shardsPerProcessor makes it unlikely that two writers meet in one shard; shardsMax bounds what a scan has to merge.
+const (
+	shardsPerProcessor = 4
+	shardsMax          = 16
+)
+
 func newIndex(log *segmentLog, keepTombstones bool) *index {
-	x := &index{table: memindex.New(memindex.Options{}), log: log, keepTombstones: keepTombstones}
+	n := 1
+	for n < min(shardsMax, shardsPerProcessor*runtime.GOMAXPROCS(0)) {
+		n *= 2
+	}
+	x := &index{shards: make([]shard, n), log: log, keepTombstones: keepTombstones}
+	for i := range x.shards {
+		x.shards[i].table = memindex.New(memindex.Options{})
+	}
 	x.settled.Store(new([]*runFile))
 	return x
 }
 
-// runs are the runs, the youngest first. The slice must not be changed. Who looks a key up in them has looked in the memory
-// tier before: what a merge moves from there is in a run first.
+// close gives the memory back. Nobody may use the index any more, nor a view of it.
+func (x *index) close() {
+	for i := range x.shards {
+		x.shards[i].table.Close()
+	}
+}
+
+// runs are the runs, the youngest first. The slice must not be changed.
 func (x *index) runs() []*runFile { return *x.settled.Load() }
 
-// inRuns says whether a run may have the key.
-func (x *index) inRuns(key []byte) bool {
-	runs := x.runs()
-	if len(runs) == 0 {
-		return false
-	}
-	hash := run.Hash(key)
-	for _, r := range runs {
+// inRuns says whether a run may have the key of a hash.
+func (x *index) inRuns(hash uint64) bool {
+	for _, r := range x.runs() {
 		if r.reader.MayContain(hash) {
 			return true
 		}
@@ -83,210 +89,224 @@ func (x *index) inRuns(key []byte) bool {
 	return false
 }
 
-// close gives the memory back. Nobody may use the index any more, nor a view of it.
-func (x *index) close() { x.table.Close() }
+func (x *index) shard(hash uint64) *shard { return &x.shards[hash&uint64(len(x.shards)-1)] }
+
+// find returns the entry of a key, with its meta behind dst if withMeta says so. Without an entry, the key's record is in one of
+// runs, if it has one: they are those of the moment when there was no entry.
+func (x *index) find(key, dst []byte, withMeta bool) (en entry, runs []*runFile, ok bool) {
+	en = entry{key: key, meta: dst}
+	if len(key) > keyBytesLimit {
+		return en, nil, false
+	}
+	s := x.shard(run.Hash(key))
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	meta, loc, ok := s.table.Get(key)
+	if !ok {
+		return en, x.runs(), false
+	}
+	if withMeta {
+		en.meta = append(dst, meta...)
+	}
+	en.Location = loc
+	return en, nil, true
+}
 
 // get returns the entry of a key, without its meta.
 func (x *index) get(key []byte) (entry, bool) {
-	if len(key) > keyBytesLimit {
-		return entry{}, false
-	}
-	x.mu.RLock()
-	_, loc, ok := x.table.Get(key)
-	x.mu.RUnlock()
-	return entry{key: key, Location: loc}, ok
+	en, _, ok := x.find(key, nil, false)
+	return en, ok
 }
 
-// getMeta is get with the meta, which is appended to dst.
-func (x *index) getMeta(key, dst []byte) (entry, bool) {
-	if len(key) > keyBytesLimit {
-		return entry{meta: dst}, false
-	}
-	x.mu.RLock()
-	meta, loc, ok := x.table.Get(key)
-	dst = append(dst, meta...)
-	x.mu.RUnlock()
-	return entry{key: key, meta: dst, Location: loc}, ok
-}
-
-// load adds an entry whose key is greater than all before it, while the engine opens.
-func (x *index) load(e *entry) {
-	if x.inRuns(e.key) {
-		x.shadows++
-	}
-	x.count(e.Location, 1)
-	x.table.Append(e.key, e.meta, e.Location)
-}
-
-func (x *index) count(loc memindex.Location, by int64) {
-	if loc.Flags&flagTombstone != 0 {
+// load adds an entry whose key is greater than all before it, while the engine opens. Tombstones are left out where nothing
+// older can be found.
+func (x *index) load(e *entry, keep bool) {
+	hash := run.Hash(e.key)
+	shadows := x.inRuns(hash)
+	if !e.live() && !keep && !shadows {
 		return
 	}
-	x.keys += by
-	x.liveBytes += by * int64(loc.Length)
-	if len(x.live) == 0 {
-		x.liveFrom = loc.Segment
+	s := x.shard(hash)
+	if shadows {
+		s.shadows++
 	}
-	if loc.Segment < x.liveFrom {
-		x.live = append(make([]int64, x.liveFrom-loc.Segment), x.live...)
-		x.liveFrom = loc.Segment
-	}
-	for int(loc.Segment-x.liveFrom) >= len(x.live) {
-		x.live = append(x.live, 0)
-	}
-	x.live[loc.Segment-x.liveFrom] += by * int64(loc.Length)
+	s.count(e.Location, 1)
+	s.table.Append(e.key, e.meta, e.Location)
 }
 
-// publishChunk is how many changes are made under one hold of the lock, so that a large group does not keep readers
-// waiting.
-const publishChunk = 64
+// seen is told of a change what stood there; its entry is valid in the call only.
+type seen func(c *change, old entry, existed bool)
 
-// publish makes the changes of a group visible, those of one mutation all at once. before, unless nil, is told of each what
-// stood there; its entry is valid in the call only.
-func (x *index) publish(g *group, before func(c *change, old entry, existed bool)) {
+// publish makes the changes of a group visible, those of one mutation all at once.
+func (x *index) publish(g *group, before seen) {
 	for changes := g.changes; len(changes) > 0; {
-		n := chunkOf(changes)
-		x.mu.Lock()
-		for i := range changes[:n] {
-			c := &changes[i]
-			old, existed := x.setLocked(g.entry(c))
-			if before != nil {
-				before(c, old, existed)
-			}
+		n := 1
+		for !changes[n-1].last {
+			n++
 		}
-		x.mu.Unlock()
+		x.enter(g, changes[:n])
+		x.set(g, changes[:n], before)
 		changes = changes[n:]
 	}
 }
 
-// chunkOf is how many changes go together: whole mutations, and no more than it takes to come to publishChunk.
-func chunkOf(changes []change) int {
-	n := min(publishChunk, len(changes))
-	for !changes[n-1].last {
-		n++
+// enter locks the shards of the changes of one mutation, and set makes the changes and unlocks them. Whoever enters in log order
+// has what they write in that order, however long it takes between.
+func (x *index) enter(g *group, changes []change) {
+	if len(changes) == 1 {
+		x.shard(run.Hash(g.key(&changes[0]))).mu.Lock()
+		return
 	}
-	return n
+	x.lock()
 }
 
-func (x *index) setLocked(now entry) (old entry, existed bool) {
-	shadows := x.inRuns(now.key)
-	if now.live() || shadows || x.merging || x.keepTombstones {
-		old.meta, old.Location, existed = x.table.Set(now.key, now.meta, now.Location)
-		x.count(now.Location, 1)
-		if shadows && !existed {
-			x.shadows++
+func (x *index) set(g *group, changes []change, before seen) {
+	for i := range changes {
+		c := &changes[i]
+		en := g.entry(c)
+		hash := run.Hash(en.key)
+		s := x.shard(hash)
+		old, existed := s.set(&en, x.inRuns(hash), x.merging || x.keepTombstones)
+		if before != nil {
+			before(c, old, existed)
 		}
-	} else {
-		old.meta, old.Location, existed = x.table.Delete(now.key)
+		if len(changes) == 1 {
+			s.mu.Unlock()
+			return
+		}
 	}
-	if existed {
-		x.count(old.Location, -1)
+	x.unlock()
+}
+
+// lock locks all shards, in their order.
+func (x *index) lock() {
+	for i := range x.shards {
+		x.shards[i].mu.Lock()
 	}
-	return old, existed
+}
+
+func (x *index) unlock() {
+	for i := range x.shards {
+		x.shards[i].mu.Unlock()
+	}
 }
 
 // flag sets flags on the entry of a key if it is still that of the same record. It says whether that changed anything.
 func (x *index) flag(e *entry, flags uint8) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	_, now, ok := x.table.Get(e.key)
+	s := x.shard(run.Hash(e.key))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, now, ok := s.table.Get(e.key)
 	if !ok || !e.samePlace(now) || now.Flags&flags == flags {
 		return false
 	}
 	now.Flags |= flags
-	return x.table.Update(e.key, now)
+	return s.table.Update(e.key, now)
 }
 
 // forget takes an entry out whose record was dropped, if it is still that of the same one.
 func (x *index) forget(key []byte, seq uint64) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if _, loc, ok := x.table.Get(key); ok && loc.Seq == seq {
-		x.count(loc, -1)
-		x.table.Delete(key)
+	s := x.shard(run.Hash(key))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, loc, ok := s.table.Get(key); ok && loc.Seq == seq {
+		s.count(loc, -1)
+		s.table.Delete(key)
+	}
+}
+
+// each calls fn for each shard, which is locked for reading.
+func (x *index) each(fn func(*shard)) {
+	for i := range x.shards {
+		s := &x.shards[i]
+		s.mu.RLock()
+		fn(s)
+		s.mu.RUnlock()
 	}
 }
 
 // totals are the number of keys and the size of the memory tier's live records.
 func (x *index) totals() (keys, liveBytes int64) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	keys = x.keys
+	x.each(func(s *shard) {
+		keys += s.keys - s.shadows
+		liveBytes += s.liveBytes
+	})
 	for _, r := range x.runs() {
 		keys += r.keys()
 	}
-	return max(keys-x.shadows, 0), x.liveBytes
+	return max(keys, 0), liveBytes
 }
 
 // liveIn is the size of the live records of a segment.
-func (x *index) liveIn(id SegmentID) int64 {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	if at := int64(id) - int64(x.liveFrom); at >= 0 && at < int64(len(x.live)) {
-		return x.live[at]
-	}
-	return 0
-}
-
-// memoryBytes is what the index takes of the memory.
-func (x *index) memoryBytes() int64 {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	n := x.table.Bytes()
-	for _, r := range x.runs() {
-		n += r.reader.MemoryBytes()
-	}
-	return n
+func (x *index) liveIn(id SegmentID) (bytes int64) {
+	x.each(func(s *shard) {
+		if at := int64(id) - int64(s.liveFrom); at >= 0 && at < int64(len(s.live)) {
+			bytes += s.live[at]
+		}
+	})
+	return bytes
 }
 
 // tableBytes is what the memory tier takes.
-func (x *index) tableBytes() int64 {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return x.table.Bytes()
+func (x *index) tableBytes() (n int64) {
+	x.each(func(s *shard) { n += s.table.Bytes() })
+	return n
 }
 
 // view is the index as it was at one moment, with the segments that its entries are in. It must be released, and is good for
 // as long as a pin that was taken before it.
 type view struct {
-	mem      *memindex.View
+	shards   []*memindex.View
 	runs     []*runFile
 	segments *segmentTable
 }
 
-// view takes a view. It costs nothing now; later changes copy the nodes that they touch, once for each view.
+// view takes a view. It costs little now; later changes copy the nodes that they touch, once for each view.
 func (x *index) view() view {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return x.viewLocked()
+	for i := range x.shards {
+		x.shards[i].mu.RLock()
+	}
+	v := x.viewLocked()
+	for i := range x.shards {
+		x.shards[i].mu.RUnlock()
+	}
+	return v
 }
 
 func (x *index) viewLocked() view {
-	return view{mem: x.table.View(), runs: x.runs(), segments: x.log.table.Load()}
+	v := view{shards: make([]*memindex.View, len(x.shards))}
+	for i := range x.shards {
+		v.shards[i] = x.shards[i].table.View()
+	}
+	// After the shards: what is in them no more is in a run by now.
+	v.runs, v.segments = x.runs(), x.log.table.Load()
+	return v
 }
 
-func (v view) release() { v.mem.Release() }
+func (v view) release() {
+	for _, s := range v.shards {
+		s.Release()
+	}
+}
 
 // beginMerge takes the view that a merge works on. Until endMerge all tombstones are kept.
 func (x *index) beginMerge() view {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.lock()
+	defer x.unlock()
 	x.merging = true
 	return x.viewLocked()
 }
 
 // endMerge says that no run is being written any more.
 func (x *index) endMerge() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.lock()
+	defer x.unlock()
 	x.merging = false
 }
 
 // install replaces runs, which are next to each other, by one that holds the same and what the merge took from segments. The
 // entries of the memory tier that point to those are to be swept next.
 func (x *index) install(old []*runFile, now *runFile) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
 	var runs []*runFile
 	placed := false
 	for _, r := range x.runs() {
@@ -303,50 +323,10 @@ func (x *index) install(old []*runFile, now *runFile) {
 	x.settled.Store(&runs)
 }
 
-// sweepLeaves is how many leaves are swept under one hold of the lock.
-const sweepLeaves = 4
-
 // sweep takes the entries out of the memory tier that point to the segments from first to last, whose records are in a run
 // now, and counts anew how many of the rest the runs have, too.
 func (x *index) sweep(first, last SegmentID) {
-	shadows := int64(0)
-	for from, done := []byte(nil), false; !done; {
-		x.mu.Lock()
-		from, done = x.table.Sweep(from, sweepLeaves, func(key, _ []byte, loc memindex.Location) bool {
-			if id := SegmentID(loc.Segment); id >= first && id <= last {
-				x.count(loc, -1)
-				return true
-			}
-			if x.inRuns(key) {
-				shadows++
-			}
-			return false
-		})
-		x.mu.Unlock()
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.shadows = shadows
-}
-
-// visit calls fn for each entry in the range, in order, until it returns false. The entry is valid in the call.
-func (v view) visit(r Range, fn func(*entry) bool) {
-	it := v.mem.Iter()
-	ok := false
-	if r.Reverse {
-		ok = it.SeekBefore(r.End)
-	} else {
-		ok = it.Seek(r.Start)
-	}
-	for ok {
-		en := entry{it.Key(), it.Meta(), it.Location()}
-		if r.past(en.key) || !fn(&en) {
-			return
-		}
-		if r.Reverse {
-			ok = it.Prev()
-		} else {
-			ok = it.Next()
-		}
+	for i := range x.shards {
+		x.shards[i].sweep(x, first, last)
 	}
 }

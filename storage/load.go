@@ -77,9 +77,7 @@ func (e *Engine) loadIndex(found []*opened) error {
 		// The heap gives the newest record of a key first.
 		if !any || !bytes.Equal(last, c.at.key) {
 			last, any = append(last[:0], c.at.key...), true
-			if c.at.live() || e.index.keepTombstones && c.at.Seq > e.lostSeq || e.index.inRuns(c.at.key) {
-				e.index.load(&c.at)
-			}
+			e.index.load(&c.at, e.index.keepTombstones && c.at.Seq > e.lostSeq)
 		}
 		ok, err := c.advance()
 		if err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/ringcask/ringcask/storage/internal/memindex"
 	"github.com/ringcask/ringcask/storage/internal/run"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
@@ -51,7 +50,7 @@ type merge struct {
 	out  *runFile
 	info run.Info
 	// mem and its ahead are the memory tier, inputs the runs of the plan.
-	mem    memindex.Iterator
+	mem    *memWalk
 	memOK  bool
 	inputs []*run.Iterator
 	inOK   []bool
@@ -192,8 +191,7 @@ func (m *merge) lostSeq() uint64 {
 
 // addAll walks the memory tier and the runs side by side.
 func (m *merge) addAll() error {
-	m.mem = m.view.mem.Iter()
-	m.memOK = m.mem.Seek(nil)
+	m.mem, m.memOK = m.view.walk(&Range{})
 	for _, r := range m.plan.runs {
 		it := r.reader.Iter(run.IterOptions{ReadAhead: true})
 		m.inputs = append(m.inputs, it)
@@ -227,7 +225,7 @@ func (m *merge) addNext() (more bool, err error) {
 	if at >= 0 {
 		c = 1
 		if m.memOK {
-			c = bytes.Compare(m.mem.Key(), key)
+			c = bytes.Compare(m.mem.key(), key)
 		}
 	}
 	if c <= 0 {
@@ -242,7 +240,7 @@ func (m *merge) addNext() (more bool, err error) {
 		m.pass(at, key)
 	}
 	if c <= 0 {
-		m.memOK = m.mem.Next()
+		m.memOK = m.mem.next()
 	}
 	return true, nil
 }
@@ -276,7 +274,7 @@ func (m *merge) pass(at int, key []byte) {
 
 // addEntry adds what the memory tier has, if it is in a segment that is merged.
 func (m *merge) addEntry() error {
-	en := entry{m.mem.Key(), m.mem.Meta(), m.mem.Location()}
+	en := m.mem.at()
 	if n := len(m.plan.segments); n == 0 || SegmentID(en.Segment) > m.plan.segments[n-1].id {
 		return nil
 	}
@@ -334,11 +332,11 @@ func (m *merge) add(rec *run.Record) error {
 // it before.
 func (m *merge) retire(first, last SegmentID) error {
 	e := m.e
-	e.log.remove(m.plan.segments)
-	// Whoever looked a place up before is done with it when life is free.
+	// Whoever looked a place up before is done with it when life is free. Until then its segment must be found.
 	e.life.Lock()
 	//lint:ignore SA2001 only those who held it are waited for
 	e.life.Unlock()
+	e.log.remove(m.plan.segments)
 	e.pins.retire(func() {
 		for _, s := range m.plan.segments {
 			e.logClosed(s.close())

@@ -14,12 +14,12 @@ import (
 func (e *Engine) Get(key, dst []byte) ([]byte, error) {
 	e.life.RLock()
 	defer e.life.RUnlock()
-	en, ok, err := e.find(key)
+	en, runs, ok, err := e.find(key)
 	if err != nil {
 		return dst, err
 	}
 	if !ok {
-		return e.getSettled(key, dst)
+		return e.getSettled(runs, key, dst)
 	}
 	// The record is read behind dst's bytes, and its value then moved to their end: what is returned has room for as
 	// large a record the next time.
@@ -31,9 +31,9 @@ func (e *Engine) Get(key, dst []byte) ([]byte, error) {
 	return append(grown, f.value...), nil
 }
 
-func (e *Engine) getSettled(key, dst []byte) ([]byte, error) {
+func (e *Engine) getSettled(runs []*runFile, key, dst []byte) ([]byte, error) {
 	grown, reason := dst, ErrNotFound
-	found, err := e.settled(key, func(rec run.Record) {
+	found, err := e.settled(runs, key, func(rec run.Record) {
 		if reason = e.absenceOf(&rec); reason == nil {
 			grown = append(grown, rec.Value...)
 		}
@@ -49,12 +49,12 @@ func (e *Engine) getSettled(key, dst []byte) ([]byte, error) {
 func (e *Engine) Read(key, dst []byte) (Record, error) {
 	e.life.RLock()
 	defer e.life.RUnlock()
-	en, ok, err := e.find(key)
+	en, runs, ok, err := e.find(key)
 	if err != nil {
 		return Record{}, err
 	}
 	if !ok {
-		return e.readSettled(key, dst)
+		return e.readSettled(runs, key, dst)
 	}
 	f, err := e.readFrame(&en, dst[len(dst):cap(dst)])
 	if err != nil {
@@ -63,9 +63,9 @@ func (e *Engine) Read(key, dst []byte) (Record, error) {
 	return Record{Key: key, Meta: f.meta, Value: f.value, Seq: f.seq}, nil
 }
 
-func (e *Engine) readSettled(key, dst []byte) (Record, error) {
+func (e *Engine) readSettled(runs []*runFile, key, dst []byte) (Record, error) {
 	r, reason := Record{Key: key}, ErrNotFound
-	found, err := e.settled(key, func(rec run.Record) {
+	found, err := e.settled(runs, key, func(rec run.Record) {
 		if reason = e.absenceOf(&rec); reason == nil {
 			both := append(append(dst[len(dst):], rec.Meta...), rec.Value...)
 			r.Meta, r.Value, r.Seq = both[:len(rec.Meta):len(rec.Meta)], both[len(rec.Meta):], rec.Seq
@@ -104,33 +104,29 @@ func (e *Engine) Meta(key, dst []byte) ([]byte, error) {
 // stored is what the index or a run knows of a key, with its meta behind dst. What a run has is in no segment. The caller holds
 // life, or is a goroutine that Close waits for.
 func (e *Engine) stored(key, dst []byte) (en entry, ok bool, err error) {
-	if en, ok = e.index.getMeta(key, dst); ok {
+	en, runs, ok := e.index.find(key, dst, true)
+	if ok {
 		return en, true, nil
 	}
-	ok, err = e.settled(key, func(rec run.Record) {
+	ok, err = e.settled(runs, key, func(rec run.Record) {
 		en.meta = append(en.meta, rec.Meta...)
 		en.Location = memindex.Location{Seq: rec.Seq, Flags: rec.Flags}
 	})
 	return en, ok, err
 }
 
-// find looks a key up in the index for reading. The caller holds life.
-func (e *Engine) find(key []byte) (en entry, ok bool, err error) {
+// find looks a key up in the index for reading; without an entry, runs are where to look next. The caller holds life.
+func (e *Engine) find(key []byte) (en entry, runs []*runFile, ok bool, err error) {
 	if e.closed.Load() {
-		return entry{}, false, ErrClosed
+		return entry{}, nil, false, ErrClosed
 	}
-	if e.opts.ExpiresAt == nil {
-		en, ok = e.index.get(key)
-	} else {
-		en, ok = e.index.getMeta(key, nil)
-	}
-	if !ok {
-		return en, false, nil
+	if en, runs, ok = e.index.find(key, nil, e.opts.ExpiresAt != nil); !ok {
+		return en, runs, false, nil
 	}
 	if err = e.absence(&en, true); err == nil && e.expired(en.meta) {
 		err = ErrNotFound
 	}
-	return en, true, err
+	return en, nil, true, err
 }
 
 // stateOf judges what is known of a key. What is older than damage that nobody can attribute to keys may have been

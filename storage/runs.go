@@ -108,11 +108,10 @@ func (r *runFile) keys() int64 { return int64(r.info.Records - r.info.Tombstones
 // runBuffers are the buffers of lookups in runs.
 var runBuffers = sync.Pool{New: func() any { return new(run.Buffer) }}
 
-// settled looks a key up in the runs, the youngest first, and hands what it finds to use: the record is good during the call
+// settled looks a key up in runs, the youngest first, and hands what it finds to use: the record is good during the call
 // only, and may say that the key is Absent or Unknown. found is false if no run knows the key. The caller holds life, or is a
 // goroutine that Close waits for.
-func (e *Engine) settled(key []byte, use func(run.Record)) (found bool, err error) {
-	runs := e.index.runs()
+func (e *Engine) settled(runs []*runFile, key []byte, use func(run.Record)) (found bool, err error) {
 	if len(runs) == 0 || len(key) > keyBytesLimit {
 		return false, nil
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"iter"
 
-	"github.com/ringcask/ringcask/storage/internal/memindex"
 	"github.com/ringcask/ringcask/storage/internal/run"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
@@ -54,7 +53,7 @@ type scanner struct {
 
 // tier is one source of a scan, standing at key, or at its end if ok is false.
 type tier struct {
-	mem memindex.Iterator
+	mem *memWalk
 	run *runFile
 	it  *run.Iterator
 	key []byte
@@ -70,12 +69,8 @@ type lostRange struct {
 }
 
 func (s *scanner) open(v view) {
-	mem := tier{mem: v.mem.Iter()}
-	if s.r.Reverse {
-		mem.ok = mem.mem.SeekBefore(s.r.End)
-	} else {
-		mem.ok = mem.mem.Seek(s.r.Start)
-	}
+	var mem tier
+	mem.mem, mem.ok = v.walk(&s.r)
 	mem.settle(&s.r)
 	s.tiers = append(make([]tier, 0, 1+len(v.runs)), mem)
 	for _, r := range v.runs {
@@ -89,7 +84,7 @@ func (t *tier) settle(r *Range) {
 	switch {
 	case !t.ok:
 	case t.it == nil:
-		t.key = t.mem.Key()
+		t.key = t.mem.key()
 		t.ok = !r.past(t.key)
 	case t.it.Damage() == nil:
 		t.key, t.unbounded = t.it.Record().Key, false
@@ -103,10 +98,8 @@ func (t *tier) settle(r *Range) {
 
 func (t *tier) step(r *Range) {
 	switch {
-	case t.it == nil && r.Reverse:
-		t.ok = t.mem.Prev()
 	case t.it == nil:
-		t.ok = t.mem.Next()
+		t.ok = t.mem.next()
 	case r.Reverse:
 		t.ok = t.it.Prev()
 	default:
@@ -199,7 +192,8 @@ func (s *scanner) visit(at int) bool {
 	}
 	t := &s.tiers[at]
 	if t.it == nil {
-		return s.visitEntry(&entry{t.key, t.mem.Meta(), t.mem.Location()})
+		en := t.mem.at()
+		return s.visitEntry(&en)
 	}
 	if d := t.it.Damage(); d != nil {
 		s.lost = append(s.lost, lostRange{at, d.FirstKey, d.EndKey})

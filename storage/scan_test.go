@@ -108,7 +108,7 @@ func TestScanNeverShowsHalfABatch(t *testing.T) {
 			default:
 			}
 			b.Reset()
-			for k := range 3 * publishChunk {
+			for k := range 3 * 64 {
 				b.Put([]byte(key(k)), fmt.Append(nil, i))
 			}
 			if err := e.Apply(&b); err != nil {
@@ -132,21 +132,6 @@ func TestScanNeverShowsHalfABatch(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
-}
-
-func TestMutationsArePublishedWhole(t *testing.T) {
-	for _, c := range []struct{ mutations, each, want int }{
-		{1, 1, 1}, {1, 200, 200}, {200, 1, publishChunk}, {20, 10, 70}, {64, 1, 64},
-	} {
-		var changes []change
-		for range c.mutations {
-			changes = append(changes, make([]change, c.each)...)
-			changes[len(changes)-1].last = true
-		}
-		if n := chunkOf(changes); n != c.want {
-			t.Errorf("%d mutations of %d: a chunk of %d, want %d", c.mutations, c.each, n, c.want)
-		}
-	}
 }
 
 func TestScanEndsWhenTheEngineCloses(t *testing.T) {

@@ -138,9 +138,9 @@ func (e *Engine) readValue(key []byte, item *valueRead) error {
 	e.life.RLock()
 	defer e.life.RUnlock()
 	item.ok = false
-	en, ok := e.index.get(key)
+	en, runs, ok := e.index.find(key, nil, false)
 	if !ok {
-		_, err := e.settled(key, func(rec run.Record) {
+		_, err := e.settled(runs, key, func(rec run.Record) {
 			item.at, item.ok = memindex.Location{Seq: rec.Seq}, rec.Flags == 0
 			item.value = bytes.Clone(rec.Value)
 		})

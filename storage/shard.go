@@ -1,0 +1,153 @@
+package storage
+
+import (
+	"bytes"
+	"sync"
+
+	"github.com/ringcask/ringcask/storage/internal/memindex"
+	"github.com/ringcask/ringcask/storage/internal/run"
+)
+
+// shard is a part of the memory tier. All of it is under mu.
+type shard struct {
+	mu    sync.RWMutex
+	table *memindex.Table
+	// keys counts the entries that are no tombstones, and liveBytes the records that they point at.
+	keys, liveBytes int64
+	// shadows counts the entries whose keys the runs have, too, as far as their filters can tell.
+	shadows int64
+	// live has the liveBytes of each segment, from the segment liveFrom on.
+	live     []int64
+	liveFrom uint32
+	_        [64]byte // so that the locks of two shards do not share a cache line
+}
+
+// set enters a change and returns what stood there. A tombstone is entered only if something older may be found otherwise.
+func (s *shard) set(now *entry, shadows, keep bool) (old entry, existed bool) {
+	if now.live() || shadows || keep {
+		old.meta, old.Location, existed = s.table.Set(now.key, now.meta, now.Location)
+		s.count(now.Location, 1)
+		if shadows && !existed {
+			s.shadows++
+		}
+	} else {
+		old.meta, old.Location, existed = s.table.Delete(now.key)
+	}
+	if existed {
+		s.count(old.Location, -1)
+	}
+	return old, existed
+}
+
+func (s *shard) count(loc memindex.Location, by int64) {
+	if loc.Flags&flagTombstone != 0 {
+		return
+	}
+	s.keys += by
+	s.liveBytes += by * int64(loc.Length)
+	if len(s.live) == 0 {
+		s.liveFrom = loc.Segment
+	}
+	if loc.Segment < s.liveFrom {
+		s.live = append(make([]int64, s.liveFrom-loc.Segment), s.live...)
+		s.liveFrom = loc.Segment
+	}
+	for int(loc.Segment-s.liveFrom) >= len(s.live) {
+		s.live = append(s.live, 0)
+	}
+	s.live[loc.Segment-s.liveFrom] += by * int64(loc.Length)
+}
+
+// sweepLeaves is how many leaves are swept under one hold of the lock.
+const sweepLeaves = 4
+
+func (s *shard) sweep(x *index, first, last SegmentID) {
+	shadows := int64(0)
+	for from, done := []byte(nil), false; !done; {
+		s.mu.Lock()
+		from, done = s.table.Sweep(from, sweepLeaves, func(key, _ []byte, loc memindex.Location) bool {
+			if id := SegmentID(loc.Segment); id >= first && id <= last {
+				s.count(loc, -1)
+				return true
+			}
+			if x.inRuns(run.Hash(key)) {
+				shadows++
+			}
+			return false
+		})
+		if done {
+			s.shadows = shadows
+		}
+		s.mu.Unlock()
+	}
+}
+
+// memWalk walks the shards of a view in key order, one way.
+type memWalk struct {
+	its     []memindex.Iterator
+	reverse bool
+	// heap are the iterators that are not at their end, the one that comes first on top.
+	heap []*memindex.Iterator
+}
+
+// walk returns a walk that stands at the first entry of the range, the last one if it is reversed. ok is false if there is none.
+func (v view) walk(r *Range) (w *memWalk, ok bool) {
+	w = &memWalk{its: make([]memindex.Iterator, len(v.shards)), reverse: r.Reverse}
+	for i, s := range v.shards {
+		w.its[i] = s.Iter()
+		if it := &w.its[i]; r.Reverse && it.SeekBefore(r.End) || !r.Reverse && it.Seek(r.Start) {
+			w.heap = append(w.heap, it)
+		}
+	}
+	for i := len(w.heap)/2 - 1; i >= 0; i-- {
+		w.down(i)
+	}
+	return w, len(w.heap) > 0
+}
+
+// next goes one on.
+func (w *memWalk) next() bool {
+	top := w.heap[0]
+	if w.reverse && !top.Prev() || !w.reverse && !top.Next() {
+		n := len(w.heap) - 1
+		w.heap[0] = w.heap[n]
+		w.heap = w.heap[:n]
+	}
+	w.down(0)
+	return len(w.heap) > 0
+}
+
+func (w *memWalk) down(i int) {
+	for {
+		least := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(w.heap); child++ {
+			if c := bytes.Compare(w.heap[child].Key(), w.heap[least].Key()); c < 0 && !w.reverse || c > 0 && w.reverse {
+				least = child
+			}
+		}
+		if least == i {
+			return
+		}
+		w.heap[i], w.heap[least] = w.heap[least], w.heap[i]
+		i = least
+	}
+}
+
+// at is the entry that the walk stands at. It is valid until the next step.
+func (w *memWalk) at() entry {
+	it := w.heap[0]
+	return entry{it.Key(), it.Meta(), it.Location()}
+}
+
+func (w *memWalk) key() []byte { return w.heap[0].Key() }
+
+// visit calls fn for each entry of the memory tier in the range, in order, until it returns false. The entry is valid in the
+// call.
+func (v view) visit(r Range, fn func(*entry) bool) {
+	for w, ok := v.walk(&r); ok; ok = w.next() {
+		en := w.at()
+		if r.past(en.key) || !fn(&en) {
+			return
+		}
+	}
+}
