@@ -86,15 +86,24 @@ type Options struct {
 	SpaceAmpMax float64
 	// MergeBytesPerSecond bounds what merges in the background write. Zero is 64 MiB, negative is no bound.
 	MergeBytesPerSecond int64
+	// IdleMergeAfter is how long nothing must have been written before what is in the log is merged, if it is 16 MiB or more: scans
+	// are in order then, and the next Open has nothing to load. Zero is 1 s.
+	IdleMergeAfter time.Duration
 	// MergeDisabled has nothing merged in the background: what is dead stays until Merge is called.
 	MergeDisabled bool
+	// ScrubInterval is the time from the end of a scrub, which verifies all that is stored in the background, to the beginning of
+	// the next one; it is kept across restarts. Nothing is scrubbed in the first minute after Open. Zero is 7 days, negative is no
+	// scrubs.
+	ScrubInterval time.Duration
+	// ScrubBytesPerSecond bounds what a scrub reads. Zero is 4 MiB, negative is no bound.
+	ScrubBytesPerSecond int64
 	// ReserveBytes are left free on the disk: with less, writes are refused with ErrDiskFull, and a merge that needs no more
 	// may make room. Zero is 64 MiB, negative is none.
 	ReserveBytes int64
 	// ExpiresAt, unless nil, reads off a record's meta when the record expires, in nanoseconds since the epoch; zero is never. What
 	// has expired is absent for every reader, and gone with the next merge. It must be fast and always say the same.
 	ExpiresAt func(meta []byte) int64
-	// Now is the clock for ExpiresAt. Nil is time.Now.
+	// Now is the clock for ExpiresAt and ScrubInterval. Nil is time.Now.
 	Now func() time.Time
 	// Filter, unless nil, is asked by merges for each record; true drops it. It must be fast and must not keep its arguments.
 	// Where there is an Observer, that is told.

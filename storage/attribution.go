@@ -89,3 +89,10 @@ func (u *unreadable) next() (entry, bool, error) {
 	}
 	return l, ok, err
 }
+
+func (u *unreadable) fork() (source, error) {
+	src, err := u.src.fork()
+	return &unreadable{src: src, offsets: u.offsets}, err
+}
+
+func (u *unreadable) close() error { return u.src.close() }

@@ -324,6 +324,9 @@ func (t *teller) add(_ *change, old entry, existed bool) {
 }
 
 func (t *teller) keep(meta []byte) []byte {
+	if t.arena == nil {
+		t.arena = []byte{} // nil would say that the key was absent
+	}
 	from := len(t.arena)
 	t.arena = append(t.arena, meta...)
 	return t.arena[from:len(t.arena):len(t.arena)]

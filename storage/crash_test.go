@@ -27,6 +27,8 @@ type history struct {
 	acked   map[string]string
 	pending map[string]string
 	ops     int
+	// merged says that the last operation was a merge of everything, which makes all before it durable.
+	merged bool
 }
 
 func newHistory(seed uint64) *history {
@@ -38,13 +40,21 @@ const historyKeys = 12
 // step does one random operation and says whether it was acknowledged.
 func (h *history) step(e *Engine) error {
 	h.ops++
+	h.merged = false
 	changes := map[string]string{}
 	var err error
 	some := func() string { return key(h.rng.IntN(historyKeys)) }
 	value := func() string { return fmt.Sprintf("v%d-%s", h.ops, strings.Repeat("x", h.rng.IntN(900))) }
-	switch h.rng.IntN(7) {
+	switch h.rng.IntN(8) {
+	case 7:
+		// What a merge in the background would do now, at a time that the seed knows.
+		e.merger.step(false)
+		if e.Err() != nil {
+			err = e.Err()
+		}
 	case 6:
 		err = e.Merge(context.Background())
+		h.merged = err == nil
 		if e.Err() == nil && !errors.Is(err, vfstest.ErrCrashed) {
 			err = nil // a merge that fails leaves everything as it is
 		}
@@ -152,14 +162,18 @@ func show(m map[string]string) string {
 	return b.String()
 }
 
-// crashOptions make small segments, so that rolls and hint files are among what crashes interrupt.
+// crashOptions make small segments, so that rolls and hint files are among what crashes interrupt, and have each sealed segment
+// merged that a merge in the background sees.
 func crashOptions(fs *vfstest.FS, policy SyncPolicy) Options {
-	return Options{FS: fs, Sync: policy, SegmentBytesMax: segmentBytesLeast, MergeDisabled: true}
+	return Options{
+		FS: fs, Sync: policy, SegmentBytesMax: segmentBytesLeast, BlockBytes: 512, IndexBytesMax: 1, MergeBytesPerSecond: -1,
+		MergeDisabled: true,
+	}
 }
 
 // run opens the store and does operations until one fails, n are done, or the power is gone.
-func (h *history) run(fs *vfstest.FS, policy SyncPolicy, n int) error {
-	e, err := Open(dataDir, crashOptions(fs, policy))
+func (h *history) run(o Options, n int) error {
+	e, err := Open(dataDir, o)
 	if err != nil {
 		return err
 	}
@@ -173,13 +187,14 @@ func (h *history) run(fs *vfstest.FS, policy SyncPolicy, n int) error {
 }
 
 // reopen opens what a crash left, losing power again at a random point in between, as often as it happens.
-func reopen(t *testing.T, fs *vfstest.FS, rng *rand.Rand, policy SyncPolicy) (*vfstest.FS, *Engine) {
+func reopen(t *testing.T, fs *vfstest.FS, rng *rand.Rand, o Options) (*vfstest.FS, *Engine) {
 	t.Helper()
 	for {
 		if rng.IntN(2) == 0 {
 			fs.CrashAfter(rng.IntN(6))
 		}
-		e, err := Open(dataDir, crashOptions(fs, policy))
+		o.FS = fs
+		e, err := Open(dataDir, o)
 		if err == nil && !fs.Crashed() {
 			fs.CrashAfter(math.MaxInt32)
 			return fs, e
@@ -209,7 +224,7 @@ func TestCrashAnywhereKeepsAcknowledgedWrites(t *testing.T) {
 			for point := 0; ; point++ {
 				fs, h := vfstest.New(), newHistory(seed)
 				fs.CrashAfter(point)
-				err := h.run(fs, SyncAlways, 40)
+				err := h.run(crashOptions(fs, SyncAlways), 40)
 				if err == nil {
 					if point < 80 {
 						t.Fatalf("only %d crash points", point)
@@ -219,7 +234,7 @@ func TestCrashAnywhereKeepsAcknowledgedWrites(t *testing.T) {
 				if !errors.Is(err, vfstest.ErrCrashed) {
 					t.Fatalf("crash point %d: %v", point, err)
 				}
-				if !survives(t, fs, h, seed, point) {
+				if !survives(t, fs, h, crashOptions(nil, SyncAlways), rand.New(rand.NewPCG(seed, uint64(point)))) {
 					t.Fatalf("replay with -crash.seed=%d, crash point %d", seed, point)
 				}
 			}
@@ -228,11 +243,10 @@ func TestCrashAnywhereKeepsAcknowledgedWrites(t *testing.T) {
 }
 
 // survives checks one crash, and that the store can be used and crashed again.
-func survives(t *testing.T, fs *vfstest.FS, h *history, seed uint64, point int) bool {
-	rng := rand.New(rand.NewPCG(seed, uint64(point)))
+func survives(t *testing.T, fs *vfstest.FS, h *history, o Options, rng *rand.Rand) bool {
 	for range 2 {
 		var e *Engine
-		fs, e = reopen(t, fs.Crash(vfstest.Random(rng.Uint64())), rng, SyncAlways)
+		fs, e = reopen(t, fs.Crash(vfstest.Random(rng.Uint64())), rng, o)
 		h.check(t, e)
 		for range 6 {
 			if h.step(e) != nil {
@@ -277,7 +291,9 @@ func TestCrashUnderConcurrentWritersKeepsAcknowledgedWrites(t *testing.T) {
 	}
 	for point := range points {
 		fs := vfstest.New()
-		e, err := Open(dataDir, crashOptions(fs, SyncAlways))
+		o := crashOptions(fs, SyncAlways)
+		o.MergeDisabled = point%2 == 0
+		e, err := Open(dataDir, o)
 		if err != nil {
 			t.Fatal(err)
 		}

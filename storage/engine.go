@@ -30,14 +30,19 @@ type Engine struct {
 	// maintenance is held while files are made of sealed segments, or take their place. telling is held while the observer is
 	// told.
 	maintenance, telling sync.Mutex
-	space                space
-	blockings            *sync.Pool
+	// naming is held while merged files lose their names, and while a snapshot gives files of one moment a second one.
+	naming    sync.Mutex
+	scrubber  *scrubber
+	space     space
+	blockings *sync.Pool
 
 	// lostSeq is the greatest sequence number lost to damage that could not be attributed to keys, and lostError says
 	// where; zero if there is none. See stateOf.
 	lostSeq   uint64
 	lostError *CorruptError
 	recovery  Recovery
+	// unopened are the runs that are damaged where they have to be read. They never change.
+	unopened []runSpan
 
 	// nextSeq is the number of the next record to be written. It and tell belong to the committer.
 	nextSeq atomic.Uint64
@@ -59,6 +64,8 @@ type Engine struct {
 	mapped atomic.Int64
 	// formatVersion is what the directory's FORMAT file says. It belongs to Open and then to the merger.
 	formatVersion uint64
+	// stray is the path of a run that a failed merge may have left, see nameRun. It belongs to the merger.
+	stray string
 	// merges, mergeBytes and dropped count what merges did, mergeWritten what the one under way has written.
 	merges, mergeBytes, mergeWritten, dropped atomic.Int64
 
@@ -103,6 +110,7 @@ func (e *Engine) start() {
 	e.writer.start()
 	e.hintFiles.start()
 	e.merger.start()
+	e.scrubber.start()
 	if e.opts.Sync != SyncAlways {
 		e.syncing.Go(e.syncLoop)
 	}
@@ -144,6 +152,7 @@ func (e *Engine) syncActive() error {
 func (e *Engine) Close() error {
 	e.closing.Do(func() {
 		e.merger.close()
+		e.scrubber.close()
 		e.writer.close()
 		close(e.stopSyncs)
 		e.syncing.Wait()
@@ -203,26 +212,3 @@ func (e *Engine) unlock() error {
 
 // Recovery says what Open found. It never changes.
 func (e *Engine) Recovery() Recovery { return e.recovery }
-
-// Stats returns the engine's counters.
-func (e *Engine) Stats() Stats {
-	s := Stats{
-		Records: e.records.Load(), Groups: e.groups.Load(), Syncs: e.syncs.Load(), Reads: e.reads.Load(),
-		LastSeq: e.nextSeq.Load() - 1, BytesWritten: e.bytesWritten.Load(), BytesZeroed: e.bytesZeroed.Load(),
-		Damage: e.damaged.Load(), UnknownAll: e.lostSeq > 0,
-	}
-	s.Keys, s.LiveBytes = e.index.totals()
-	all := e.log.all()
-	s.Segments = len(all)
-	for _, seg := range all {
-		logged := seg.written.Load()
-		s.DeadBytes += logged
-		s.DiskBytes += max(logged, seg.filled.Load()) + seg.hintFileBytes.Load()
-	}
-	s.DeadBytes -= s.LiveBytes
-	s.QueueLen, s.QueueBytes = e.writer.queued()
-	if err := e.Err(); err != nil {
-		s.ReadOnly = err.Error()
-	}
-	return s
-}

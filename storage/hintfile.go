@@ -153,6 +153,8 @@ func sealHintBlock(block []byte, sum frameSum, number uint32) {
 
 // hintFileReader streams the entries of a hint file. It is a source. Any flaw in the file is errHintFile.
 type hintFileReader struct {
+	fs       vfs.FS
+	seg      *segment
 	file     vfs.File
 	path     string
 	sum      frameSum
@@ -165,13 +167,15 @@ type hintFileReader struct {
 	last     []byte
 }
 
+func (r *hintFileReader) fork() (source, error) { return openHintFile(r.fs, r.seg) }
+
 func openHintFile(fsys vfs.FS, seg *segment) (*hintFileReader, error) {
 	path := seg.hintFilePath()
 	f, err := fsys.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	r := &hintFileReader{file: f, path: path, sum: seg.sum, at: hintFileHeaderBytes}
+	r := &hintFileReader{fs: fsys, seg: seg, file: f, path: path, sum: seg.sum, at: hintFileHeaderBytes}
 	r.size, err = f.Size()
 	head := make([]byte, hintFileHeaderBytes)
 	if err == nil {

@@ -48,6 +48,8 @@ type index struct {
 	merging bool
 	// keepTombstones has all tombstones kept, because what other absent keys are is not known.
 	keepTombstones bool
+	// opened is where the log ended when the engine was opened.
+	opened logEnd
 }
 
 // shardsPerProcessor makes it unlikely that two writers meet in one shard; shardsMax bounds what a scan has to merge.
@@ -89,7 +91,8 @@ func (x *index) inRuns(hash uint64) bool {
 	return false
 }
 
-func (x *index) shard(hash uint64) *shard { return &x.shards[hash&uint64(len(x.shards)-1)] }
+func (x *index) shardOf(hash uint64) int  { return int(hash & uint64(len(x.shards)-1)) }
+func (x *index) shard(hash uint64) *shard { return &x.shards[x.shardOf(hash)] }
 
 // find returns the entry of a key, with its meta behind dst if withMeta says so. Without an entry, the key's record is in one of
 // runs, if it has one: they are those of the moment when there was no entry.
@@ -118,10 +121,9 @@ func (x *index) get(key []byte) (entry, bool) {
 	return en, ok
 }
 
-// load adds an entry whose key is greater than all before it, while the engine opens. Tombstones are left out where nothing
-// older can be found.
-func (x *index) load(e *entry, keep bool) {
-	hash := run.Hash(e.key)
+// load adds an entry whose key is greater than all before it in its shard, while the engine opens. Tombstones are left out
+// where nothing older can be found.
+func (x *index) load(e *entry, hash uint64, keep bool) {
 	shadows := x.inRuns(hash)
 	if !e.live() && !keep && !shadows {
 		return
@@ -167,6 +169,9 @@ func (x *index) set(g *group, changes []change, before seen) {
 		hash := run.Hash(en.key)
 		s := x.shard(hash)
 		old, existed := s.set(&en, x.inRuns(hash), x.merging || x.keepTombstones)
+		if c.last {
+			s.published = logEnd{g.seg, int64(c.offset) + int64(c.length), c.seq + 1}
+		}
 		if before != nil {
 			before(c, old, existed)
 		}
@@ -223,18 +228,6 @@ func (x *index) each(fn func(*shard)) {
 		fn(s)
 		s.mu.RUnlock()
 	}
-}
-
-// totals are the number of keys and the size of the memory tier's live records.
-func (x *index) totals() (keys, liveBytes int64) {
-	x.each(func(s *shard) {
-		keys += s.keys - s.shadows
-		liveBytes += s.liveBytes
-	})
-	for _, r := range x.runs() {
-		keys += r.keys()
-	}
-	return max(keys, 0), liveBytes
 }
 
 // liveIn is the size of the live records of a segment.

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"github.com/ringcask/ringcask/storage/internal/memindex"
@@ -12,6 +13,9 @@ import (
 // false at the end.
 type source interface {
 	next() (en entry, ok bool, err error)
+	// fork returns another stream of the same, from the beginning, to be closed.
+	fork() (source, error)
+	close() error
 }
 
 // keyList collects the keys of one segment. It has two allocations however many there are.
@@ -23,6 +27,8 @@ type keyList struct {
 }
 
 type keyItem struct {
+	// head is the first 8 bytes of the key, which decide most comparisons.
+	head           uint64
 	at             int
 	seq            uint64
 	offset, length uint32
@@ -32,7 +38,7 @@ type keyItem struct {
 
 func (k *keyList) add(f *frame, off int64) {
 	item := keyItem{
-		at: len(k.arena), seq: f.seq, offset: uint32(off), length: uint32(f.length),
+		head: headOf(f.key), at: len(k.arena), seq: f.seq, offset: uint32(off), length: uint32(f.length),
 		keyLen: uint16(len(f.key)), metaLen: uint8(len(f.meta)),
 	}
 	if f.kind == kindDelete {
@@ -54,6 +60,12 @@ func (k *keyList) key(i *keyItem) []byte { return k.arena[i.at : i.at+int(i.keyL
 // sort orders the list by key and keeps the newest record of each.
 func (k *keyList) sort() {
 	slices.SortFunc(k.items, func(a, b keyItem) int {
+		switch {
+		case a.head < b.head:
+			return -1
+		case a.head > b.head:
+			return 1
+		}
 		if c := bytes.Compare(k.key(&a), k.key(&b)); c != 0 {
 			return c
 		}
@@ -69,6 +81,22 @@ func (k *keyList) item(i int) entry {
 		Seq: it.seq, Segment: k.segment, Offset: it.offset, Length: it.length, Flags: it.flags,
 	}}
 }
+
+// headOf is the first 8 bytes of a key as a number that orders as they do. What is shorter ends in zeros.
+func headOf(key []byte) uint64 {
+	if len(key) >= 8 {
+		return binary.BigEndian.Uint64(key)
+	}
+	var b [8]byte
+	copy(b[:], key)
+	return binary.BigEndian.Uint64(b[:])
+}
+
+func (k *keyList) fork() (source, error) {
+	return &keyList{segment: k.segment, arena: k.arena, items: k.items}, nil
+}
+
+func (k *keyList) close() error { return nil }
 
 func (k *keyList) next() (entry, bool, error) {
 	if k.at == len(k.items) {

@@ -3,6 +3,11 @@ package storage
 import (
 	"bytes"
 	"container/heap"
+	"runtime"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ringcask/ringcask/storage/internal/run"
 )
 
 // seqsMax bounds the records that one segment can have held.
@@ -56,14 +61,32 @@ func (e *Engine) sumUpLosses(found []*opened) {
 	}
 }
 
-// loadIndex merges the keys of all segments into the index; of several records of a key the greatest number wins.
+// loadIndex merges the keys of all segments into the index; of several records of a key the greatest number wins. Each
+// processor loads shards of its own.
 func (e *Engine) loadIndex(found []*opened) error {
+	n := min(runtime.GOMAXPROCS(0), len(e.index.shards))
+	var workers errgroup.Group
+	for part := range n {
+		workers.Go(func() error {
+			return e.loadShards(found, func(hash uint64) bool { return e.index.shardOf(hash)%n == part })
+		})
+	}
+	return workers.Wait()
+}
+
+// loadShards loads the shards that mine says of a key's hash.
+func (e *Engine) loadShards(found []*opened, mine func(hash uint64) bool) error {
 	var h sourceHeap
 	for _, s := range found {
 		if s.src == nil || s.unmade {
 			continue
 		}
-		c := &cursor{src: s.src}
+		src, err := s.src.fork()
+		if err != nil {
+			return &IOError{"read", s.seg.hintFilePath(), err}
+		}
+		defer src.close()
+		c := &cursor{src: src, mine: mine}
 		if ok, err := c.advance(); err != nil {
 			return &IOError{"read", s.seg.hintFilePath(), err}
 		} else if ok {
@@ -77,30 +100,38 @@ func (e *Engine) loadIndex(found []*opened) error {
 		// The heap gives the newest record of a key first.
 		if !any || !bytes.Equal(last, c.at.key) {
 			last, any = append(last[:0], c.at.key...), true
-			e.index.load(&c.at, e.index.keepTombstones && c.at.Seq > e.lostSeq)
+			e.index.load(&c.at, c.hash, e.index.keepTombstones && c.at.Seq > e.lostSeq)
 		}
 		ok, err := c.advance()
 		if err != nil {
 			return err
 		}
-		if ok {
-			heap.Fix(&h, 0)
-		} else {
+		if !ok {
 			heap.Pop(&h)
+		} else if len(h) > 1 {
+			heap.Fix(&h, 0)
 		}
 	}
 	return nil
 }
 
-// cursor is a source with its current key.
+// cursor is a source with its current key, of those that are mine.
 type cursor struct {
-	src source
-	at  entry
+	src  source
+	mine func(hash uint64) bool
+	at   entry
+	hash uint64
 }
 
 func (c *cursor) advance() (ok bool, err error) {
-	c.at, ok, err = c.src.next()
-	return ok, err
+	for {
+		if c.at, ok, err = c.src.next(); !ok || err != nil {
+			return ok, err
+		}
+		if c.hash = run.Hash(c.at.key); c.mine(c.hash) {
+			return true, nil
+		}
+	}
 }
 
 // sourceHeap orders cursors by key, and by falling sequence number for the same key.

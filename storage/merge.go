@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/ringcask/ringcask/storage/internal/run"
 	"github.com/ringcask/ringcask/storage/vfs"
@@ -57,18 +58,21 @@ type merge struct {
 	buf    []byte
 	pace   func(bytes int64) error
 	paced  int64
+	// older are the runs behind the plan's, shadowed counts the records whose keys they have, too.
+	older    []*runFile
+	shadowed int64
 	// dropped are the keys that the filter let go of, if the observer is to be told.
 	dropped []droppedKey
 }
 
-// SpaceError says that a merge was not begun, because the disk could be full before its end.
+// SpaceError says that a merge or the copies of a snapshot were not begun, because the disk could be full before their end.
 type SpaceError struct {
 	// NeedBytes is what it may write, FreeBytes what the disk has room for besides the reserve.
 	NeedBytes, FreeBytes int64
 }
 
 func (e *SpaceError) Error() string {
-	return fmt.Sprintf("storage: merge needs up to %d bytes of disk, %d are free", e.NeedBytes, e.FreeBytes)
+	return fmt.Sprintf("storage: up to %d bytes of disk are needed, %d are free", e.NeedBytes, e.FreeBytes)
 }
 
 // mergeNow carries out a plan. At each step a crash leaves the old files or the new one, whole: the run is durable before it
@@ -81,14 +85,16 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 	if p.bytes > free {
 		return &SpaceError{p.bytes, free}
 	}
-	e.maintenance.Lock()
-	defer e.maintenance.Unlock()
+	if err := e.removeStray(); err != nil {
+		return err
+	}
 	ticket := e.pins.pin()
 	defer e.pins.unpin(ticket)
 	m := &merge{e: e, plan: p, pace: pace, view: e.index.beginMerge()}
 	defer e.index.endMerge()
 	defer m.view.release()
 	first, last := p.span()
+	m.noteOlder(first)
 	path := runPath(e.dir, first, last)
 	if err := m.write(path + vfs.TempSuffix); err != nil {
 		return errors.Join(err, e.removeFile(path+vfs.TempSuffix))
@@ -102,15 +108,15 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 	if err := e.raiseFormat(); err != nil {
 		return errors.Join(err, e.removeFile(path+vfs.TempSuffix))
 	}
-	if err := e.fs.Rename(path+vfs.TempSuffix, path); err != nil {
-		return &IOError{"rename", path, errors.Join(err, e.removeFile(path+vfs.TempSuffix))}
+	for _, r := range p.runs {
+		if r.path == path {
+			r.replaced.Store(true)
+		}
 	}
-	if err := e.fs.SyncDir(e.dir); err != nil {
-		return &IOError{"sync", e.dir, err}
-	}
-	if m.out, err = e.openRun(path); err != nil {
+	if m.out, err = e.nameRun(p, path); err != nil {
 		return err
 	}
+	m.out.shadowed = m.shadowed
 	m.install()
 	if n := len(p.segments); n > 0 {
 		e.index.sweep(p.segments[0].id, p.segments[n-1].id)
@@ -118,6 +124,37 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 		e.index.sweep(1, 0)
 	}
 	return m.retire(first, last)
+}
+
+// nameRun gives a run its name, durably, and opens it. If that fails the file must go before another run is written, whose
+// segments may be others: two runs that overlap are no store. One that has taken the name of its only source has to stay.
+func (e *Engine) nameRun(p plan, path string) (*runFile, error) {
+	if !slices.ContainsFunc(p.runs, func(r *runFile) bool { return r.path == path }) {
+		e.stray = path
+	}
+	if err := e.fs.Rename(path+vfs.TempSuffix, path); err != nil {
+		return nil, &IOError{"rename", path, errors.Join(err, e.removeFile(path+vfs.TempSuffix))}
+	}
+	if err := e.fs.SyncDir(e.dir); err != nil {
+		return nil, &IOError{"sync", e.dir, err}
+	}
+	r, err := e.openRun(path)
+	if err == nil {
+		e.stray = ""
+	}
+	return r, err
+}
+
+// removeStray removes a run that got its name but did not become part of the store.
+func (e *Engine) removeStray() error {
+	if e.stray == "" {
+		return nil
+	}
+	err := e.removeFile(e.stray)
+	if err == nil {
+		e.stray = ""
+	}
+	return err
 }
 
 // firstSeqAfter is the number of the first record behind a segment.
@@ -160,10 +197,11 @@ func (m *merge) fill(f vfs.File, path string) error {
 	if err := m.addAll(); err != nil {
 		return err
 	}
-	if _, _, err := w.Finish(); err != nil {
+	_, size, err := w.Finish()
+	if err != nil {
 		return &IOError{"write", path, err}
 	}
-	return nil
+	return m.pace(size - m.paced)
 }
 
 // seqs are the numbers that the run's records have.
@@ -322,6 +360,7 @@ func (m *merge) addTombstone(key []byte, seq uint64) error {
 }
 
 func (m *merge) add(rec *run.Record) error {
+	m.countShadowed(rec.Key)
 	if err := m.w.Add(rec); err != nil {
 		return &IOError{"write", runPath(m.e.dir, SegmentID(m.info.First), SegmentID(m.info.Last)), err}
 	}
@@ -358,6 +397,8 @@ func (e *Engine) logClosed(err error) {
 // removeMerged removes the files of what was merged. Those that a crash leaves are removed by the next Open: a run's name says
 // which they are.
 func (e *Engine) removeMerged(p plan, first, last SegmentID) error {
+	e.naming.Lock()
+	defer e.naming.Unlock()
 	var errs []error
 	for _, s := range p.segments {
 		for _, path := range []string{s.hintFilePath(), s.suspectPath(), s.path} {

@@ -15,6 +15,8 @@ const (
 	mergeGrowth = 2
 	// mergeRuns is how many runs there may be before the youngest are merged: a read of an absent key asks each one's filter.
 	mergeRuns = 8
+	// idleMergeBytes is how much there must be in the log before a store that nobody writes to is settled.
+	idleMergeBytes = 16 << 20
 )
 
 // merger merges in the background, one merge at a time, and on demand.
@@ -61,25 +63,48 @@ func (g *merger) close() {
 }
 
 func (g *merger) loop() {
+	idle := time.NewTicker(g.e.opts.IdleMergeAfter)
+	defer idle.Stop()
+	seen := g.e.records.Load()
 	for {
+		settle := false
 		select {
 		case <-g.stop.Done():
 			return
 		case <-g.due:
+		case <-idle.C:
+			now := g.e.records.Load()
+			settle = now == seen && g.e.unsettled() >= idleMergeBytes
+			seen = now
+			if !settle {
+				continue
+			}
+			if err := g.e.writer.sealActive(); err != nil {
+				g.e.opts.Logger.Warn("storage: idle store not settled", "error", err)
+				continue
+			}
 		}
-		for g.step() {
+		for g.step(settle) {
 		}
 	}
 }
 
-// step carries out one merge if one is due.
-func (g *merger) step() bool {
+// unsettled is how much is in the log.
+func (e *Engine) unsettled() (bytes int64) {
+	for _, s := range e.log.all() {
+		bytes += s.written.Load()
+	}
+	return bytes
+}
+
+// step carries out one merge if one is due, or if all that is sealed is to be settled.
+func (g *merger) step(settle bool) bool {
 	g.one.Lock()
 	defer g.one.Unlock()
 	if g.stop.Err() != nil || g.e.failure.Load() != nil {
 		return false
 	}
-	p := g.e.planMerge()
+	p := g.e.planMerge(settle)
 	if p.empty() {
 		return false
 	}
@@ -179,13 +204,13 @@ func (e *Engine) sealedSegments() (sealed []*segment, live, all int64) {
 // planMerge finds what is due: segments, when they are many, hold much that is dead, or when the index has outgrown its memory;
 // along with them the youngest runs that are not much larger; everything, when the space amplification is over its bound; or
 // only runs, when they are too many.
-func (e *Engine) planMerge() plan {
+func (e *Engine) planMerge(settle bool) plan {
 	sealed, live, all := e.sealedSegments()
 	runs := e.index.runs()
 	var p plan
 	switch {
 	case len(sealed) == 0:
-	case len(sealed) >= mergeSegments,
+	case settle, len(sealed) >= mergeSegments,
 		float64(all-live) >= e.opts.DeadRatioMax*float64(all),
 		e.index.tableBytes() >= e.opts.IndexBytesMax/4*3:
 		p.segments, p.bytes = sealed, live

@@ -37,7 +37,10 @@ func (o Options) withDefaults() Options {
 	o.IndexBytesMax = orDefault(o.IndexBytesMax, memoryBytes()/8)
 	o.DeadRatioMax = orDefault(o.DeadRatioMax, 0.5)
 	o.SpaceAmpMax = orDefault(o.SpaceAmpMax, 2)
+	o.IdleMergeAfter = orDefault(o.IdleMergeAfter, time.Second)
 	o.MergeBytesPerSecond = orDefault(o.MergeBytesPerSecond, 64<<20)
+	o.ScrubInterval = orDefault(o.ScrubInterval, 7*24*time.Hour)
+	o.ScrubBytesPerSecond = orDefault(o.ScrubBytesPerSecond, 4<<20)
 	o.ReserveBytes = orDefault(o.ReserveBytes, 64<<20)
 	if o.Now == nil {
 		o.Now = time.Now
@@ -71,6 +74,7 @@ func (o Options) Validate() error {
 		{"IndexBytesMax", o.IndexBytesMax, 1, 1 << 50},
 		{"DeadRatioMax", int64(o.DeadRatioMax * 100), 1, 100},
 		{"SpaceAmpMax", int64(o.SpaceAmpMax * 100), 101, 1e6},
+		{"IdleMergeAfter", int64(o.IdleMergeAfter), int64(time.Millisecond), int64(1000 * time.Hour)},
 		{"QueueBytesMax", o.QueueBytesMax, 1, 1 << 40},
 		{"QueueLenMax", int64(o.QueueLenMax), 1, 1 << 24},
 	} {

@@ -110,10 +110,15 @@ func (e *Engine) open() error {
 		return err
 	}
 	e.summarize(found, began)
-	e.look()
+	e.index.opened = logEnd{seg: e.log.last(), nextSeq: e.nextSeq.Load()}
+	if seg := e.index.opened.seg; seg != nil {
+		e.index.opened.end = seg.written.Load()
+	}
 	e.writer = newWriter(e)
 	e.hintFiles = newHintFileWriter(e)
 	e.merger = newMerger(e)
+	e.scrubber = newScrubber(e, slices.Contains(names, scrubName))
+	e.look()
 	return nil
 }
 
@@ -172,7 +177,7 @@ func (e *Engine) claim() ([]string, error) {
 
 // isOurs says whether a name is one that the engine gives to files it writes atomically.
 func isOurs(name string) bool {
-	return name == formatName || slices.ContainsFunc([]string{hintFileSuffix, suspectSuffix, runSuffix}, func(suffix string) bool {
+	return name == formatName || name == scrubName || slices.ContainsFunc([]string{hintFileSuffix, suspectSuffix, runSuffix}, func(suffix string) bool {
 		return strings.HasSuffix(name, suffix)
 	})
 }

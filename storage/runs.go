@@ -25,9 +25,16 @@ type runFile struct {
 	mapping     vfs.Mapping
 	reader      *run.Reader
 	info        run.Info
+	// replaced says that the path may be that of another run by now. shadowed counts the records whose keys older runs had when
+	// it was written, too, as far as their filters could tell; zero for a run that was there when the engine was opened.
+	replaced atomic.Bool
+	shadowed int64
 	// damaged has the offsets of the damage that was noted.
 	damaged sync.Map
 }
+
+// runSpan is the first and last segment that a run stands for.
+type runSpan struct{ first, last SegmentID }
 
 // runFileIDs tells the runs of the process from each other, for the block caches.
 var runFileIDs atomic.Uint64
@@ -145,10 +152,17 @@ func (e *Engine) runFailed(r *runFile, err error) error {
 	if !errors.As(err, &d) {
 		return &IOError{"read", r.path, err}
 	}
-	if _, known := r.damaged.LoadOrStore(d.Offset, true); !known {
-		e.note(r.damage(d))
-	}
+	e.runDamaged(r, d)
 	return r.corrupt(d)
+}
+
+// runDamaged is the damage, which is noted if it was not known.
+func (e *Engine) runDamaged(r *runFile, d *run.DamageError) Damage {
+	damage := r.damage(d)
+	if _, known := r.damaged.LoadOrStore(d.Offset, true); !known {
+		e.note(damage)
+	}
+	return damage
 }
 
 func (r *runFile) corrupt(d *run.DamageError) *CorruptError {
@@ -211,6 +225,7 @@ func (e *Engine) openFound(o *opened) error {
 		return fmt.Errorf("%w: %w", ErrFormat, err)
 	case errors.Is(err, run.ErrDamaged):
 		o.seg.path, o.replay = path, &replay{}
+		e.unopened = append(e.unopened, runSpan{o.first, o.seg.id})
 		e.opts.Logger.Error("storage: run cannot be read", "path", path, "error", err)
 		return nil
 	case err != nil:

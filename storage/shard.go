@@ -19,7 +19,9 @@ type shard struct {
 	// live has the liveBytes of each segment, from the segment liveFrom on.
 	live     []int64
 	liveFrom uint32
-	_        [64]byte // so that the locks of two shards do not share a cache line
+	// published is where the last mutation ended that has changed anything here.
+	published logEnd
+	_         [64]byte // so that the locks of two shards do not share a cache line
 }
 
 // set enters a change and returns what stood there. A tombstone is entered only if something older may be found otherwise.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 
 	"github.com/ringcask/ringcask/storage/internal/memindex"
 	"github.com/ringcask/ringcask/storage/internal/run"
@@ -30,9 +31,9 @@ type valueRead struct {
 	ok    bool
 }
 
-// ofChange is the state of a key that a pending group changes. Without values asked for, v is nil.
-func (v *values) ofChange(c *change, g *group) Current {
-	if !c.live() {
+// decided is the state of a key that a pending group changes. Without values asked for, v is nil.
+func (w *writer) decided(v *values, c *change, g *group) Current {
+	if !c.live() || w.e.expired(g.meta(c)) {
 		return Current{State: Absent}
 	}
 	cur := Current{State: Present, Meta: g.meta(c)}
@@ -43,28 +44,28 @@ func (v *values) ofChange(c *change, g *group) Current {
 }
 
 // published is the published state of the i-th key, with its value if that was read and is still the key's value. The meta is
-// the writer's until the next decision. What cannot be read is Unknown.
-func (w *writer) published(i int, v *values, key []byte) Current {
+// the writer's until the next decision. What is damaged is Unknown.
+func (w *writer) published(i int, v *values, key []byte) (Current, error) {
 	w.e.life.RLock() // a merge must not close what is looked at
 	defer w.e.life.RUnlock()
 	from := len(w.metas)
 	en, ok, err := w.e.stored(key, w.metas)
 	if err != nil {
-		return Current{State: Unknown}
+		return Current{State: Unknown}, uncorrupt(err)
 	}
 	w.metas = en.meta
 	cur := Current{State: w.e.stateOf(&en, ok)}
 	if cur.State != Present {
-		return cur
+		return cur, nil
 	}
 	cur.Meta = w.metas[from:len(w.metas):len(w.metas)]
 	if w.e.expired(cur.Meta) {
-		return Current{State: Absent}
+		return Current{State: Absent}, nil
 	}
 	if v != nil && v.items[i].ok && en.samePlace(v.items[i].at) {
 		cur.Value, cur.HasValue = v.items[i].value, true
 	}
-	return cur
+	return cur, nil
 }
 
 // supply gets the values of all present keys into current; or sends the request off to have them read, which it says by
@@ -74,7 +75,9 @@ func (w *writer) supply(r *request, keys [][]byte) error {
 		r.values = &values{items: make([]valueRead, len(keys))}
 	}
 	v := r.values
-	w.see(keys, v)
+	if _, err := w.see(keys, v); err != nil {
+		return err
+	}
 	missing := false
 	for i := range w.current {
 		v.items[i].want = w.current[i].State == Present && !w.current[i].HasValue
@@ -85,8 +88,8 @@ func (w *writer) supply(r *request, keys [][]byte) error {
 		return nil
 	case v.rounds == valueRounds:
 		w.e.readValues(keys, v)
-		w.see(keys, v)
-		return v.err
+		_, err := w.see(keys, v)
+		return cmp.Or(v.err, err)
 	}
 	v.rounds++
 	w.reading = append(w.reading, *r)

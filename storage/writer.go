@@ -76,6 +76,10 @@ func newWriter(e *Engine) *writer {
 	if runs := e.index.runs(); len(runs) > 0 {
 		w.lastID = max(w.lastID, runs[0].last)
 	}
+	for _, r := range e.unopened {
+		// A segment in its span would be taken for one that it holds.
+		w.lastID = max(w.lastID, r.last)
+	}
 	for _, c := range []*sync.Cond{&w.space, &w.handed, &w.unread, &w.settled} {
 		c.L = &w.mu
 	}
@@ -229,7 +233,9 @@ func (w *writer) tryDecide(r *request) (pending bool, err error) {
 	}
 	w.makeRoom()
 	keys := r.m.Keys()
-	pending = w.see(keys, r.values)
+	if pending, err = w.see(keys, r.values); err != nil {
+		return false, err
+	}
 	w.writes.reset()
 	err = r.m.Decide(w.current, &w.writes)
 	if errors.Is(err, ErrNeedValues) {
@@ -246,12 +252,12 @@ func (w *writer) tryDecide(r *request) (pending bool, err error) {
 }
 
 // see fills current with the states of keys, and with their values where v has them. It says whether any of them is
-// not published.
-func (w *writer) see(keys [][]byte, v *values) (pending bool) {
+// not published. Where reading fails nothing is decided: unlike damage, it may pass.
+func (w *writer) see(keys [][]byte, v *values) (pending bool, err error) {
 	clear(w.current)
 	w.current, w.metas = w.current[:0], w.metas[:0]
 	if len(keys) == 0 {
-		return false
+		return false, nil
 	}
 	for _, g := range w.queue {
 		w.overlay.cover(g)
@@ -260,12 +266,16 @@ func (w *writer) see(keys [][]byte, v *values) (pending bool) {
 	for i, key := range keys {
 		if c, g, ok := w.overlay.get(key); ok {
 			pending = true
-			w.current = append(w.current, v.ofChange(c, g))
-		} else {
-			w.current = append(w.current, w.published(i, v, key))
+			w.current = append(w.current, w.decided(v, c, g))
+			continue
 		}
+		cur, err := w.published(i, v, key)
+		if err != nil {
+			return false, err
+		}
+		w.current = append(w.current, cur)
 	}
-	return pending
+	return pending, nil
 }
 
 // makeRoom sees to it that the open group and its segment can take one more mutation.

@@ -185,13 +185,17 @@ func TestOtherFilesAreNotRuns(t *testing.T) {
 		return c
 	}
 	for name, file := range map[string][]byte{
-		"empty":         nil,
 		"text":          []byte("hello"),
 		"long text":     bytes.Repeat([]byte("hello "), 100),
 		"newer version": reseal(func(b []byte) { b[8] = 2 }),
 		"other engine":  reseal(func(b []byte) { b[40]++ }),
 	} {
 		if _, err := Open(&memFile{b: file}, testPath, testEngine, ReaderOptions{}); !errors.Is(err, ErrFormat) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, file := range map[string][]byte{"empty": nil, "zeros": make([]byte, 100), "many zeros": make([]byte, len(b))} {
+		if _, err := Open(&memFile{b: file}, testPath, testEngine, ReaderOptions{}); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

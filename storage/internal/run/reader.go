@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -92,7 +93,7 @@ func (r *Reader) readEnds(engine [16]byte, size int64) error {
 		if err != nil {
 			return err
 		}
-		if size < magicBytes || string(start) != headerMagic {
+		if string(start) != headerMagic[:len(start)] && !isZero(start) {
 			return fmt.Errorf("%w: %s, of %d bytes, begins with %q", ErrFormat, r.path, size, start)
 		}
 		return r.damageWhole(0, size, "shorter than a header and a trailer")
@@ -109,7 +110,7 @@ func (r *Reader) readEnds(engine [16]byte, size int64) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", r.path, err)
-	case !ok && string(head[:magicBytes]) != headerMagic && string(tail[:magicBytes]) != trailerMagic:
+	case !ok && string(head[:magicBytes]) != headerMagic && string(tail[:magicBytes]) != trailerMagic && !isZero(head):
 		return fmt.Errorf("%w: %s begins with %q", ErrFormat, r.path, head[:magicBytes])
 	case !ok:
 		return r.damageWhole(0, headerBytes, "checksum of the header")
@@ -120,6 +121,9 @@ func (r *Reader) readEnds(engine [16]byte, size int64) error {
 	}
 	return nil
 }
+
+// isZero says that a file begins with zeros or not at all, which it may after any kind of damage, and does in no other format.
+func isZero(start []byte) bool { return len(bytes.Trim(start, "\x00")) == 0 }
 
 func (r *Reader) readFilter() error {
 	t := &r.trailer

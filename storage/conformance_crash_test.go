@@ -1,0 +1,117 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/ringcask/ringcask/storage/vfs/vfstest"
+)
+
+// TestConformanceCrashWhileMergingKeepsAcknowledgedWrites loses power while merges go on in the background, which no seed repeats
+// exactly: at many points, again during recovery, and again after it.
+func TestConformanceCrashWhileMergingKeepsAcknowledgedWrites(t *testing.T) {
+	t.Parallel()
+	eachSeed(t, 160, func(t *testing.T, seed uint64) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		fs, h := vfstest.New(), newHistory(seed)
+		fs.CrashAfter(rng.IntN(400))
+		o := crashOptions(fs, SyncAlways)
+		o.MergeDisabled = false
+		o.Compression = oneOf(rng, CompressionNone, CompressionS2)
+		if err := h.run(o, 80); err != nil && !errors.Is(err, vfstest.ErrCrashed) {
+			t.Fatal(err)
+		}
+		survives(t, fs, h, o, rng)
+	})
+}
+
+// TestConformanceCrashKeepsAPrefixThroughMerges loses power at every change of the file system under the policies that do not
+// sync each write. What is left has to be what a prefix of the operations had made, and no shorter one than the last full
+// merge, which has made durable what came before: a record that was durable is not lost because a merge left it out in favour of
+// one that was not.
+func TestConformanceCrashKeepsAPrefixThroughMerges(t *testing.T) {
+	t.Parallel()
+	eachSeed(t, 8, func(t *testing.T, seed uint64) {
+		step := 1
+		if testing.Short() {
+			step = 4
+		}
+		for point := 0; crashUnsynced(t, seed, point); point += step {
+		}
+	})
+}
+
+// crashUnsynced says whether the history came to the crash point.
+func crashUnsynced(t *testing.T, seed uint64, point int) bool {
+	rng := rand.New(rand.NewPCG(seed, uint64(point)))
+	fs, h := vfstest.New(), newHistory(seed)
+	o := crashOptions(fs, oneOf(rng, SyncNever, SyncInterval))
+	fs.CrashAfter(point)
+	states, durable := []map[string]string{{}}, 0
+	e, err := Open(dataDir, o)
+	for n := 0; err == nil && n < 50; n++ {
+		if err = h.step(e); err != nil {
+			break
+		}
+		settleHintFiles(e)
+		states = append(states, maps.Clone(h.acked))
+		if h.merged {
+			durable = len(states) - 1
+		}
+	}
+	if err != nil && !errors.Is(err, vfstest.ErrCrashed) {
+		t.Fatalf("crash point %d: %v", point, err)
+	}
+	if h.pending != nil {
+		with := maps.Clone(h.acked)
+		apply(with, h.pending)
+		states = append(states, with)
+	}
+	if e != nil {
+		e.Close()
+	}
+	reached := fs.Crashed()
+	_, after := reopen(t, fs.Crash(vfstest.Random(rng.Uint64())), rng, o)
+	defer after.Close()
+	have := contents(t, after)
+	if at := lastIndex(states, have); at < durable {
+		t.Fatalf("crash point %d: what is left is state %d of %d, %d was durable:\n%s", point, at, len(states), durable, show(have))
+	}
+	if d := after.Recovery().Damage; len(d) > 0 {
+		t.Fatalf("crash point %d: taken for damage: %v", point, d)
+	}
+	// What is shown after a crash is durable, and goes on to be so.
+	h.acked, h.pending = have, nil
+	for range 5 {
+		if err := h.step(after); err != nil {
+			t.Fatalf("crash point %d: afterwards: %v", point, err)
+		}
+	}
+	mustHoldExactly(t, after, h.acked, fmt.Sprintf("crash point %d", point))
+	return reached
+}
+
+// lastIndex is the last of the states that is the same, or -1.
+func lastIndex(states []map[string]string, state map[string]string) int {
+	for i := len(states) - 1; i >= 0; i-- {
+		if maps.Equal(states[i], state) {
+			return i
+		}
+	}
+	return -1
+}
+
+func mustHoldExactly(t testing.TB, e *Engine, want map[string]string, when string) {
+	t.Helper()
+	if have := contents(t, e); !maps.Equal(have, want) {
+		t.Fatalf("%s: the store holds\n%s\nwant\n%s", when, show(have), show(want))
+	}
+	for i := range historyKeys {
+		if have := got(t, e, key(i)); have != cmpOr(want[key(i)], "-") {
+			t.Fatalf("%s: get %q: %.40q, want %.40q", when, key(i), have, want[key(i)])
+		}
+	}
+}
