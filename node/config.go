@@ -44,6 +44,16 @@ type Config struct {
 	SyncInterval time.Duration
 	// SegmentBytesMax is the size of a log segment (default 256 MiB).
 	SegmentBytesMax int64
+	// Compression is how merges compress what they write: none (the default), s2, lz4, gzip or zstd.
+	Compression string
+	// MergeBytesPerSecond bounds what merges write in the background (default 64 MiB).
+	MergeBytesPerSecond int64
+	// ReserveBytes are left free on the disk: with less, writes are refused (default 64 MiB).
+	ReserveBytes int64
+	// ScrubInterval is the time between two scrubs, which read and check all that is stored (default 7 days), ScrubBytesPerSecond what
+	// they read at most (default 4 MiB).
+	ScrubInterval       time.Duration
+	ScrubBytesPerSecond int64
 	// KeyBytesMax (default 4 KiB), ValueBytesMax (default 4 MiB) and SiblingsMax (default 64) bound what a client may store under a key.
 	KeyBytesMax, ValueBytesMax, SiblingsMax int
 	// Timeout is a request's time limit when it names none (default 2 s), TimeoutMax the most that it may ask for (default 60 s).
@@ -83,6 +93,11 @@ func (c Config) WithDefaults() Config {
 	def(&c.Sync, "always")
 	def(&c.SyncInterval, 100*time.Millisecond)
 	def(&c.SegmentBytesMax, 256<<20)
+	def(&c.Compression, "none")
+	def(&c.MergeBytesPerSecond, 64<<20)
+	def(&c.ReserveBytes, 64<<20)
+	def(&c.ScrubInterval, 7*24*time.Hour)
+	def(&c.ScrubBytesPerSecond, 4<<20)
 	def(&c.KeyBytesMax, 4<<10)
 	def(&c.ValueBytesMax, 4<<20)
 	def(&c.SiblingsMax, 64)
@@ -135,6 +150,9 @@ func (c Config) Validate() error {
 	if _, err := parseSync(c.Sync); err != nil {
 		errs = append(errs, err)
 	}
+	if _, err := storage.ParseCompression(c.Compression); err != nil {
+		bad("compression is %q, must be none, s2, lz4, gzip or zstd", c.Compression)
+	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
 		bad("log-level is %q, must be debug, info, warn or error", c.LogLevel)
 	}
@@ -182,6 +200,10 @@ func (c Config) validateBounds() error {
 		max  int64
 	}{
 		{"segment-bytes-max", c.SegmentBytesMax, 4 << 30},
+		{"merge-bytes-per-second", c.MergeBytesPerSecond, 1 << 40},
+		{"reserve-bytes", c.ReserveBytes, 1 << 50},
+		{"scrub-interval", int64(c.ScrubInterval), int64(10 * 365 * 24 * time.Hour)},
+		{"scrub-bytes-per-second", c.ScrubBytesPerSecond, 1 << 40},
 		{"key-bytes-max", int64(c.KeyBytesMax), 64 << 10},
 		{"value-bytes-max", int64(c.ValueBytesMax), 16 << 20},
 		{"siblings-max", int64(c.SiblingsMax), 1 << 16},

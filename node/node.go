@@ -100,6 +100,10 @@ func (n *Node) openReplica() error {
 	if err != nil {
 		return err
 	}
+	compression, err := storage.ParseCompression(n.cfg.Compression)
+	if err != nil {
+		return err
+	}
 	n.replica, err = replica.Open(n.cfg.Dir, replica.Options{
 		Node:          ring.NodeID(n.cfg.ID),
 		Table:         n.table,
@@ -107,6 +111,8 @@ func (n *Node) openReplica() error {
 		ValueBytesMax: n.cfg.ValueBytesMax,
 		Storage: storage.Options{
 			Sync: sync, SyncInterval: n.cfg.SyncInterval, SegmentBytesMax: n.cfg.SegmentBytesMax, KeyBytesMax: n.cfg.KeyBytesMax,
+			Compression: compression, MergeBytesPerSecond: n.cfg.MergeBytesPerSecond, ReserveBytes: n.cfg.ReserveBytes,
+			ScrubInterval: n.cfg.ScrubInterval, ScrubBytesPerSecond: n.cfg.ScrubBytesPerSecond,
 		},
 		Now:    n.now,
 		Clock:  causal.ClockOptions{ClientAheadMax: n.cfg.ClockOffsetMax},

@@ -70,10 +70,12 @@ type Options struct {
 	// into it; beyond it they are read by calls, which a page cache that is too small serves better. Zero is half of the
 	// memory that the process may use (by the machine, its control group, GOMEMLIMIT). Negative maps nothing.
 	MapBytesMax int64
-	// CacheBytes bounds the cache of blocks that are read by calls or are compressed. Zero is 32 MiB, negative is no cache.
+	// CacheBytes bounds the cache of blocks that are read by calls or are compressed. Zero is 32 MiB, or a sixteenth
+	// of the memory if that is less; negative is no cache.
 	CacheBytes int64
-	// IndexBytesMax is what the keys that were not merged yet may take of the memory; a merge that makes room is begun before
-	// and is not held back past it. Zero is an eighth of the memory that the process may use.
+	// IndexBytesMax is what the keys that were not merged yet may take of the memory. A merge that makes room is begun at half of it
+	// and is not held back past it, and past twice as much writes wait for the merge. Zero is a twelfth of the memory that the
+	// process may use.
 	IndexBytesMax int64
 	// Compression is how merges compress blocks; what was written before can be read under any setting. The default is none.
 	Compression Compression

@@ -14,7 +14,7 @@ import (
 // exactly: at many points, again during recovery, and again after it.
 func TestConformanceCrashWhileMergingKeepsAcknowledgedWrites(t *testing.T) {
 	t.Parallel()
-	eachSeed(t, 160, func(t *testing.T, seed uint64) {
+	eachSeed(t, 100, func(t *testing.T, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		fs, h := vfstest.New(), newHistory(seed)
 		fs.CrashAfter(rng.IntN(400))
@@ -34,12 +34,8 @@ func TestConformanceCrashWhileMergingKeepsAcknowledgedWrites(t *testing.T) {
 // one that was not.
 func TestConformanceCrashKeepsAPrefixThroughMerges(t *testing.T) {
 	t.Parallel()
-	eachSeed(t, 8, func(t *testing.T, seed uint64) {
-		step := 1
-		if testing.Short() {
-			step = 4
-		}
-		for point := 0; crashUnsynced(t, seed, point); point += step {
+	eachSeed(t, 5, func(t *testing.T, seed uint64) {
+		for point := 0; crashUnsynced(t, seed, point); point += every(1, 4) {
 		}
 	})
 }

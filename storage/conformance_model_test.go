@@ -247,3 +247,14 @@ func mustMerge(t testing.TB, e *Engine) {
 		t.Fatalf("merge: %v", err)
 	}
 }
+
+// every is the step at which points are visited: each one where the tests may take long, else by whether they must be short.
+func every(normal, short int) int {
+	switch {
+	case *conformanceTime > 0:
+		return 1
+	case testing.Short():
+		return short
+	}
+	return normal
+}

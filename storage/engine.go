@@ -66,6 +66,8 @@ type Engine struct {
 	formatVersion uint64
 	// stray is the path of a run that a failed merge may have left, see nameRun. It belongs to the merger.
 	stray string
+	// merging says that a merge is under way.
+	merging atomic.Bool
 	// merges, mergeBytes and dropped count what merges did, mergeWritten what the one under way has written.
 	merges, mergeBytes, mergeWritten, dropped atomic.Int64
 

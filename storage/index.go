@@ -44,6 +44,8 @@ type index struct {
 	log    *segmentLog
 	// settled are the runs, the youngest first. The slice is replaced, never changed.
 	settled atomic.Pointer[[]*runFile]
+	// entries counts those of the memory tier.
+	entries atomic.Int64
 	// merging says that a run is being written: what it holds cannot be known yet. It is written with all shards locked.
 	merging bool
 	// keepTombstones has all tombstones kept, because what other absent keys are is not known.
@@ -73,6 +75,8 @@ func newIndex(log *segmentLog, keepTombstones bool) *index {
 
 // close gives the memory back. Nobody may use the index any more, nor a view of it.
 func (x *index) close() {
+	x.lock() // Stats may look at any time
+	defer x.unlock()
 	for i := range x.shards {
 		x.shards[i].table.Close()
 	}
@@ -133,6 +137,7 @@ func (x *index) load(e *entry, hash uint64, keep bool) {
 		s.shadows++
 	}
 	s.count(e.Location, 1)
+	x.entries.Add(1)
 	s.table.Append(e.key, e.meta, e.Location)
 }
 
@@ -168,7 +173,11 @@ func (x *index) set(g *group, changes []change, before seen) {
 		en := g.entry(c)
 		hash := run.Hash(en.key)
 		s := x.shard(hash)
+		n := s.table.Len()
 		old, existed := s.set(&en, x.inRuns(hash), x.merging || x.keepTombstones)
+		if n = s.table.Len() - n; n != 0 {
+			x.entries.Add(int64(n))
+		}
 		if c.last {
 			s.published = logEnd{g.seg, int64(c.offset) + int64(c.length), c.seq + 1}
 		}
@@ -217,6 +226,7 @@ func (x *index) forget(key []byte, seq uint64) {
 	if _, loc, ok := s.table.Get(key); ok && loc.Seq == seq {
 		s.count(loc, -1)
 		s.table.Delete(key)
+		x.entries.Add(-1)
 	}
 }
 
@@ -240,11 +250,11 @@ func (x *index) liveIn(id SegmentID) (bytes int64) {
 	return bytes
 }
 
-// tableBytes is what the memory tier takes.
-func (x *index) tableBytes() (n int64) {
-	x.each(func(s *shard) { n += s.table.Bytes() })
-	return n
-}
+// entryBytes is about what an entry of the memory tier takes, with a key of 16 bytes and a meta of 15.
+const entryBytes = 48
+
+// entriesBytes is about what the entries take. The memory that they had before a merge took them out is used for others.
+func (x *index) entriesBytes() int64 { return x.entries.Load() * entryBytes }
 
 // view is the index as it was at one moment, with the segments that its entries are in. It must be released, and is good for
 // as long as a pin that was taken before it.

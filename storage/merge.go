@@ -189,7 +189,9 @@ func (m *merge) fill(f vfs.File, path string) error {
 	first, last := m.plan.span()
 	m.info = run.Info{Engine: m.e.engine, First: uint64(first), Last: uint64(last), LostSeq: m.lostSeq()}
 	m.info.FirstSeq, m.info.NextSeq = m.seqs()
-	w, err := run.NewWriter(f, m.info, run.WriterOptions{Codec: run.Codec(m.e.opts.Compression), BlockBytes: m.e.opts.BlockBytes})
+	w, err := run.NewWriter(f, m.info, run.WriterOptions{
+		Codec: run.Codec(m.e.opts.Compression), BlockBytes: m.e.opts.BlockBytes, RecordsMax: m.recordsMax(),
+	})
 	if err != nil {
 		return fmt.Errorf("storage: %w", err)
 	}
@@ -202,6 +204,15 @@ func (m *merge) fill(f vfs.File, path string) error {
 		return &IOError{"write", path, err}
 	}
 	return m.pace(size - m.paced)
+}
+
+// recordsMax is how many records the run can have.
+func (m *merge) recordsMax() uint64 {
+	n := uint64(m.e.index.entries.Load())
+	for _, r := range m.plan.runs {
+		n += r.info.Records
+	}
+	return n
 }
 
 // seqs are the numbers that the run's records have.
@@ -371,11 +382,13 @@ func (m *merge) add(rec *run.Record) error {
 // it before.
 func (m *merge) retire(first, last SegmentID) error {
 	e := m.e
-	// Whoever looked a place up before is done with it when life is free. Until then its segment must be found.
+	// No hint file is made of what goes.
+	e.maintenance.Lock()
+	defer e.maintenance.Unlock()
+	// Whoever looked a place up before is done with it when life is free, and has found its segment until then.
 	e.life.Lock()
-	//lint:ignore SA2001 only those who held it are waited for
-	e.life.Unlock()
 	e.log.remove(m.plan.segments)
+	e.life.Unlock()
 	e.pins.retire(func() {
 		for _, s := range m.plan.segments {
 			e.logClosed(s.close())

@@ -130,7 +130,7 @@ func (g *merger) lastError() error {
 func (g *merger) pace(bytesPerSecond int64) func(int64) error {
 	next := time.Now()
 	return func(n int64) error {
-		if bytesPerSecond > 0 && g.e.index.tableBytes() < g.e.opts.IndexBytesMax {
+		if bytesPerSecond > 0 && g.e.index.entriesBytes() < g.e.opts.IndexBytesMax {
 			now := time.Now()
 			if next.Before(now) {
 				next = now
@@ -175,11 +175,14 @@ func (g *merger) full(ctx context.Context) error {
 func (e *Engine) mergeAndCount(p plan, pace func(int64) error) error {
 	began := time.Now()
 	e.mergeWritten.Store(0)
+	e.merging.Store(true)
 	err := e.mergeNow(p, func(n int64) error {
 		e.mergeBytes.Add(n)
 		e.mergeWritten.Add(n)
 		return pace(n)
 	})
+	e.merging.Store(false)
+	e.writer.letGo()
 	if err == nil {
 		e.merges.Add(1)
 		e.opts.Logger.Info("storage: merged", "dir", e.dir, "segments", len(p.segments), "runs", len(p.runs),
@@ -212,7 +215,7 @@ func (e *Engine) planMerge(settle bool) plan {
 	case len(sealed) == 0:
 	case settle, len(sealed) >= mergeSegments,
 		float64(all-live) >= e.opts.DeadRatioMax*float64(all),
-		e.index.tableBytes() >= e.opts.IndexBytesMax/4*3:
+		e.index.entriesBytes() >= e.opts.IndexBytesMax/2:
 		p.segments, p.bytes = sealed, live
 	}
 	if len(p.segments) == 0 && len(runs) <= mergeRuns && !e.overSpace(runs, 0) {

@@ -3,11 +3,13 @@ package storage
 import (
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
-// segmentLog is the segments by age. One goroutine at a time adds; readers take no lock.
+// segmentLog is the segments by age. The committer adds and the merger removes; readers take no lock.
 type segmentLog struct {
+	mu    sync.Mutex // held by who replaces the table
 	table atomic.Pointer[segmentTable]
 }
 
@@ -23,6 +25,8 @@ func newSegmentLog() *segmentLog {
 }
 
 func (l *segmentLog) add(s *segment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	old := l.table.Load()
 	now := &segmentTable{byID: maps.Clone(old.byID), ordered: append(slices.Clone(old.ordered), s)}
 	now.byID[uint32(s.id)] = s
@@ -31,6 +35,8 @@ func (l *segmentLog) add(s *segment) {
 
 // remove takes segments out.
 func (l *segmentLog) remove(gone []*segment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	old := l.table.Load()
 	now := &segmentTable{byID: maps.Clone(old.byID)}
 	for _, s := range old.ordered {

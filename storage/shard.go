@@ -67,6 +67,7 @@ func (s *shard) sweep(x *index, first, last SegmentID) {
 	shadows := int64(0)
 	for from, done := []byte(nil), false; !done; {
 		s.mu.Lock()
+		before := s.table.Len()
 		from, done = s.table.Sweep(from, sweepLeaves, func(key, _ []byte, loc memindex.Location) bool {
 			if id := SegmentID(loc.Segment); id >= first && id <= last {
 				s.count(loc, -1)
@@ -77,10 +78,20 @@ func (s *shard) sweep(x *index, first, last SegmentID) {
 			}
 			return false
 		})
+		x.entries.Add(int64(s.table.Len() - before))
 		if done {
 			s.shadows = shadows
+			s.giveBack()
 		}
 		s.mu.Unlock()
+	}
+}
+
+// giveBack gives the memory of an empty table back. Views keep it until they are released.
+func (s *shard) giveBack() {
+	if s.table.Len() == 0 {
+		s.table.Close()
+		s.table = memindex.New(memindex.Options{})
 	}
 }
 

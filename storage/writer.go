@@ -18,6 +18,9 @@ const (
 	turnYields = 16
 )
 
+// indexGrowth is how many times Options.IndexBytesMax the index may take before writes wait.
+const indexGrowth = 2
+
 // requestBytes is what a mutation is counted as besides its bytes.
 const requestBytes = 64
 
@@ -62,6 +65,8 @@ type writer struct {
 	// lastID is the segment that was begun last, roll says that the next mutation begins another.
 	lastID SegmentID
 	roll   bool
+	// rollFrom is from where a segment is ended early if the index has half its memory: only what is sealed can be merged.
+	rollFrom int64
 
 	running sync.WaitGroup
 	// entering are those who enter what they wrote into the index, without the lock.
@@ -83,6 +88,7 @@ func newWriter(e *Engine) *writer {
 	for _, c := range []*sync.Cond{&w.space, &w.handed, &w.unread, &w.settled} {
 		c.L = &w.mu
 	}
+	w.rollFrom = w.rollFromBytes()
 	w.writes.limits = limits{e.opts.KeyBytesMax, e.opts.ValueBytesMax, e.opts.BatchBytesMax}
 	if active := e.log.active(); active != nil {
 		w.open.begin(active, active.written.Load(), false)
@@ -138,6 +144,10 @@ func (w *writer) submit(m Mutation, bytes int) (done bool, err error) {
 			w.mu.Unlock()
 			return false, err
 		}
+		if w.overgrown() {
+			w.space.Wait()
+			continue
+		}
 		// One mutation is always let in, however large.
 		if w.pending == 0 || w.pending < w.e.opts.QueueLenMax && w.pendingBytes+r.bytes <= w.e.opts.QueueBytesMax {
 			break
@@ -148,6 +158,18 @@ func (w *writer) submit(m Mutation, bytes int) (done bool, err error) {
 	w.pendingBytes += r.bytes
 	w.undecided++
 	return w.takeAndUnlock(&r)
+}
+
+// overgrown says whether the index has so outgrown its memory that writes must wait for the merge that is under way.
+func (w *writer) overgrown() bool {
+	return w.e.merging.Load() && w.e.index.entriesBytes() >= indexGrowth*w.e.opts.IndexBytesMax && !w.closing
+}
+
+// letGo has writes look again that wait for a merge.
+func (w *writer) letGo() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.space.Broadcast()
 }
 
 func (w *writer) refusal() error {
@@ -280,16 +302,25 @@ func (w *writer) see(keys [][]byte, v *values) (pending bool, err error) {
 
 // makeRoom sees to it that the open group and its segment can take one more mutation.
 func (w *writer) makeRoom() {
-	over := w.roll || w.open.seg == nil || w.open.end() >= w.e.opts.SegmentBytesMax
+	over := w.roll || w.open.seg == nil || w.open.end() >= w.e.opts.SegmentBytesMax ||
+		w.open.end() >= w.rollFrom && w.e.index.entriesBytes() >= w.e.opts.IndexBytesMax/2
 	if w.open.full() || over && !w.open.empty() {
 		w.enqueue()
 	}
 	if over {
-		w.roll = false
+		w.roll, w.rollFrom = false, w.rollFromBytes()
 		w.lastID++
 		w.open.begin(newSegment(w.e.dir, w.e.engine, w.lastID, w.seq), segmentHeaderBytes, true)
 	}
 }
+
+// rollFromBytes is as much of a segment as can fill a quarter of the index's memory.
+func (w *writer) rollFromBytes() int64 {
+	return min(w.e.opts.SegmentBytesMax, max(w.e.opts.IndexBytesMax/4/entryBytes*rollRecordBytes, segmentBytesLeast))
+}
+
+// rollRecordBytes is a small record in the log.
+const rollRecordBytes = 64
 
 // sealActive seals the active segment, if it has anything in it, and returns when that is done. What is written next goes
 // into a new one.

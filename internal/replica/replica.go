@@ -39,6 +39,8 @@ type Replica struct {
 	closing atomic.Bool
 	// marking is held while the identity file is replaced for the last time in a run: as disowned, or as clean.
 	marking sync.Mutex
+	// unknownAll says that the engine has lost keys without knowing which, nor where.
+	unknownAll bool
 	// unreadable counts the answers that said "unknown".
 	unreadable atomic.Int64
 
@@ -89,7 +91,7 @@ func openLocked(d *dataDir, opts Options) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{opts: opts, dir: d, engine: engine, closed: make(chan struct{})}
+	r := &Replica{opts: opts, dir: d, engine: engine, closed: make(chan struct{}), unknownAll: engine.Stats().UnknownAll}
 	for _, b := range []*budget{&r.writing, &r.storing} {
 		b.lenMax, b.bytesMax = int64(opts.QueueLenMax), opts.QueueBytesMax
 	}
@@ -285,10 +287,18 @@ func (r *Replica) stopIssuing(err error) {
 // Status is the state of the engine. Damage counts the unreadable places that the engine knows.
 func (r *Replica) Status() wire.StorageStatus {
 	s := r.engine.Stats()
-	return wire.StorageStatus{
+	status := wire.StorageStatus{
 		Keys: s.Keys, Segments: int64(s.Segments), DiskBytes: s.DiskBytes, LiveBytes: s.LiveBytes, DeadBytes: s.DeadBytes,
-		ReadOnly: s.ReadOnly, Damage: s.Damage,
+		ReadOnly: s.ReadOnly, Damage: s.Damage, DiskFull: s.DiskFull, DiskFree: s.DiskFreeBytes,
+		IndexBytes: s.IndexBytes + s.RunIndexBytes, MappedBytes: s.MappedBytes, Runs: int64(s.Runs), RunBytes: s.RunBytes,
+		Merges: s.Merge.Merges, MergeBytes: s.Merge.BytesWritten, MergeDropped: s.Merge.Dropped, MergeDebtBytes: s.Merge.DebtBytes,
+		MergeRunning: s.Merge.Running, MergeError: s.Merge.LastError,
+		CacheBytes: s.Cache.Bytes, CacheHits: int64(s.Cache.Hits), CacheMisses: int64(s.Cache.Misses), ScrubBytes: s.ScrubBytes,
 	}
+	if !s.ScrubbedAt.IsZero() {
+		status.ScrubbedAt = s.ScrubbedAt.UnixMilli()
+	}
+	return status
 }
 
 // UnknownAnswers is how many keys were answered with "unknown" since Open, because their records could not be read.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 // Scan implements coordinator.Replica. It scans on the caller's goroutine and calls done before it returns. The page
 // belongs to the caller. More may be true though nothing follows. Errors: context.DeadlineExceeded, storage.ErrClosed, and
-// one that wraps coordinator.ErrUnknownKey where the engine has lost keys without knowing which: no page could vouch for
+// one that wraps coordinator.ErrUnknownKey where the engine has lost keys without knowing which, in the range of the page if that much is known: no page could vouch for
 // what is absent from it.
 func (r *Replica) Scan(deadline time.Time, req coordinator.ScanRequest, done func(*coordinator.ScanPage, error)) {
 	if expired(deadline) {
@@ -30,7 +31,7 @@ func (r *Replica) Scan(deadline time.Time, req coordinator.ScanRequest, done fun
 		done(nil, err)
 		return
 	}
-	if r.engine.Stats().UnknownAll {
+	if r.unknownAll {
 		done(nil, coordinator.ErrUnknownKey)
 		return
 	}
@@ -66,6 +67,9 @@ func (s *scan) run() error {
 		}
 		if s.late {
 			return context.DeadlineExceeded
+		}
+		if corrupt != nil && corrupt.Ranged && rec.Key == nil {
+			return fmt.Errorf("%w: %w", coordinator.ErrUnknownKey, err)
 		}
 		if s.wants(rec.Key) {
 			s.add(&rec, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -193,5 +194,41 @@ func TestAReadIsBoundedInBytesButNeverEmpty(t *testing.T) {
 				t.Errorf("want %v, key %d: state %v, not %v", want, i, items[i].State, state)
 			}
 		}
+	}
+}
+
+// TestAPageThatLostARangeOfKeysFails damages a merged file, in which what stood in a damaged block is known by its range only.
+func TestAPageThatLostARangeOfKeysFails(t *testing.T) {
+	r, keys := filled(t)
+	if err := r.engine.Merge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	disk := r.opts.Storage.FS.(*vfstest.FS)
+	names, err := disk.List(r.dir.engine())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(names, func(name string) bool { return strings.HasSuffix(name, ".run") })
+	if i < 0 {
+		t.Fatalf("no merged file among %q", names)
+	}
+	if err := disk.Damage(r.dir.engine()+"/"+names[i], 6000, 2); err != nil {
+		t.Fatal(err)
+	}
+	all := coordinator.ScanRequest{ItemsMax: 1000, BytesMax: 1 << 20, ScannedMax: 1000}
+	nobody := all
+	nobody.Partitions = []ring.PartitionID{}
+	reversed := all
+	reversed.Reverse = true
+	for name, req := range map[string]coordinator.ScanRequest{"all": all, "reversed": reversed, "nobody's partitions": nobody} {
+		if page, err := r.scanPage(req); !errors.Is(err, coordinator.ErrUnknownKey) {
+			t.Errorf("%s: %v, %v", name, page, err)
+		}
+	}
+	// Away from the damage nothing is in doubt.
+	first := all
+	first.End = []byte(keys[5])
+	if page, err := r.scanPage(first); err != nil || len(page.Items) != 5 || len(page.Unknown) > 0 {
+		t.Errorf("before the damage: %v, %v", page, err)
 	}
 }

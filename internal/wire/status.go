@@ -40,6 +40,27 @@ type StorageStatus struct {
 	DeadBytes int64  `json:"dead_bytes"`
 	ReadOnly  string `json:"read_only,omitempty"` // why, or empty
 	Damage    int64  `json:"damage"`              // unreadable places found and not healed
+	DiskFull  bool   `json:"disk_full"`           // writes are refused until there is room
+	DiskFree  int64  `json:"disk_free_bytes"`     // negative if it is not known
+	// IndexBytes is the memory that the index takes, MappedBytes what is mapped of files.
+	IndexBytes  int64 `json:"index_bytes"`
+	MappedBytes int64 `json:"mapped_bytes"`
+	// Runs are the files that merges have made.
+	Runs     int64 `json:"runs"`
+	RunBytes int64 `json:"run_bytes"`
+	// MergeDebtBytes is what the merge that is due has yet to write at most; MergeError why the last one failed, or empty.
+	Merges         int64  `json:"merges"`
+	MergeBytes     int64  `json:"merge_bytes"`
+	MergeDropped   int64  `json:"merge_dropped"`
+	MergeDebtBytes int64  `json:"merge_debt_bytes"`
+	MergeRunning   bool   `json:"merge_running"`
+	MergeError     string `json:"merge_error,omitempty"`
+	CacheBytes     int64  `json:"cache_bytes"`
+	CacheHits      int64  `json:"cache_hits"`
+	CacheMisses    int64  `json:"cache_misses"`
+	// ScrubbedAt is when everything was last read and checked, in milliseconds since the Unix epoch; zero if it never was.
+	ScrubbedAt int64 `json:"scrubbed_at"`
+	ScrubBytes int64 `json:"scrub_bytes"`
 }
 
 // RequestStatus is what the edge has admitted.

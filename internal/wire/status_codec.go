@@ -180,6 +180,40 @@ func (s *StorageStatus) decode(r *Reader) {
 			s.ReadOnly = r.Str()
 		case "damage":
 			s.Damage = r.Int64()
+		case "disk_full":
+			s.DiskFull = r.Bool()
+		case "disk_free_bytes":
+			s.DiskFree = r.Int64()
+		case "index_bytes":
+			s.IndexBytes = r.Int64()
+		case "mapped_bytes":
+			s.MappedBytes = r.Int64()
+		case "runs":
+			s.Runs = r.Int64()
+		case "run_bytes":
+			s.RunBytes = r.Int64()
+		case "merges":
+			s.Merges = r.Int64()
+		case "merge_bytes":
+			s.MergeBytes = r.Int64()
+		case "merge_dropped":
+			s.MergeDropped = r.Int64()
+		case "merge_debt_bytes":
+			s.MergeDebtBytes = r.Int64()
+		case "cache_bytes":
+			s.CacheBytes = r.Int64()
+		case "cache_hits":
+			s.CacheHits = r.Int64()
+		case "cache_misses":
+			s.CacheMisses = r.Int64()
+		case "scrubbed_at":
+			s.ScrubbedAt = r.Int64()
+		case "scrub_bytes":
+			s.ScrubBytes = r.Int64()
+		case "merge_running":
+			s.MergeRunning = r.Bool()
+		case "merge_error":
+			s.MergeError = r.Str()
 		default:
 			return false
 		}

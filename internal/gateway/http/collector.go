@@ -18,6 +18,12 @@ type statusCollector struct {
 	primaries, replicas                      *prometheus.Desc
 	keys, segments, disk, live, dead         *prometheus.Desc
 	readOnly, damage                         *prometheus.Desc
+	diskFull, diskFree, index, mapped        *prometheus.Desc
+	runs, runBytes                           *prometheus.Desc
+	merges, mergeBytes, dropped              *prometheus.Desc
+	mergeDebt, mergeRunning, mergeFailed     *prometheus.Desc
+	cache, cacheHits, cacheMisses            *prometheus.Desc
+	scrubbed, scrubBytes                     *prometheus.Desc
 	inFlight, inFlightBytes, total, refusals *prometheus.Desc
 }
 
@@ -48,6 +54,24 @@ func newStatusCollector(inspector gateway.Inspector, admission *gateway.Admissio
 		readOnly: desc("storage_read_only", "1 if the engine takes no writes, else 0."),
 		damage:   desc("storage_damage", "Unreadable places found and not healed."),
 
+		diskFull:     desc("storage_disk_full", "1 if writes are refused because the disk is full, else 0."),
+		diskFree:     desc("storage_disk_free_bytes", "Bytes that the file system has free."),
+		index:        desc("storage_index_bytes", "Memory that the index takes."),
+		mapped:       desc("storage_mapped_bytes", "Bytes of files that are mapped into memory."),
+		runs:         desc("storage_runs", "Files that merges have made."),
+		runBytes:     desc("storage_run_bytes", "Bytes of the files that merges have made."),
+		merges:       desc("storage_merges_total", "Merges that were completed."),
+		mergeBytes:   desc("storage_merge_bytes_total", "Bytes that merges have written."),
+		dropped:      desc("storage_merge_dropped_total", "Records that merges left out because they had expired or were filtered out."),
+		mergeDebt:    desc("storage_merge_debt_bytes", "Most that the merge which is due has yet to write."),
+		mergeRunning: desc("storage_merge_running", "1 if a merge is under way, else 0."),
+		mergeFailed:  desc("storage_merge_failed", "1 if the last merge in the background failed, else 0."),
+		cache:        desc("storage_cache_bytes", "Memory that the cache of blocks takes."),
+		cacheHits:    desc("storage_cache_hits_total", "Blocks found in the cache."),
+		cacheMisses:  desc("storage_cache_misses_total", "Blocks not found in the cache."),
+		scrubbed:     desc("storage_scrubbed_time_seconds", "When everything stored was last read and checked, in seconds since the Unix epoch; 0 if never."),
+		scrubBytes:   desc("storage_scrub_bytes_total", "Bytes that were read and checked in the background."),
+
 		inFlight:      desc("requests_in_flight", "Client requests under way, over all faces of the node."),
 		inFlightBytes: desc("requests_in_flight_bytes", "Bytes that client requests under way hold."),
 		total:         desc("requests_total", "Client requests that asked for admission."),
@@ -60,6 +84,8 @@ func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.info, c.ready, c.started, c.offset, c.reachable, c.rtt, c.memberOffset, c.primaries, c.replicas,
 		c.keys, c.segments, c.disk, c.live, c.dead, c.readOnly, c.damage, c.inFlight, c.inFlightBytes, c.total, c.refusals,
+		c.diskFull, c.diskFree, c.index, c.mapped, c.runs, c.runBytes, c.merges, c.mergeBytes, c.dropped, c.mergeDebt,
+		c.mergeRunning, c.mergeFailed, c.cache, c.cacheHits, c.cacheMisses, c.scrubbed, c.scrubBytes,
 	} {
 		ch <- d
 	}
@@ -69,6 +95,9 @@ func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
 func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v int64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
 	}
 	s := c.inspector.Status()
 	gauge(c.info, 1, s.Node, s.Version)
@@ -84,11 +113,12 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.replicas, float64(m.Replicas), m.ID)
 	}
 	c.collectStorage(gauge, &s.Storage)
+	c.collectMerges(gauge, counter, &s.Storage)
 	r := c.admission.Status()
 	gauge(c.inFlight, float64(r.InFlight))
 	gauge(c.inFlightBytes, float64(r.InFlightBytes))
-	ch <- prometheus.MustNewConstMetric(c.total, prometheus.CounterValue, float64(r.Total))
-	ch <- prometheus.MustNewConstMetric(c.refusals, prometheus.CounterValue, float64(r.Refused))
+	counter(c.total, r.Total)
+	counter(c.refusals, r.Refused)
 }
 
 func (c *statusCollector) collectStorage(gauge func(*prometheus.Desc, float64, ...string), s *wire.StorageStatus) {
@@ -99,6 +129,29 @@ func (c *statusCollector) collectStorage(gauge func(*prometheus.Desc, float64, .
 	gauge(c.dead, float64(s.DeadBytes))
 	gauge(c.readOnly, oneIf(s.ReadOnly != ""))
 	gauge(c.damage, float64(s.Damage))
+	gauge(c.diskFull, oneIf(s.DiskFull))
+	if s.DiskFree >= 0 {
+		gauge(c.diskFree, float64(s.DiskFree))
+	}
+	gauge(c.index, float64(s.IndexBytes))
+	gauge(c.mapped, float64(s.MappedBytes))
+	gauge(c.runs, float64(s.Runs))
+	gauge(c.runBytes, float64(s.RunBytes))
+	gauge(c.cache, float64(s.CacheBytes))
+	gauge(c.scrubbed, float64(s.ScrubbedAt)/1e3)
+}
+
+// collectMerges collects the work in the background.
+func (c *statusCollector) collectMerges(gauge func(*prometheus.Desc, float64, ...string), counter func(*prometheus.Desc, int64), s *wire.StorageStatus) {
+	gauge(c.mergeDebt, float64(s.MergeDebtBytes))
+	gauge(c.mergeRunning, oneIf(s.MergeRunning))
+	gauge(c.mergeFailed, oneIf(s.MergeError != ""))
+	counter(c.merges, s.Merges)
+	counter(c.mergeBytes, s.MergeBytes)
+	counter(c.dropped, s.MergeDropped)
+	counter(c.cacheHits, s.CacheHits)
+	counter(c.cacheMisses, s.CacheMisses)
+	counter(c.scrubBytes, s.ScrubBytes)
 }
 
 func oneIf(yes bool) float64 {

@@ -37,10 +37,39 @@ func newFilter(n uint64, bitsPerKey int) *filter {
 	if n == 0 || bitsPerKey <= 0 {
 		return &filter{}
 	}
-	lines := (n*uint64(bitsPerKey) + filterLineBytes*8 - 1) / (filterLineBytes * 8)
+	lines := filterLines(n, bitsPerKey)
 	// Bits times ln 2 would be best if the keys spread evenly over the lines; as they do not, a little less is.
 	probes := min(max(bitsPerKey*6/10, 1), filterProbesMax)
 	return &filter{words: make([]uint64, lines*filterLineWords), lines: lines, probes: uint8(probes)}
+}
+
+// foldable is how often a filter that is made before the number of keys is known can be halved.
+const foldable = 5
+
+// newFoldableFilter makes the filter of at most n keys.
+func newFoldableFilter(n uint64, bitsPerKey int) *filter {
+	f := newFilter(n, bitsPerKey)
+	const unit = 1 << foldable
+	f.lines = (f.lines + unit - 1) / unit * unit
+	f.words = make([]uint64, f.lines*filterLineWords)
+	return f
+}
+
+// fold halves the filter while it is large enough for n keys: a line is picked by the high bits of the hash, so that of two
+// neighbours one takes the place of both.
+func (f *filter) fold(n uint64, bitsPerKey int) {
+	for need := filterLines(n, bitsPerKey); f.lines%2 == 0 && f.lines/2 >= need; {
+		f.lines /= 2
+		for i := range f.lines * filterLineWords {
+			at := i/filterLineWords*2*filterLineWords + i%filterLineWords
+			f.words[i] = f.words[at] | f.words[at+filterLineWords]
+		}
+		f.words = f.words[:f.lines*filterLineWords]
+	}
+}
+
+func filterLines(n uint64, bitsPerKey int) uint64 {
+	return (n*uint64(bitsPerKey) + filterLineBytes*8 - 1) / (filterLineBytes * 8)
 }
 
 // line returns the words that hold the bits of a hash.

@@ -3,6 +3,7 @@ package run
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -518,3 +519,33 @@ func TestGoroutinesShareAReader(t *testing.T) {
 		}
 	}
 }
+
+// TestFoldedFilterIsAsGoodAsOneOfItsSize makes filters for many more keys than there are in the end.
+func TestFoldedFilterIsAsGoodAsOneOfItsSize(t *testing.T) {
+	const n = 20_000
+	for _, most := range []uint64{n, n + 1, 3 * n, 50 * n} {
+		f := newFoldableFilter(most, filterBitsDefault)
+		for i := range uint64(n) {
+			f.add(hashOf(i))
+		}
+		f.fold(n, filterBitsDefault)
+		if most < 32*n && f.lines > 2*filterLines(n, filterBitsDefault)+1<<foldable {
+			t.Errorf("for at most %d: %d lines, %d would do", most, f.lines, filterLines(n, filterBitsDefault))
+		}
+		wrong := 0
+		for i := range uint64(2 * n) {
+			has := f.mayContain(hashOf(i))
+			if i < n && !has {
+				t.Fatalf("for at most %d: key %d is not in it", most, i)
+			}
+			if i >= n && has {
+				wrong++
+			}
+		}
+		if rate := float64(wrong) / n; rate > 0.013 {
+			t.Errorf("for at most %d: %.2f %% false positives", most, 100*rate)
+		}
+	}
+}
+
+func hashOf(i uint64) uint64 { return Hash(binary.BigEndian.AppendUint64(nil, i)) }

@@ -32,6 +32,9 @@ type WriterOptions struct {
 	BlockBytes int
 	// FilterBitsPerKey is the size of the filter, at most 64. Zero is 10, for about 1 % false positives; negative is no filter.
 	FilterBitsPerKey int
+	// RecordsMax is how many records there will be at most, for which the filter is made at once and in the end cut down to what
+	// there were. Zero is not known: then each record takes 8 bytes of memory until Finish.
+	RecordsMax uint64
 }
 
 func (o WriterOptions) withDefaults() WriterOptions {
@@ -69,6 +72,7 @@ type Writer struct {
 	block   blockBuilder
 	index   indexBuilder
 	hashes  [][]uint64
+	filter  *filter // of RecordsMax
 	last    []byte
 	dir     []byte
 	out     []byte
@@ -95,6 +99,9 @@ func NewWriter(f vfs.File, info Info, o WriterOptions) (*Writer, error) {
 		return nil, fmt.Errorf("run writer: %w", err)
 	}
 	w := &Writer{f: f, o: o, z: z, out: make([]byte, 0, outBytes)}
+	if o.RecordsMax > 0 && o.FilterBitsPerKey > 0 {
+		w.filter = newFoldableFilter(o.RecordsMax, o.FilterBitsPerKey)
+	}
 	w.info = Info{
 		Engine: info.Engine, First: info.First, Last: info.Last,
 		FirstSeq: info.FirstSeq, NextSeq: info.NextSeq, LostSeq: info.LostSeq,
@@ -162,7 +169,11 @@ func (w *Writer) append(rec *Record) {
 
 // keepHash keeps a hash for the filter, whose size is not known before the end.
 func (w *Writer) keepHash(hash uint64) {
-	if w.o.FilterBitsPerKey < 0 {
+	switch {
+	case w.o.FilterBitsPerKey < 0:
+		return
+	case w.filter != nil:
+		w.filter.add(hash)
 		return
 	}
 	n := len(w.hashes)
@@ -265,12 +276,7 @@ func (w *Writer) Finish() (Info, int64, error) {
 	if err := w.emit(section); err != nil {
 		return Info{}, 0, err
 	}
-	filter := newFilter(w.info.Records, w.o.FilterBitsPerKey)
-	for _, chunk := range w.hashes {
-		for _, hash := range chunk {
-			filter.add(hash)
-		}
-	}
+	filter := w.finishFilter()
 	var err error
 	if t.filterChecksum, err = filter.encode(w.sum, t.filterAt(), w.emit); err != nil {
 		return Info{}, 0, err
@@ -281,6 +287,20 @@ func (w *Writer) Finish() (Info, int64, error) {
 	if err := errors.Join(w.emit(t.encode(w.sum)), w.flush()); err != nil {
 		return Info{}, 0, err
 	}
-	w.err, w.hashes, w.out = errFinished, nil, nil
+	w.err, w.hashes, w.filter, w.out = errFinished, nil, nil, nil
 	return w.info, t.fileBytes, nil
+}
+
+func (w *Writer) finishFilter() *filter {
+	if w.filter != nil && w.info.Records > 0 {
+		w.filter.fold(w.info.Records, w.o.FilterBitsPerKey)
+		return w.filter
+	}
+	filter := newFilter(w.info.Records, w.o.FilterBitsPerKey)
+	for _, chunk := range w.hashes {
+		for _, hash := range chunk {
+			filter.add(hash)
+		}
+	}
+	return filter
 }
