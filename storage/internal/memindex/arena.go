@@ -28,6 +28,10 @@ const (
 	binCount  = exactBins + 4*(chunkGranuleBits-6) + 5
 )
 
+// leftoverShare says up to which share of a block it is left longer than was asked for, for what it would leave free is
+// of little use to others, and the block's owner may grow.
+const leftoverShare = 6
+
 // findTries bounds how many blocks of a bin that has several sizes are looked at.
 const findTries = 32
 
@@ -78,9 +82,10 @@ func (a *arena) alloc(size int) (ref, int) {
 		r = a.find(want)
 	}
 	got := a.unlink(r)
-	if got > want {
-		a.link(r+ref(want), got-want)
+	if got-want <= want/leftoverShare {
+		return r, got
 	}
+	a.link(r+ref(want), got-want)
 	return r, want
 }
 
@@ -124,22 +129,24 @@ func (a *arena) release(r ref, granules int) {
 	a.link(r, granules)
 }
 
-// extend makes a block longer if what follows it is free.
-func (a *arena) extend(r ref, granules, want int) bool {
+// extend makes a block longer if enough that follows it is free for it to have need granules: up to most. It returns how
+// many the block has then.
+func (a *arena) extend(r ref, granules, need, most int) int {
 	edges := a.edges[r>>chunkGranuleBits]
 	end := int(r&granuleMask) + granules
 	if edges[end/64]>>(end%64)&1 == 0 {
-		return false
+		return granules
 	}
 	next := r + ref(granules)
-	more := want - granules
-	if a.size(next) < more {
-		return false
+	if a.size(next) < need-granules {
+		return granules
 	}
-	if got := a.unlink(next); got > more {
+	got, more := a.unlink(next), most-granules
+	if got > more {
 		a.link(next+ref(more), got-more)
+		got = more
 	}
-	return true
+	return granules + got
 }
 
 func (a *arena) size(r ref) int { return int(binary.LittleEndian.Uint32(a.at(r)[freeSize:])) }

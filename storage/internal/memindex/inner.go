@@ -17,6 +17,10 @@ const (
 	innerBytesMin = innerBytesMax / 4
 	// innerFew children may be more than innerBytesMax if their separators are long.
 	innerFew = 4
+
+	// innerChild is what a child takes, besides the rest of its separator. innerRoom is for those to come.
+	innerChild = 8 + 4 + 4
+	innerRoom  = 512
 )
 
 // inner is a node that has children. The i-th separator is greater than all keys under the i-th child, and not greater
@@ -68,28 +72,96 @@ func (n inner) search(key []byte) int {
 	want := head(key)
 	heads := n[innerHeader : innerHeader+8*(count-1)]
 	// lo is the first separator whose head is not less, and then those whose head is the same are told apart.
-	lo, hi := 0, count-1
-	for lo < hi {
-		m := int(uint(lo+hi) >> 1)
-		if binary.LittleEndian.Uint64(heads[8*m:]) < want {
-			lo = m + 1
-		} else {
-			hi = m
-		}
-	}
-	if lo == count-1 || binary.LittleEndian.Uint64(heads[8*lo:]) != want {
+	lo := searchHeads(heads, want)
+	if lo == count-1 || headAt(heads, lo) != want {
 		return lo
 	}
-	hi = count - 1
+	hi := count - 1
 	for lo < hi {
 		m := int(uint(lo+hi) >> 1)
-		if binary.LittleEndian.Uint64(heads[8*m:]) == want && bytes.Compare(n.separator(m), key) <= 0 {
+		if headAt(heads, m) == want && bytes.Compare(n.separator(m), key) <= 0 {
 			lo = m + 1
 		} else {
 			hi = m
 		}
 	}
 	return lo
+}
+
+func headAt(heads []byte, i int) uint64 { return binary.LittleEndian.Uint64(heads[8*i:]) }
+
+// searchHeads returns the first of heads that is not less than want. If they are spread evenly it is near to where one
+// would guess; if not, two looks were in vain.
+func searchHeads(heads []byte, want uint64) int {
+	const near = 4
+	lo, n := 0, len(heads)/8
+	if n >= 4*near {
+		first, last := headAt(heads, 0), headAt(heads, n-1)
+		if want <= first {
+			return 0
+		}
+		if want > last {
+			return n
+		}
+		guess := share(want-first, n, last-first)
+		from, to := max(guess-near, 0), min(guess+near, n-1)
+		switch {
+		case headAt(heads, from) >= want:
+			n = from
+		case headAt(heads, to) < want:
+			lo, n = to+1, n-to-1
+		default:
+			lo, n = from+1, to-from-1
+		}
+	}
+	// The one that is sought is among the n from lo, or behind them.
+	for n > 0 {
+		half := (n + 1) >> 1
+		next := lo + half
+		if headAt(heads, next-1) < want {
+			lo = next
+		}
+		n -= half
+	}
+	return lo
+}
+
+// insert makes r the child behind the at-th, with the separator between them, of which rest is what follows the prefix.
+// The node has room for it.
+func (n inner) insert(at int, r ref, rest []byte) {
+	count := n.count()
+	separators := count - 1
+	children := innerHeader + 8*separators
+	ends := children + 4*count
+	prefix := ends + 4*separators
+	rests := prefix + n.prefixLen()
+	start := 0
+	if at > 0 {
+		start = int(get32(n, ends+4*(at-1)))
+	}
+	end := n.size()
+	// What follows an addition moves by its size. The last part moves first, so that none is overwritten.
+	copy(n[rests+start+innerChild+len(rest):], n[rests+start:end])
+	copy(n[prefix+innerChild:], n[prefix:rests+start])
+	copy(n[rests+start+innerChild:], rest)
+	for i := separators; i > at; i-- {
+		put32(n, ends+12+4*i, get32(n, ends+4*(i-1))+uint32(len(rest)))
+	}
+	put32(n, ends+12+4*at, uint32(start+len(rest)))
+	copy(n[ends+12:], n[ends:ends+4*at])
+	copy(n[children+8+4*(at+2):], n[children+4*(at+1):children+4*count])
+	put32(n, children+8+4*(at+1), uint32(r))
+	copy(n[children+8:], n[children:children+4*(at+1)])
+	copy(n[innerHeader+8*(at+1):], n[innerHeader+8*at:innerHeader+8*separators])
+	binary.LittleEndian.PutUint64(n[innerHeader+8*at:], head(rest))
+	put16(n, innerCount, count+1)
+}
+
+// size is how many bytes the node has in use.
+func (n inner) size() int {
+	count := n.count()
+	ends := innerHeader + 8*(count-1) + 4*count
+	return ends + 4*(count-1) + n.prefixLen() + int(get32(n, ends+4*(count-2)))
 }
 
 // kid is a child outside of a node, while nodes are built, with the separator to its left in kids.text.

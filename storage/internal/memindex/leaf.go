@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // Both kinds of node begin with the generation in which they were born and their size in granules.
@@ -36,6 +37,9 @@ const (
 	leafBytesMax = 32*granuleBytes - leafPad
 	// leafBytesMin is what a leaf should have, unless its neighbours are oversized.
 	leafBytesMin = leafBytesMax / 4
+
+	// growthShare says by which share of its size a leaf grows at once.
+	growthShare = 12
 
 	keyBytesMax  = 1<<16 - 1
 	metaBytesMax = 1<<8 - 1
@@ -172,82 +176,90 @@ func (l leaf) search(key []byte) (int, bool) {
 	return lo, false
 }
 
-// headSearch is a search among entries of one size by the first 8 bytes of their keys' rests.
-type headSearch struct {
-	entries                []byte
-	rest                   []byte
-	want, mask             uint64
-	stride, keyLen, lo, hi int
-}
-
-// probe narrows the search to one side of the i-th entry, and returns how far off it is; it returns true if the i-th
-// is the one.
-func (s *headSearch) probe(i int) (head uint64, found bool) {
-	at := i * s.stride
-	h := binary.BigEndian.Uint64(s.entries[at:]) & s.mask
-	less := h < s.want
-	if h == s.want {
-		c := bytes.Compare(s.entries[at:at+s.keyLen], s.rest)
-		if c == 0 {
-			return h, true
-		}
-		less = c < 0
-	}
-	if less {
-		s.lo = i + 1
-	} else {
-		s.hi = i
-	}
-	return h, false
-}
-
-// searchHeads searches where all entries have one size. As each look at an entry may have to wait for memory, it
-// first guesses where the entry is if keys are spread evenly, and guesses again from there, before it goes on by halves.
+// searchHeads searches where all entries have one size, by the first 8 bytes of their keys' rests. As each look at an
+// entry may have to wait for memory, it first guesses where the entry is if keys are spread evenly, and guesses again
+// from there, before it looks at ever farther ones and goes on by halves.
 func (l leaf) searchHeads(rest []byte, stride, n int) (int, bool) {
-	s := headSearch{entries: l[leafHeader+l.prefixLen():], rest: rest, want: head(rest), stride: stride, hi: n}
-	s.keyLen = stride - l.metaLen() - l.locBytes()
-	s.mask = ^(^uint64(0) >> (8 * uint(min(s.keyLen, 8))))
+	entries := l[leafHeader+l.prefixLen():]
+	keyLen := stride - l.metaLen() - l.locBytes()
+	mask := ^(^uint64(0) >> (8 * uint(min(keyLen, 8))))
+	want := head(rest)
+	lo, hi := 0, n
 	if span := binary.LittleEndian.Uint64(l[leafSpan:]); n >= 16 && span != 0 {
-		at, found := 0, false
-		h := binary.BigEndian.Uint64(s.entries) & s.mask
+		at := 0
+		h := binary.BigEndian.Uint64(entries) & mask
 		for range 2 {
-			if s.want >= h {
-				at = min(at+share(s.want-h, n, span), s.hi-1)
+			if want >= h {
+				at = min(at+share(want-h, n, span), hi-1)
 			} else {
-				at = max(at-share(h-s.want, n, span), s.lo)
+				at = max(at-share(h-want, n, span), lo)
 			}
-			if h, found = s.probe(at); found {
-				return at, true
+			if h = binary.BigEndian.Uint64(entries[at*stride:]) & mask; h < want {
+				lo = at + 1
+			} else {
+				hi = at
 			}
-			if s.lo >= s.hi {
-				return s.lo, false
+			if lo >= hi {
+				break
 			}
-			at = min(max(at, s.lo), s.hi-1)
+			at = min(max(at, lo), hi-1)
 		}
-		// By now the entry is likely to be near: look at ever farther ones before cutting what is left in halves.
-		up := s.lo > at || s.lo == at && h < s.want
-		for step := 2; s.hi-s.lo > 2*step; step *= 2 {
+		up := h < want
+		for step := 2; hi-lo > 2*step; step *= 2 {
 			if up {
-				at = s.lo + step
+				at = lo + step
 			} else {
-				at = s.hi - 1 - step
+				at = hi - 1 - step
 			}
-			before := s.lo
-			if _, found = s.probe(at); found {
-				return at, true
+			less := binary.BigEndian.Uint64(entries[at*stride:])&mask < want
+			if less {
+				lo = at + 1
+			} else {
+				hi = at
 			}
-			if (s.lo != before) != up {
+			if less != up {
 				break
 			}
 		}
 	}
-	for s.lo < s.hi {
-		m := int(uint(s.lo+s.hi) >> 1)
-		if _, found := s.probe(m); found {
-			return m, true
+	for lo < hi {
+		m := int(uint(lo+hi) >> 1)
+		if binary.BigEndian.Uint64(entries[m*stride:])&mask < want {
+			lo = m + 1
+		} else {
+			hi = m
 		}
 	}
-	return s.lo, false
+	// All before lo are less, and no head from there on is. Those whose head is the same are told apart.
+	if lo == n || binary.BigEndian.Uint64(entries[lo*stride:])&mask != want {
+		return lo, false
+	}
+	c := bytes.Compare(entries[lo*stride:lo*stride+keyLen], rest)
+	if c >= 0 {
+		return lo, c == 0
+	}
+	return searchEqualHeads(rest, entries, want, mask, stride, keyLen, lo+1, n)
+}
+
+// searchEqualHeads ends a search from lo on, where the heads that are not greater are the same as the key's.
+func searchEqualHeads(rest, entries []byte, want, mask uint64, stride, keyLen, lo, hi int) (int, bool) {
+	for lo < hi {
+		m := int(uint(lo+hi) >> 1)
+		at := m * stride
+		c := 1
+		if binary.BigEndian.Uint64(entries[at:])&mask == want {
+			c = bytes.Compare(entries[at:at+keyLen], rest)
+		}
+		switch {
+		case c == 0:
+			return m, true
+		case c < 0:
+			lo = m + 1
+		default:
+			hi = m
+		}
+	}
+	return lo, false
 }
 
 // measure notes how far the leaf's keys are spread, for searchHeads. It is a hint: insertions do not keep it up.
@@ -292,14 +304,19 @@ func (l leaf) room(key, meta []byte, loc *Location) (int, bool) {
 	return size + 2, true
 }
 
-// insert makes the entry the i-th. The leaf has room for it, and its form has it.
-func (l leaf) insert(i int, key, meta []byte, loc *Location, room int) {
+// insert makes the entry the i-th, and has the leaf in b, which is l or the block that l moves to. b has room for it,
+// and the leaf's form has it.
+func (l leaf) insert(b leaf, i int, key, meta []byte, loc *Location, room int) {
 	n, used := l.count(), l.used()
 	base := leafHeader + l.prefixLen()
+	moves := &b[0] != &l[0]
 	var at int
 	if stride := l.stride(); stride != 0 {
 		at = base + i*stride
-		copy(l[at+stride:used+stride], l[at:used])
+		copy(b[at+stride:used+stride], l[at:used])
+		if moves {
+			copy(b[leafUsed:at], l[leafUsed:at])
+		}
 	} else {
 		size := room - 2
 		entries := base + 2*n
@@ -307,24 +324,30 @@ func (l leaf) insert(i int, key, meta []byte, loc *Location, room int) {
 		if i < n {
 			at = entries + l.slot(base, i)
 		}
-		copy(l[at+room:used+room], l[at:used])
-		copy(l[entries+2:at+2], l[entries:at])
+		copy(b[at+room:used+room], l[at:used])
+		copy(b[entries+2:at+2], l[entries:at])
 		start := at - entries
 		for j := n; j > i; j-- {
-			put16(l, base+2*j, l.slot(base, j-1)+size)
+			put16(b, base+2*j, l.slot(base, j-1)+size)
 		}
-		put16(l, base+2*i, start)
+		put16(b, base+2*i, start)
+		if moves {
+			copy(b[leafUsed:base+2*i], l[leafUsed:base+2*i])
+		}
 		at += 2
 		if l.metaLen() == metasVary {
-			l[at] = byte(len(meta))
+			b[at] = byte(len(meta))
 			at++
 		}
 	}
-	at += copy(l[at:], key[base-leafHeader:])
-	at += copy(l[at:], meta)
+	at += copy(b[at:], key[base-leafHeader:])
+	at += copy(b[at:], meta)
 	f := l.frame()
-	f.put(l[at:], loc, len(key)+len(meta))
-	l.put(n+1, used+room)
+	f.put(b[at:], loc, len(key)+len(meta))
+	b.put(n+1, used+room)
+	if moves {
+		b.measure()
+	}
 }
 
 // remove takes the i-th entry out.
@@ -376,9 +399,28 @@ func (s *entries) add(prefix, rest, meta []byte, loc Location) {
 func (s *entries) addLeaf(l leaf, i, j int) {
 	prefix := l.prefix()
 	f := l.frame()
-	for ; i < j; i++ {
-		e := l.entry(i)
-		s.add(prefix, l.rest(&e), l.meta(&e), f.get(l[e.loc:], e.textLen(l)))
+	stride := l.stride()
+	if stride == 0 {
+		for ; i < j; i++ {
+			e := l.entry(i)
+			s.add(prefix, l.rest(&e), l.meta(&e), f.get(l[e.loc:], e.textLen(l)))
+		}
+		return
+	}
+	// Where all entries have one size, their text is put down at once.
+	text := stride - int(f.bytes)
+	textLen := len(prefix) + text
+	keyLen := textLen - l.metaLen()
+	at, n := len(s.text), len(s.list)
+	s.text = slices.Grow(s.text, (j-i)*textLen)[:at+(j-i)*textLen]
+	s.list = slices.Grow(s.list, j-i)[:n+j-i]
+	from := leafHeader + len(prefix) + i*stride
+	for k := range s.list[n:] {
+		copy(s.text[at:], prefix)
+		copy(s.text[at+len(prefix):at+textLen], l[from:from+text])
+		s.list[n+k] = entry{at, at + keyLen, at + textLen, f.get(l[from+text:], textLen)}
+		at += textLen
+		from += stride
 	}
 }
 

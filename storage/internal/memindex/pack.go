@@ -15,7 +15,7 @@ type Location struct {
 	Flags uint8
 }
 
-// frame is how a leaf writes locations: each field as its distance from a base, in as few bits as the leaf's entries
+// frame is how a leaf writes locations: each field as its distance from a base, in few bits more than the leaf's entries
 // need. Length is kept as what it exceeds the key and the meta by. Subtraction wraps around, so that any value fits a
 // frame of full width.
 type frame struct {
@@ -28,6 +28,11 @@ type frame struct {
 
 // frameBytesMax is the size of a packed location of full width.
 const frameBytesMax = (64 + 3*32 + 8 + 7) / 8
+
+// frameSpare is how many bits a frame has at least above those that its entries need. While a log grows to twice its
+// length, a leaf's range of numbers gets a bit wider, and that of segments, too; and its entries grow to twice as many,
+// and it is split. So a frame that has both bits serves from one split to the next.
+const frameSpare = 2
 
 func ones(width uint8) uint64 { return 1<<width - 1 }
 
@@ -94,6 +99,19 @@ func (f *frame) putWide(b []byte, loc *Location, textLen int) {
 
 // get reads a location. It may look at 8 bytes behind the packed ones.
 func (f *frame) get(b []byte, textLen int) (loc Location) {
+	if f.bytes <= 8 {
+		x := binary.LittleEndian.Uint64(b)
+		loc.Seq = f.seq + x&ones(f.seqBits)
+		x >>= f.seqBits
+		loc.Offset = f.offset + uint32(x&ones(f.offBits))
+		x >>= f.offBits
+		loc.Length = f.length + uint32(textLen) + uint32(x&ones(f.lenBits))
+		x >>= f.lenBits
+		loc.Segment = f.segment + uint32(x&ones(f.segBits))
+		x >>= f.segBits
+		loc.Flags = uint8(x & ones(f.flagsBits))
+		return loc
+	}
 	at := uint(0)
 	loc.Seq = f.seq + getBits(b, at, f.seqBits)
 	at += uint(f.seqBits)
@@ -151,8 +169,8 @@ func (s *spread) add(loc *Location, textLen int) {
 	s.flags |= loc.Flags
 }
 
-// frame returns the frame. Bits that rounding up to whole bytes leaves over widen the fields that are likeliest to
-// grow, and room in a field is on the side on which it grows: later records have greater numbers.
+// frame returns the frame. Spare bits widen the fields that are likeliest to grow, and room in a field is on the side on
+// which it grows: later records have greater numbers.
 func (s *spread) frame() frame {
 	f := frame{
 		seqBits:   uint8(bits.Len64(s.seqMax - s.seqMin)),
@@ -164,10 +182,13 @@ func (s *spread) frame() frame {
 	sum := func() int {
 		return int(f.seqBits) + int(f.offBits) + int(f.lenBits) + int(f.segBits) + int(f.flagsBits)
 	}
-	f.bytes = uint8((sum() + 7) / 8)
-	for spare := int(f.bytes)*8 - sum(); spare > 0; spare-- {
+	f.bytes = uint8(min((sum()+frameSpare+7)/8, frameBytesMax))
+	spare := int(f.bytes)*8 - sum()
+	for i := range spare {
 		switch {
-		case spare&1 == 0 && f.lenBits < 32:
+		case i%3 == 0 && f.segBits < 32:
+			f.segBits++
+		case i%3 == 2 && f.lenBits < 32:
 			f.lenBits++
 		case f.seqBits < 64:
 			f.seqBits++

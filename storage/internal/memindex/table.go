@@ -188,7 +188,7 @@ func (t *Table) Append(key, meta []byte, loc Location) {
 		if l.used()+room+leafPad > granulesOf(l)<<granuleShift {
 			l = t.grow(l, leafBytesMax+leafPad)
 		}
-		l.insert(n, key, meta, &loc, room)
+		l.insert(l, n, key, meta, &loc, room)
 		return
 	}
 	t.appendRebuilt(l, key, meta, loc)

@@ -2,6 +2,7 @@ package memindex
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -432,6 +433,70 @@ func TestFramesKeepAnyLocation(t *testing.T) {
 				t.Fatalf("%+v is longer than %d bytes", locs[i], f.bytes)
 			}
 		}
+	}
+}
+
+func TestFramesHaveRoomForALogOfTwiceTheLength(t *testing.T) {
+	for n := uint32(3); n < 1<<20; n = n*3/2 + 1 {
+		at := func(i uint32) Location {
+			return Location{Seq: uint64(1 + i*20), Segment: i / 3, Offset: i % 3 << 20, Length: 500}
+		}
+		var s spread
+		for i := range min(n, 1000) {
+			loc := at(i * (n / min(n, 1000)))
+			s.add(&loc, 31)
+		}
+		for _, i := range []uint32{n - 1, 0, 2} {
+			loc := at(i)
+			s.add(&loc, 31)
+		}
+		f := s.frame()
+		for i := range 100 {
+			if loc := at(n + (n-n/8)*uint32(i)/100); !f.fits(&loc, 31) {
+				t.Fatalf("%+v does not fit %+v, made for %d numbers", loc, f, n)
+			}
+		}
+	}
+}
+
+func TestHeadsAreFoundHoweverTheyAreSpread(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 5))
+	for round := range 3000 {
+		list := make([]uint64, 1+rng.IntN(60))
+		for i := range list {
+			list[i] = rng.Uint64() >> (rng.IntN(8) * 8 * (round % 2)) << (round % 3 * 20)
+		}
+		slices.Sort(list)
+		var heads []byte
+		for _, h := range list {
+			heads = binary.LittleEndian.AppendUint64(heads, h)
+		}
+		for _, h := range append(list, 0, ^uint64(0), rng.Uint64()) {
+			for _, want := range []uint64{h - 1, h, h + 1} {
+				expect, _ := slices.BinarySearch(list, want)
+				if got := searchHeads(heads, want); got != expect {
+					t.Fatalf("%x is found at %d of %x, not at %d", want, got, list, expect)
+				}
+			}
+		}
+	}
+}
+
+// TestSplitsOfLeavesChangeInnerNodesInPlace counts how often a table's only inner node becomes another.
+func TestSplitsOfLeavesChangeInnerNodesInPlace(t *testing.T) {
+	tab := New(Options{})
+	defer tab.Close()
+	rng := rand.New(rand.NewPCG(6, 7))
+	roots, last := 0, none
+	for range 8000 {
+		tab.Set(randomKey(rng, 0), []byte("meta"), Location{})
+		if tab.height > 0 && tab.root != last {
+			roots, last = roots+1, tab.root
+		}
+	}
+	tab.check(t)
+	if leaves := inner(tab.arena.at(tab.root)).count(); tab.height != 1 || roots > leaves/10+2 {
+		t.Errorf("%d leaves under %d levels have had %d roots", leaves, tab.height, roots)
 	}
 }
 

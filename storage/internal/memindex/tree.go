@@ -1,5 +1,7 @@
 package memindex
 
+import "bytes"
+
 // first makes the first leaf, with room for size bytes.
 func (t *Table) first(key, meta []byte, loc Location, size int) {
 	t.entries.reset()
@@ -24,13 +26,18 @@ func (t *Table) writeLeaf(f *leafForm, i, j, size int) ref {
 // to the left of the first entry, if anybody is going to ask for it.
 func (t *Table) buildLeaves(i, j int, left []byte) {
 	f := t.entries.form(i, j)
+	t.buildLeavesOf(&f, i, j, left)
+}
+
+// buildLeavesOf is buildLeaves where the form is known that one leaf would have.
+func (t *Table) buildLeavesOf(f *leafForm, i, j int, left []byte) {
 	if f.used > leafBytesMax && j-i > 1 {
 		m := t.entries.middle(i, j)
 		t.buildLeaves(i, m, left)
 		t.buildLeaves(m, j, nil)
 		return
 	}
-	r := t.writeLeaf(&f, i, j, 0)
+	r := t.writeLeaf(f, i, j, 0)
 	if i > 0 {
 		left = t.entries.separator(i)
 	}
@@ -62,9 +69,10 @@ func (t *Table) insert(l leaf, i int, key, meta []byte, loc *Location) {
 	room, ok := l.room(key, meta, loc)
 	if used := l.used(); ok && (used+room <= leafBytesMax || l.count() == 0) {
 		if used+room+leafPad > granulesOf(l)<<granuleShift {
-			l = t.grow(l, used+room+leafPad)
+			t.insertGrowing(l, i, key, meta, loc, room)
+			return
 		}
-		l.insert(i, key, meta, loc, room)
+		l.insert(l, i, key, meta, loc, room)
 		return
 	}
 	t.entries.reset()
@@ -74,11 +82,31 @@ func (t *Table) insert(l leaf, i int, key, meta []byte, loc *Location) {
 	t.rebuildLeaf(l)
 }
 
+// insertGrowing is insert where the leaf at the path's end has the form for the entry, and not the room. It takes room
+// for the next entries, too, so that the leaf is not copied at every few.
+func (t *Table) insertGrowing(l leaf, i int, key, meta []byte, loc *Location, room int) {
+	old := t.path[t.height].ref
+	have := granulesOf(l)
+	used := l.used() + room
+	need := used + leafPad
+	wish := max(need, min(need+used/growthShare, leafBytesMax+leafPad))
+	if got := t.arena.extend(old, have, granulesFor(need), granulesFor(wish)); got > have {
+		setGranules(l, got)
+		l.insert(l, i, key, meta, loc, room)
+		return
+	}
+	r, b := t.alloc(wish)
+	l.insert(b, i, key, meta, loc, room)
+	t.setRef(t.height, r)
+	t.drop(old)
+}
+
 // grow gives the leaf at the path's end room for size bytes.
 func (t *Table) grow(l leaf, size int) leaf {
 	old := t.path[t.height].ref
-	if want := granulesFor(size); t.arena.extend(old, granulesOf(l), want) {
-		setGranules(l, want)
+	have, want := granulesOf(l), granulesFor(size)
+	if got := t.arena.extend(old, have, want, want); got > have {
+		setGranules(l, got)
 		return l
 	}
 	r, b := t.alloc(size)
@@ -108,7 +136,7 @@ func (t *Table) rebuildLeaf(l leaf) {
 		return
 	}
 	t.leaves.reset()
-	t.buildLeaves(0, n, nil)
+	t.buildLeavesOf(&f, 0, n, nil)
 	t.replaceLeaf()
 }
 
@@ -210,6 +238,9 @@ func (t *Table) mergeLeaf(l leaf) bool {
 func (t *Table) splice(level, i, j int, by *kids, edge bool) {
 	old := t.path[level].ref
 	n := inner(t.arena.at(old))
+	if j-i == 1 && len(by.list) == 2 && n.divide(i, by) {
+		return
+	}
 	s := &t.levels[level]
 	s.in.reset()
 	s.in.addInner(n, 0, i, nil)
@@ -259,6 +290,21 @@ func (t *Table) splice(level, i, j int, by *kids, edge bool) {
 		at := int(t.path[level-1].at)
 		t.splice(level-1, at, at+1, &s.out, edge)
 	}
+}
+
+// divide puts two children in the place of the i-th. It returns false if the node has no room for it, or another prefix.
+func (n inner) divide(i int, by *kids) bool {
+	separator := by.separator(1)
+	if !bytes.HasPrefix(separator, n.prefix()) {
+		return false
+	}
+	rest := separator[n.prefixLen():]
+	if n.size()+innerChild+len(rest) > min(granulesOf(n)<<granuleShift, innerBytesMax) {
+		return false
+	}
+	n.setChild(i, by.list[0].ref)
+	n.insert(i, by.list[1].ref, rest)
+	return true
 }
 
 // mergeInner joins the children in the level's scratch, which are too few, with those of a neighbour.
@@ -311,7 +357,7 @@ func (t *Table) buildInners(s, out *kids, i, j int, edge bool) {
 
 func (t *Table) writeInner(s *kids, i, j int) ref {
 	size, prefixLen := s.size(i, j)
-	r, b := t.alloc(size)
+	r, b := t.alloc(size + innerRoom)
 	s.write(b, prefixLen, i, j)
 	return r
 }
