@@ -87,7 +87,7 @@ func (w *writer) commitOpen() error {
 	w.open = groups.Get().(*group)
 	w.open.begin(g.seg, g.end(), false)
 	if len(g.changes) > 0 {
-		e.index.enter(g, g.changes)
+		e.index.enter(g.changes)
 	}
 	w.entering.Add(1)
 	w.mu.Unlock()
@@ -294,7 +294,7 @@ func (e *Engine) createSegment(seg *segment) error {
 		f.Close()
 		return err
 	}
-	if err := e.mapSegment(seg, e.opts.SegmentBytesMax+mapSlackBytes); err != nil {
+	if err := e.mapSegment(seg, 0); err != nil {
 		f.Close()
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -352,4 +353,30 @@ func scanUntilClosed(t *testing.T, e *Engine, r Range, after int, under chan<- s
 			return
 		}
 	}
+}
+
+// TestConformanceMergeWaitsForLookups has a merge come between a reader's look at the index and its look at the segment.
+func TestConformanceMergeWaitsForLookups(t *testing.T) {
+	t.Parallel()
+	var e *Engine
+	armed, merged := atomic.Bool{}, make(chan error, 1)
+	o := Options{Sync: SyncNever, MergeDisabled: true, ExpiresAt: func([]byte) int64 {
+		if armed.CompareAndSwap(true, false) {
+			go func() { merged <- e.Merge(context.Background()) }()
+			for e.life.TryRLock() { // until the merge waits for the reader
+				e.life.RUnlock()
+				runtime.Gosched()
+			}
+		}
+		return 0
+	}}
+	e = memoryPlace().open(t, o)
+	defer e.Close()
+	mustPut(t, e, "k", "v")
+	armed.Store(true)
+	wantValue(t, e, "k", "v")
+	if err := <-merged; err != nil {
+		t.Fatal(err)
+	}
+	wantValue(t, e, "k", "v")
 }

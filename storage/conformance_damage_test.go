@@ -357,3 +357,38 @@ func carryDamage(t *testing.T, segment SegmentID, whole, hintFiles bool) {
 	}
 	rewrite(t, e, fs, "carried")
 }
+
+// TestConformanceDamagedRunDoesNotEndMerges damages the oldest run. A merge that comes upon it fails, but those that follow merge
+// what is younger.
+func TestConformanceDamagedRunDoesNotEndMerges(t *testing.T) {
+	t.Parallel()
+	fs, want := small(t, CompressionNone)
+	o := damageOptions
+	o.SpaceAmpMax = 1.01 // everything is due at any time
+	e := mustOpen(t, fs, o)
+	runs := e.index.runs()
+	oldest := runs[len(runs)-1]
+	mustDamage(t, fs, oldest.path, 200, 4)
+	e.merger.step(false)
+	if err := e.merger.lastError(); !isCorrupt(err) {
+		t.Fatalf("merge of a damaged run: %v", err)
+	}
+	for n := range 20 {
+		for i := range 4 {
+			want[key(i)] = fmt.Sprint("again ", n)
+			mustPut(t, e, key(i), want[key(i)])
+		}
+		if err := e.writer.sealActive(); err != nil {
+			t.Fatal(err)
+		}
+		e.merger.step(false)
+		if err := e.merger.lastError(); err != nil {
+			t.Fatalf("merge of what is younger than the damage: %v", err)
+		}
+		mustShowOrNotKnow(t, e, want, "merged beside a damaged run")
+	}
+	if runs := e.index.runs(); len(runs) > mergeRuns+2 || len(e.log.all()) > 0 || runs[len(runs)-1] != oldest {
+		t.Errorf("%d runs and %d segments are left", len(runs), len(e.log.all()))
+	}
+	rewrite(t, e, fs, "damaged run")
+}

@@ -32,8 +32,9 @@ func (m *merge) drop(rec *run.Record) error {
 	return m.addTombstone(rec.Key, rec.Seq)
 }
 
-// install makes the run part of the store. The observer is told of what was dropped, unless it was written anew meanwhile.
-func (m *merge) install() {
+// install makes the run part of the store. The observer is told of what was dropped, unless it was written anew meanwhile. An
+// error says that this could not be read, and that nothing was changed.
+func (m *merge) install() error {
 	e := m.e
 	e.telling.Lock()
 	defer e.telling.Unlock()
@@ -42,6 +43,9 @@ func (m *merge) install() {
 	for i := range m.dropped {
 		d := &m.dropped[i]
 		en, ok, err := e.stored(d.key, nil)
+		if err := uncorrupt(err); err != nil {
+			return err
+		}
 		if err == nil && ok && en.Seq == d.seq {
 			told = append(told, Change{Key: d.key, OldMeta: d.meta})
 			gone = append(gone, d)
@@ -55,4 +59,5 @@ func (m *merge) install() {
 	if len(told) > 0 {
 		e.opts.Observer(told)
 	}
+	return nil
 }

@@ -1,6 +1,9 @@
 package storage
 
-import "github.com/ringcask/ringcask/storage/internal/memindex"
+import (
+	"github.com/ringcask/ringcask/storage/internal/memindex"
+	"github.com/ringcask/ringcask/storage/internal/run"
+)
 
 const (
 	// groupBytesMax is when a group takes no more mutations; the last one may reach past it.
@@ -35,6 +38,7 @@ type member struct {
 
 // change is one write of a group. Its key, meta and value stand in the group's buffer, at keyAt and on.
 type change struct {
+	hash           uint64 // of the key
 	seq            uint64
 	keyAt          uint32
 	valueLen       uint32
@@ -112,7 +116,7 @@ func (g *group) record(w *Writes, op *write, p placement) {
 	var keyAt int
 	g.buf, keyAt = g.seg.sum.appendRecord(g.buf, p, op.delete, key, meta, value)
 	c := change{
-		seq: p.seq, keyAt: uint32(keyAt), valueLen: uint32(len(value)),
+		hash: run.Hash(key), seq: p.seq, keyAt: uint32(keyAt), valueLen: uint32(len(value)),
 		offset: uint32(p.off), length: uint32(len(g.buf) - start), keyLen: uint16(len(key)), metaLen: uint8(len(meta)),
 	}
 	if op.delete {

@@ -3,6 +3,7 @@ package storage
 import (
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/ringcask/ringcask/storage/internal/memindex"
@@ -144,24 +145,48 @@ func (x *index) load(e *entry, hash uint64, keep bool) {
 // seen is told of a change what stood there; its entry is valid in the call only.
 type seen func(c *change, old entry, existed bool)
 
+// publishSplitFrom is from how many changes on two goroutines publish a group.
+const publishSplitFrom = 32
+
 // publish makes the changes of a group visible, those of one mutation all at once.
 func (x *index) publish(g *group, before seen) {
+	if before == nil && len(g.changes) == len(g.members) && len(g.changes) >= publishSplitFrom && len(x.shards) > 1 {
+		x.publishSplit(g)
+		return
+	}
 	for changes := g.changes; len(changes) > 0; {
 		n := 1
 		for !changes[n-1].last {
 			n++
 		}
-		x.enter(g, changes[:n])
+		x.enter(changes[:n])
 		x.set(g, changes[:n], before)
 		changes = changes[n:]
 	}
 }
 
+// publishSplit publishes a group of single changes, half of the shards on a goroutine of its own. A view in the middle of it may
+// have one of them without another that is before it in the log; none of them was acknowledged yet.
+func (x *index) publishSplit(g *group) {
+	half := func(odd uint64) {
+		for i := range g.changes {
+			if c := g.changes[i : i+1]; c[0].hash&1 == odd {
+				x.enter(c)
+				x.set(g, c, nil)
+			}
+		}
+	}
+	var other sync.WaitGroup
+	other.Go(func() { half(1) })
+	half(0)
+	other.Wait()
+}
+
 // enter locks the shards of the changes of one mutation, and set makes the changes and unlocks them. Whoever enters in log order
 // has what they write in that order, however long it takes between.
-func (x *index) enter(g *group, changes []change) {
+func (x *index) enter(changes []change) {
 	if len(changes) == 1 {
-		x.shard(run.Hash(g.key(&changes[0]))).mu.Lock()
+		x.shard(changes[0].hash).mu.Lock()
 		return
 	}
 	x.lock()
@@ -171,10 +196,9 @@ func (x *index) set(g *group, changes []change, before seen) {
 	for i := range changes {
 		c := &changes[i]
 		en := g.entry(c)
-		hash := run.Hash(en.key)
-		s := x.shard(hash)
+		s := x.shard(c.hash)
 		n := s.table.Len()
-		old, existed := s.set(&en, x.inRuns(hash), x.merging || x.keepTombstones)
+		old, existed := s.set(&en, x.inRuns(c.hash), x.merging || x.keepTombstones)
 		if n = s.table.Len() - n; n != 0 {
 			x.entries.Add(int64(n))
 		}

@@ -10,20 +10,23 @@ import (
 // mapSegments maps what was opened, the youngest first.
 func (e *Engine) mapSegments() error {
 	for _, seg := range slices.Backward(e.log.all()) {
-		n := min(seg.written.Load(), seg.filled.Load())
-		if !seg.sealed.Load() {
-			n = e.opts.SegmentBytesMax + mapSlackBytes
-		}
-		if err := e.mapSegment(seg, n); err != nil {
+		if err := e.mapSegment(seg, min(seg.written.Load(), seg.filled.Load())); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// mapSegment maps n bytes of a segment if the mappings have room for it.
+// mapSegment maps n bytes of a sealed segment if the mappings have room for it. The active one is mapped in any case, as far as
+// a quarter of that room goes, and ahead of its end: writes go through it.
 func (e *Engine) mapSegment(seg *segment, n int64) error {
-	m, err := e.mapFile(seg.file, n, !seg.sealed.Load())
+	var m vfs.Mapping
+	var err error
+	if seg.sealed.Load() {
+		m, err = e.mapFile(seg.file, n)
+	} else if n = min(e.opts.SegmentBytesMax+mapSlackBytes, e.opts.MapBytesMax/4); n > 0 {
+		m, err = mapAny(seg.file, n, true)
+	}
 	if err != nil {
 		return &IOError{"map", seg.path, err}
 	}
@@ -31,20 +34,17 @@ func (e *Engine) mapSegment(seg *segment, n int64) error {
 	return nil
 }
 
-// mapFile maps the first n bytes of a file, or of what it will be. There is no mapping, and no error, where the mappings of
+// mapFile maps the first n bytes of a file that does not change. There is no mapping, and no error, where the mappings of
 // Options.MapBytesMax are used up or the file system has none.
-func (e *Engine) mapFile(f vfs.File, n int64, writable bool) (vfs.Mapping, error) {
+func (e *Engine) mapFile(f vfs.File, n int64) (vfs.Mapping, error) {
 	if n <= 0 || e.mapped.Add(n) > e.opts.MapBytesMax {
 		e.mapped.Add(-n)
 		return vfs.Mapping{}, nil
 	}
-	m, err := f.Map(0, n, writable)
-	if err != nil {
+	m, err := mapAny(f, n, false)
+	if m.Unmap == nil {
 		e.mapped.Add(-n)
-		if errors.Is(err, errors.ErrUnsupported) {
-			err = nil
-		}
-		return vfs.Mapping{}, err
+		return m, err
 	}
 	unmap := m.Unmap
 	m.Unmap = func() error {
@@ -52,4 +52,12 @@ func (e *Engine) mapFile(f vfs.File, n int64, writable bool) (vfs.Mapping, error
 		return unmap()
 	}
 	return m, nil
+}
+
+func mapAny(f vfs.File, n int64, writable bool) (vfs.Mapping, error) {
+	m, err := f.Map(0, n, writable)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return m, err
 }

@@ -117,7 +117,10 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 		return err
 	}
 	m.out.shadowed = m.shadowed
-	m.install()
+	if err := m.install(); err != nil {
+		return errors.Join(err, m.out.close())
+	}
+	e.stray = ""
 	if n := len(p.segments); n > 0 {
 		e.index.sweep(p.segments[0].id, p.segments[n-1].id)
 	} else {
@@ -126,8 +129,9 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 	return m.retire(first, last)
 }
 
-// nameRun gives a run its name, durably, and opens it. If that fails the file must go before another run is written, whose
-// segments may be others: two runs that overlap are no store. One that has taken the name of its only source has to stay.
+// nameRun gives a run its name, durably, and opens it. Unless it becomes part of the store the file must go before another run is
+// written, whose segments may be others: two runs that overlap are no store. One that has taken the name of its only source has
+// to stay.
 func (e *Engine) nameRun(p plan, path string) (*runFile, error) {
 	if !slices.ContainsFunc(p.runs, func(r *runFile) bool { return r.path == path }) {
 		e.stray = path
@@ -138,11 +142,7 @@ func (e *Engine) nameRun(p plan, path string) (*runFile, error) {
 	if err := e.fs.SyncDir(e.dir); err != nil {
 		return nil, &IOError{"sync", e.dir, err}
 	}
-	r, err := e.openRun(path)
-	if err == nil {
-		e.stray = ""
-	}
-	return r, err
+	return e.openRun(path)
 }
 
 // removeStray removes a run that got its name but did not become part of the store.

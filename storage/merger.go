@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -209,7 +210,7 @@ func (e *Engine) sealedSegments() (sealed []*segment, live, all int64) {
 // only runs, when they are too many.
 func (e *Engine) planMerge(settle bool) plan {
 	sealed, live, all := e.sealedSegments()
-	runs := e.index.runs()
+	runs := e.soundRuns()
 	var p plan
 	switch {
 	case len(sealed) == 0:
@@ -232,8 +233,18 @@ func (e *Engine) planMerge(settle bool) plan {
 		p.runs = append(p.runs, r)
 		p.bytes += r.reader.Size()
 	}
-	p.last = len(p.runs) == len(runs)
+	p.last = len(p.runs) == len(e.index.runs())
 	return p
+}
+
+// soundRuns are the runs that are younger than any that is known to be damaged: a merge of that one would fail, again and again,
+// and all others with it.
+func (e *Engine) soundRuns() []*runFile {
+	runs := e.index.runs()
+	if i := slices.IndexFunc(runs, (*runFile).hasDamage); i >= 0 {
+		return runs[:i]
+	}
+	return runs
 }
 
 // takeRuns is how many of the youngest runs go with what has so many bytes.

@@ -75,7 +75,7 @@ func (e *Engine) openRun(path string) (*runFile, error) {
 func (e *Engine) readRun(r *runFile) error {
 	size, err := r.file.Size()
 	if err == nil {
-		r.mapping, err = e.mapFile(r.file, size, false)
+		r.mapping, err = e.mapFile(r.file, size)
 	}
 	if err != nil {
 		return &IOError{"open", r.path, err}
@@ -163,6 +163,11 @@ func (e *Engine) runDamaged(r *runFile, d *run.DamageError) Damage {
 		e.note(damage)
 	}
 	return damage
+}
+
+func (r *runFile) hasDamage() (noted bool) {
+	r.damaged.Range(func(any, any) bool { noted = true; return false })
+	return noted
 }
 
 func (r *runFile) corrupt(d *run.DamageError) *CorruptError {
