@@ -66,7 +66,7 @@ func TestConformanceEverythingAtOnce(t *testing.T) {
 
 func everythingAtOnce(t *testing.T, at place, o Options, seed uint64) {
 	c := &crowd{t: t, e: at.open(t, o), turns: make(chan struct{}, 16)}
-	rounds := 1000
+	rounds := 500
 	if testing.Short() {
 		rounds = 60
 	}

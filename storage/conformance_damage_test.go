@@ -154,7 +154,7 @@ func TestConformanceFlippedBytesAreNoticed(t *testing.T) {
 			size := len(bytes.TrimRight(content, "\x00"))
 			t.Run(fmt.Sprintf("%v/%s", c, name), func(t *testing.T) {
 				t.Parallel()
-				for off, step := 0, every(5, 29); off < size; off += step {
+				for off, step := 0, every(7, 41); off < size; off += step {
 					flip(t, base, want, name, int64(off), off/step%2 == 0)
 				}
 			})

@@ -1,10 +1,11 @@
-// Package storage is an embedded key-value store on one log, after Bitcask: every write goes to the end of the log, an
-// index in memory knows where the newest record of each key stands, and a read is one lookup and one disk read. Unlike
-// Bitcask its index is sorted, so that ranges can be scanned; each key has a short meta that is kept in the index;
-// batches are atomic; and decisions on what is stored (Update, Submit) are taken in log order.
+// Package storage is an embedded key-value store on one log, after Bitcask: every write goes to the end of the log, an index
+// knows where the newest record of each key stands, and a read is one lookup and one read. Unlike Bitcask its index is
+// sorted, so that ranges can be scanned; it need not hold all keys in memory; each key has a short meta beside its value; batches
+// are atomic; and decisions on what is stored (Update, Submit) are taken in log order. Merges give back the space of what is
+// superseded, and leave what they keep in key order, compressed if wanted.
 //
-// It is used alone, as a library. It knows nothing of clusters, versions or expiry, and has no transactions beyond one
-// atomic read-decide-write. Every key and its meta are held in memory, and what is overwritten is not reclaimed yet.
+// It is used alone, as a library. It knows nothing of clusters and versions, and has no transactions beyond one atomic
+// read-decide-write.
 //
 // # Vocabulary
 //
@@ -15,31 +16,50 @@
 //	segment   a file of the log: one takes appends (active), the others never change again (sealed)
 //	hint file the keys, metas and locations of a sealed segment, sorted: Bitcask's hint file. Open reads it in place of
 //	          the segment
+//	run       a file of records in key order that a merge has made of segments and older runs, and that stands for them. It
+//	          is searched in place, behind a filter, and never changes
 //	sequence number  each record has the number after the one before it; on any doubt the greatest wins
 //	published  durable under the sync policy, and visible to readers
 //	Unknown    the state of a key whose newest record may be in a place that cannot be read
 //
-// Byte layouts: docs/format/segment.md, docs/format/hint.md, docs/format/data-directory.md.
+// Byte layouts: docs/format/segment.md, hint.md, run.md and data-directory.md.
 //
 // # The way of a write
 //
-//	Submit ─► queue ─► decider ──group──► committer ─► write, sync ─► index ─► Observer ─► Done
-//	        (bounded)     │ ▲              (one at a time)
-//	                      ▼ │ values
-//	                 value readers
+//	Put, Apply ─┐                         ┌ SyncAlways: group ─► committer ─► write, sync ─► index ─► Observer ─► Done
+//	Update ─────┼─► decide, encode, one ──┤
+//	Submit ─────┘   at a time, log order  └ else: write to the mapped segment ─► index
+//	                  │ ▲
+//	                  ▼ │ values
+//	              value readers
 //
-// The decider takes what waits, has each Mutation decide on the index overlaid with what is decided but not yet
-// published, and encodes it into the open group. When the committer is free it gets the group, and the decider fills
-// the other one: two buffers that swap. So while one group is being synced the next is decided and encoded, and each
-// sync serves all who came during the one before it. Before it hands a group over, the decider yields the processor a
-// few times to those whom the last group has just released, which doubles the size of groups under blocking callers;
-// it never sleeps.
+// Who submits a mutation takes its turn at the writer, has the mutation decide on the index overlaid with what is decided but
+// not yet published, and encodes it into the open group. Under SyncAlways the committer takes the group when it is free: while one
+// group is being synced the next gathers, and each sync serves all who came during the one before it. Before it takes a
+// group, the committer yields the processor a few times to those whom the last group has just released, which doubles the
+// size of groups under blocking callers; it never sleeps. Without a sync, who wrote commits, too: the bytes are copied into the
+// mapped file, where the operating system has them if the process dies, and go into the index while the next one has its turn.
 //
-// A decision that asks for values goes to the value readers, comes back to the decider, and is taken again; if the key
-// has changed meanwhile, again; after three rounds the decider reads the values itself.
+// A decision that asks for values goes to the value readers, which have it taken again; if the key has changed meanwhile, again;
+// after three rounds the values are read under the writer's lock.
 //
-// A failed write or sync is never retried: what it left cannot be known. The engine turns read-only and says why, as
-// on a full disk. What was decided gets the *IOError, what was not gets ErrReadOnly, and reads go on.
+// A failed write or sync is never retried: what it left cannot be known. The engine turns read-only and says why. What was decided
+// gets the *IOError, what was not gets ErrReadOnly, and reads go on; the way back is to open the directory again. A disk that is
+// about to be full is another matter: while less than Options.ReserveBytes are left, writes are refused with ErrDiskFull and
+// without effect, a merge may use the reserve to make room, and once there is room writes are taken again.
+//
+// # Two tiers
+//
+//	memory tier  B+trees outside of the heap, in shards by hash: every key of the segments that were not merged
+//	file tier    the runs, the youngest first: of each the sparse index and the filter are in memory, 2 bytes a record
+//
+// An entry of the memory tier is younger than all that the runs have of its key, and a run is younger than those before it: the
+// first hit is the answer. A scan walks them side by side. A merge takes the sealed segments, and of the runs the youngest that
+// are not much larger; when more than Options.SpaceAmpMax allows lies over the oldest run, all of them. It writes the run beside
+// them, syncs it, gives it its name, and only then takes what it stands for out of the index and removes those files; its name
+// says which they are, so that an Open finishes what a crash interrupted. Tombstones go when nothing older is left. A merge is due
+// when much of the sealed segments is dead, when they are many, when the memory tier has half of Options.IndexBytesMax, or when the
+// store is idle; it is paced by Options.MergeBytesPerSecond, but for the one that keeps the memory tier in its bounds.
 //
 // # What a crash and a failing disk leave
 //
@@ -47,26 +67,28 @@
 // before. Below what any later frame vouches for, an unreadable place is damage; above it, it is the torn tail of a
 // write that was under way, and is cut off. Damage is never cut, skipped in silence, or taken for an older version of a
 // key: if the segment has its hint file, exactly the keys whose records stood there are Unknown; if not, all keys
-// whose newest readable record is older than the damage are, and all absent keys. A newer write ends it for its key.
-// Damage stays where it is and every Open reports it again; Bitcask would skip it. One thing cannot be told from a torn
-// tail: damage to the last group before a crash. After a clean Close a mark vouches for it. And nothing in a log tells that
+// whose newest readable record is older than the damage are, and all absent keys. In a run, the keys in the range of the damaged
+// block are. A newer write ends it for its key. Merges carry it on: what was Unknown stays so. A damaged run is not merged; it
+// stays where it is, and every Open or Verify reports it again; Bitcask would skip it. One thing cannot be told from a torn tail:
+// damage to the last group before a crash. After a clean Close a mark vouches for it. And nothing in a log tells that
 // its last segments are gone altogether; who remembers Stats.LastSeq has Open refuse such a log (Options.KnownSeq).
 //
 // # Concurrency
 //
-// All methods of an Engine may be called from many goroutines. Three kinds of goroutines are the engine's own: decider,
-// committer and value readers (writer), the hint file writer, and under SyncInterval the syncer. Close waits for all
-// of them. Only the committer and the syncer write to segments, and only the committer changes the index, but for the
-// flag that quarantines an unreadable record. Readers share the index under a lock that is held for 64 changes or one
-// batch at most and never across I/O; a scan reads an immutable copy-on-write view. No reader waits for a sync.
+// All methods of an Engine may be called from many goroutines. The engine's own are the committer (SyncAlways) or the syncer (the
+// other policies), the value readers, the hint file writer, the merger and the scrubber. Close waits for all of them. Readers share
+// a shard of the index under a lock that is held for one change at a time and never across I/O; a scan reads an immutable
+// copy-on-write view, and pins the files that it was taken of. No reader waits for a sync, a write or a merge. Who touches a mapped
+// file does so under vfs.Guard: a disk that cannot be read is an *IOError, not the end of the process.
 //
 // # Costs
 //
-// A put allocates once (key and meta, for the index) and costs its share of one write and one sync. A get allocates
-// nothing once its buffer has grown. The index (index.go, tidwall/btree for now) takes 90 bytes a key after random
-// inserts and 111 after an open, for 16-byte keys with 15-byte metas. Each segment has one open file.
+// A put allocates nothing and costs its share of one write and one sync. A get allocates nothing once its buffer has grown. A key
+// that was not merged yet takes 45 bytes of memory (16-byte keys with 15-byte metas; 32 where keys share their beginning),
+// outside of what the garbage collector looks at. See docs/performance.md for what was measured.
 //
 // Sources: Sheehy & Smith, "Bitcask: A Log-Structured Hash Table for Fast Key/Value Data"; group commit after Gray &
 // Reuter, "Transaction Processing", §9.4; the treatment of failed syncs after Rebello et al., "Can Applications Recover
-// from fsync Failures?".
+// from fsync Failures?"; tiers after O'Neil et al., "The Log-Structured Merge-Tree", chosen by size as in Cassandra's first
+// compaction.
 package storage

@@ -426,7 +426,8 @@ type moment struct {
 	next   SegmentID
 }
 
-// moment takes the moment: writers publish in log order, and with every shard locked they are all between two mutations.
+// moment takes the moment: with every shard locked nobody is in the middle of a mutation. What stands in the log before a
+// record that is published was written before, even if the other half of its group is published only next.
 func (x *index) moment() moment {
 	for i := range x.shards {
 		x.shards[i].mu.RLock()
