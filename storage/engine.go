@@ -68,8 +68,9 @@ type Engine struct {
 	stray string
 	// merging says that a merge is under way.
 	merging atomic.Bool
-	// merges, mergeBytes and dropped count what merges did, mergeWritten what the one under way has written.
-	merges, mergeBytes, mergeWritten, dropped atomic.Int64
+	// merges, mergeBytes and dropped count what merges did, mergeWritten what the one under way has written, mergeReads
+	// the part of reads that was theirs.
+	merges, mergeBytes, mergeWritten, mergeReads, dropped atomic.Int64
 
 	reads, records, groups, syncs, bytesWritten, bytesZeroed, damaged atomic.Int64
 }

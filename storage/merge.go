@@ -336,6 +336,7 @@ func (m *merge) addEntry() error {
 	}
 	if en.Flags&flagUnreadable == 0 {
 		f, err := m.e.readFrameIn(m.view.segments, &en, m.buf)
+		m.e.mergeReads.Add(1)
 		switch {
 		case isCorrupt(err):
 			en.Flags |= flagUnreadable

@@ -66,7 +66,7 @@ func (g *merger) close() {
 func (g *merger) loop() {
 	idle := time.NewTicker(g.e.opts.IdleMergeAfter)
 	defer idle.Stop()
-	seen := g.e.records.Load()
+	seen, failed := g.e.records.Load(), int64(-1)
 	for {
 		settle := false
 		select {
@@ -75,7 +75,7 @@ func (g *merger) loop() {
 		case <-g.due:
 		case <-idle.C:
 			now := g.e.records.Load()
-			settle = now == seen && g.e.unsettled() >= idleMergeBytes
+			settle = now == seen && now != failed && g.e.unsettled() >= idleMergeBytes
 			seen = now
 			if !settle {
 				continue
@@ -86,6 +86,9 @@ func (g *merger) loop() {
 			}
 		}
 		for g.step(settle) {
+		}
+		if settle && g.lastError() != nil {
+			failed = seen // it is not tried again until there is more
 		}
 	}
 }
@@ -109,6 +112,9 @@ func (g *merger) step(settle bool) bool {
 	if p.empty() {
 		return false
 	}
+	if free, err := g.e.fs.Free(g.e.dir); err == nil {
+		p = g.e.fit(p, free)
+	}
 	err := g.e.mergeAndCount(p, g.pace(g.e.opts.MergeBytesPerSecond))
 	g.mu.Lock()
 	g.failed = err
@@ -126,17 +132,34 @@ func (g *merger) lastError() error {
 	return g.failed
 }
 
-// pace returns what holds a merge to a number of bytes a second on average, or just looks whether it is to stop. When the index
-// has outgrown its bound the merge that makes it smaller is not held back.
+const (
+	// quietOps is how few reads and writes in quietWindow leave a merge the machine, as far as quietFactor times its rate goes.
+	quietOps    = 100
+	quietWindow = 50 * time.Millisecond
+	quietFactor = 4
+)
+
+// pace returns what holds a merge to a number of bytes a second on average, more if there is little else to do, or just looks
+// whether it is to stop. When the index has outgrown its bound the merge that makes it smaller is not held back.
 func (g *merger) pace(bytesPerSecond int64) func(int64) error {
 	next := time.Now()
+	looked, ops, quiet := next, g.e.ops(), false
 	return func(n int64) error {
 		if bytesPerSecond > 0 && g.e.index.entriesBytes() < g.e.opts.IndexBytesMax {
 			now := time.Now()
 			if next.Before(now) {
 				next = now
 			}
-			next = next.Add(time.Duration(float64(n) / float64(bytesPerSecond) * float64(time.Second)))
+			if now.Sub(looked) >= quietWindow {
+				was := ops
+				looked, ops = now, g.e.ops()
+				quiet = ops-was < quietOps
+			}
+			rate := float64(bytesPerSecond)
+			if quiet {
+				rate *= quietFactor
+			}
+			next = next.Add(time.Duration(float64(n) / rate * float64(time.Second)))
 			if wait := next.Sub(now); wait > time.Millisecond {
 				timer := time.NewTimer(wait)
 				defer timer.Stop()
@@ -149,6 +172,9 @@ func (g *merger) pace(bytesPerSecond int64) func(int64) error {
 		return g.stop.Err()
 	}
 }
+
+// ops counts what others did with the engine.
+func (e *Engine) ops() int64 { return e.records.Load() + e.reads.Load() - e.mergeReads.Load() }
 
 // full merges all there is.
 func (g *merger) full(ctx context.Context) error {
@@ -235,6 +261,29 @@ func (e *Engine) planMerge(settle bool) plan {
 	}
 	p.last = len(p.runs) == len(e.index.runs())
 	return p
+}
+
+// fit makes a plan smaller that the disk has no room for: without the runs, and then without the youngest segments, as long as it
+// gives more back than it takes. Where nothing fits the plan is as it was, and is refused.
+func (e *Engine) fit(p plan, free int64) plan {
+	if p.bytes <= free || len(p.segments) == 0 {
+		return p
+	}
+	small := plan{last: len(e.index.runs()) == 0}
+	gain := int64(0)
+	for _, s := range p.segments {
+		live := e.index.liveIn(s.id)
+		if small.bytes+live > free {
+			break
+		}
+		small.segments = append(small.segments, s)
+		small.bytes += live
+		gain += s.written.Load() - live
+	}
+	if gain <= 0 {
+		return p
+	}
+	return small
 }
 
 // soundRuns are the runs that are younger than any that is known to be damaged: a merge of that one would fail, again and again,
