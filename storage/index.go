@@ -283,6 +283,7 @@ func (x *index) entriesBytes() int64 { return x.entries.Load() * entryBytes }
 // view is the index as it was at one moment, with the segments that its entries are in. It must be released, and is good for
 // as long as a pin that was taken before it.
 type view struct {
+	// shards are those that are not empty.
 	shards   []*memindex.View
 	runs     []*runFile
 	segments *segmentTable
@@ -301,9 +302,11 @@ func (x *index) view() view {
 }
 
 func (x *index) viewLocked() view {
-	v := view{shards: make([]*memindex.View, len(x.shards))}
+	var v view
 	for i := range x.shards {
-		v.shards[i] = x.shards[i].table.View()
+		if t := x.shards[i].table; t.Len() > 0 {
+			v.shards = append(v.shards, t.View())
+		}
 	}
 	// After the shards: what is in them no more is in a run by now.
 	v.runs, v.segments = x.runs(), x.log.table.Load()

@@ -105,6 +105,9 @@ type memWalk struct {
 
 // walk returns a walk that stands at the first entry of the range, the last one if it is reversed. ok is false if there is none.
 func (v view) walk(r *Range) (w *memWalk, ok bool) {
+	if len(v.shards) == 0 {
+		return nil, false
+	}
 	w = &memWalk{its: make([]memindex.Iterator, len(v.shards)), reverse: r.Reverse}
 	for i, s := range v.shards {
 		w.its[i] = s.Iter()
