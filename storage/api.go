@@ -125,6 +125,8 @@ const MetaBytesMax = 255
 // Change is one committed change of a key. A nil OldMeta or NewMeta means that the key was, or is now, absent.
 type Change struct {
 	Key, OldMeta, NewMeta []byte
+	// OldUnknown says that what was there before cannot be read; OldMeta is nil then.
+	OldUnknown bool
 }
 
 // Record is one stored key. Its slices alias buffers of the reader: see the method that hands it out.

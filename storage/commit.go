@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/ringcask/ringcask/storage/internal/run"
 )
@@ -58,8 +59,9 @@ func (w *writer) commitLoop() {
 
 // gather waits for those who are about to come, unless a group is full already.
 func (w *writer) gather() {
+	began := time.Now()
 	for range gatherYields {
-		if len(w.queue) > 0 || len(w.open.members) >= w.expected {
+		if len(w.queue) > 0 || len(w.open.members) >= w.expected || time.Since(began) >= gatherWait {
 			return
 		}
 		w.mu.Unlock()
@@ -343,12 +345,12 @@ func (t *teller) over(e *Engine, g *group) []Change {
 		}
 	}
 	for _, i := range t.unseen {
-		// What cannot be read is Unknown, and was not present.
-		_, _ = e.settled(e.index.runs(), told[i].Key, func(rec run.Record) {
+		_, err := e.settled(e.index.runs(), told[i].Key, func(rec run.Record) {
 			if rec.Flags == 0 {
 				told[i].OldMeta = t.keep(rec.Meta)
 			}
 		})
+		told[i].OldUnknown = err != nil
 	}
 	t.changes, t.arena, t.unseen = told[:0], t.arena[:0], t.unseen[:0]
 	return told

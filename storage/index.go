@@ -45,8 +45,8 @@ type index struct {
 	log    *segmentLog
 	// settled are the runs, the youngest first. The slice is replaced, never changed.
 	settled atomic.Pointer[[]*runFile]
-	// entries counts those of the memory tier.
-	entries atomic.Int64
+	// entries counts those of the memory tier, textBytes their keys and metas.
+	entries, textBytes atomic.Int64
 	// merging says that a run is being written: what it holds cannot be known yet. It is written with all shards locked.
 	merging bool
 	// keepTombstones has all tombstones kept, because what other absent keys are is not known.
@@ -139,6 +139,7 @@ func (x *index) load(e *entry, hash uint64, keep bool) {
 	}
 	s.count(e.Location, 1)
 	x.entries.Add(1)
+	x.textBytes.Add(int64(len(e.key) + len(e.meta)))
 	s.table.Append(e.key, e.meta, e.Location)
 }
 
@@ -199,9 +200,7 @@ func (x *index) set(g *group, changes []change, before seen) {
 		s := x.shard(c.hash)
 		n := s.table.Len()
 		old, existed := s.set(&en, x.inRuns(c.hash), x.merging || x.keepTombstones)
-		if n = s.table.Len() - n; n != 0 {
-			x.entries.Add(int64(n))
-		}
+		x.grew(s.table.Len()-n, &en, old.meta)
 		if c.last {
 			s.published = logEnd{g.seg, int64(c.offset) + int64(c.length), c.seq + 1}
 		}
@@ -249,8 +248,8 @@ func (x *index) forget(key []byte, seq uint64) {
 	defer s.mu.Unlock()
 	if _, loc, ok := s.table.Get(key); ok && loc.Seq == seq {
 		s.count(loc, -1)
-		s.table.Delete(key)
-		x.entries.Add(-1)
+		meta, _, _ := s.table.Delete(key)
+		x.grew(-1, &entry{key: key}, meta)
 	}
 }
 
@@ -274,11 +273,23 @@ func (x *index) liveIn(id SegmentID) (bytes int64) {
 	return bytes
 }
 
-// entryBytes is about what an entry of the memory tier takes, with a key of 16 bytes and a meta of 15.
-const entryBytes = 48
+// entryBytes is about what an entry of the memory tier takes besides its key and meta.
+const entryBytes = 16
 
 // entriesBytes is about what the entries take. The memory that they had before a merge took them out is used for others.
-func (x *index) entriesBytes() int64 { return x.entries.Load() * entryBytes }
+func (x *index) entriesBytes() int64 { return x.entries.Load()*entryBytes + x.textBytes.Load() }
+
+// grew counts a change that made so many entries more: of one where another meta may have stood before.
+func (x *index) grew(entries int, now *entry, old []byte) {
+	text := len(now.meta) - len(old)
+	if entries != 0 {
+		x.entries.Add(int64(entries))
+		text += entries * len(now.key)
+	}
+	if text != 0 {
+		x.textBytes.Add(int64(text))
+	}
+}
 
 // view is the index as it was at one moment, with the segments that its entries are in. It must be released, and is good for
 // as long as a pin that was taken before it.

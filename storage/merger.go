@@ -73,6 +73,12 @@ func (g *merger) loop() {
 		case <-g.stop.Done():
 			return
 		case <-g.due:
+			if g.e.space.full.Load() {
+				// What is dead in the active segment counts, too, now.
+				if err := g.e.writer.sealActive(); err != nil {
+					g.e.opts.Logger.Warn("storage: active segment not sealed", "error", err)
+				}
+			}
 		case <-idle.C:
 			now := g.e.records.Load()
 			settle = now == seen && now != failed && g.e.unsettled() >= idleMergeBytes
@@ -240,7 +246,7 @@ func (e *Engine) planMerge(settle bool) plan {
 	var p plan
 	switch {
 	case len(sealed) == 0:
-	case settle, len(sealed) >= mergeSegments,
+	case settle, len(sealed) >= mergeSegments, e.space.full.Load() && live < all/2,
 		float64(all-live) >= e.opts.DeadRatioMax*float64(all),
 		e.index.entriesBytes() >= e.opts.IndexBytesMax/2:
 		p.segments, p.bytes = sealed, live

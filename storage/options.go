@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/ringcask/ringcask/storage/internal/run"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
 
@@ -71,6 +72,7 @@ func (o Options) Validate() error {
 		{"ValueBytesMax", int64(o.ValueBytesMax), 1, valueBytesLimit},
 		{"BatchBytesMax", int64(o.BatchBytesMax), recordMax, batchBytesLimit},
 		{"Compression", int64(o.Compression), 0, int64(CompressionZstd)},
+		{"BlockBytes", int64(orDefault(o.BlockBytes, run.BlockBytesLeast)), run.BlockBytesLeast, run.BlockBytesMost},
 		{"IndexBytesMax", o.IndexBytesMax, 1, 1 << 50},
 		{"DeadRatioMax", int64(o.DeadRatioMax * 100), 1, 100},
 		{"SpaceAmpMax", int64(o.SpaceAmpMax * 100), 101, 1e6},

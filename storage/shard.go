@@ -67,10 +67,10 @@ func (s *shard) sweep(x *index, first, last SegmentID) {
 	shadows := int64(0)
 	for from, done := []byte(nil), false; !done; {
 		s.mu.Lock()
-		before := s.table.Len()
-		from, done = s.table.Sweep(from, sweepLeaves, func(key, _ []byte, loc memindex.Location) bool {
+		from, done = s.table.Sweep(from, sweepLeaves, func(key, meta []byte, loc memindex.Location) bool {
 			if id := SegmentID(loc.Segment); id >= first && id <= last {
 				s.count(loc, -1)
+				x.grew(-1, &entry{key: key}, meta)
 				return true
 			}
 			if x.inRuns(run.Hash(key)) {
@@ -78,7 +78,6 @@ func (s *shard) sweep(x *index, first, last SegmentID) {
 			}
 			return false
 		})
-		x.entries.Add(int64(s.table.Len() - before))
 		if done {
 			s.shadows = shadows
 			s.giveBack()

@@ -4,18 +4,23 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"time"
 )
 
 // gatherYields bounds how often the committer lets others run before it takes the open group: those that the last group has
 // just released come back within it. It never sleeps. Against none, puts a second of 64 callers: 1.33 times as many; of three
-// processes with 16 each on two cores: 1.49; of 64 clients of a cluster of three nodes on two cores: 1.1. Alone: the same.
-const gatherYields = 8
-
-// A writer tries turnSpins times to have its turn at once, lets others run up to turnYields times, and then parks: a turn
-// takes less than being put to sleep and woken does.
+// processes with 16 each on two cores: 1.49; of 64 clients of a cluster of three nodes on two cores: 1.1. Alone: the same. Where the processors are busy with other things
+// a yield may take a whole time slice, and no other is taken once gatherWait is over.
 const (
-	turnSpins  = 64
-	turnYields = 16
+	gatherYields = 8
+	gatherWait   = 200 * time.Microsecond
+)
+
+// A writer tries turnSpins times to have its turn at once, then lets others run, and parks if it has no turn within turnWait: a
+// turn takes less than being put to sleep and woken does, but with busy processors one yield may take a whole time slice.
+const (
+	turnSpins = 64
+	turnWait  = 20 * time.Microsecond
 )
 
 // indexGrowth is how many times Options.IndexBytesMax the index may take before writes wait.
@@ -125,11 +130,10 @@ func (w *writer) turn() {
 			return
 		}
 	}
-	for range turnYields {
+	for began := time.Now(); time.Since(began) < turnWait; runtime.Gosched() {
 		if w.mu.TryLock() {
 			return
 		}
-		runtime.Gosched()
 	}
 	w.mu.Lock()
 }
@@ -314,13 +318,10 @@ func (w *writer) makeRoom() {
 	}
 }
 
-// rollFromBytes is as much of a segment as can fill a quarter of the index's memory.
+// rollFromBytes is as much of a segment as can fill a quarter of the index's memory: its keys take no more there than in the log.
 func (w *writer) rollFromBytes() int64 {
-	return min(w.e.opts.SegmentBytesMax, max(w.e.opts.IndexBytesMax/4/entryBytes*rollRecordBytes, segmentBytesLeast))
+	return min(w.e.opts.SegmentBytesMax, max(w.e.opts.IndexBytesMax/4, segmentBytesLeast))
 }
-
-// rollRecordBytes is a small record in the log.
-const rollRecordBytes = 64
 
 // sealActive seals the active segment, if it has anything in it, and returns when that is done. What is written next goes
 // into a new one.
