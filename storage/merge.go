@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 
@@ -196,6 +197,9 @@ func (m *merge) fill(f vfs.File, path string) error {
 		return fmt.Errorf("storage: %w", err)
 	}
 	m.w = w
+	if err := m.warm(); err != nil {
+		return err
+	}
 	if err := m.addAll(); err != nil {
 		return err
 	}
@@ -236,6 +240,37 @@ func (m *merge) lostSeq() uint64 {
 		return lost
 	}
 	return 0
+}
+
+// warm reads the segments once from front to back, if the store is larger than what is mapped of it: the merge reads them in any
+// order, and the page cache may have lost them.
+func (m *merge) warm() error {
+	if m.e.diskBytes() <= m.e.opts.MapBytesMax {
+		return nil
+	}
+	buf := make([]byte, scanWindowBytes)
+	for _, s := range m.plan.segments {
+		for off := int64(0); off < s.written.Load(); off += scanWindowBytes {
+			if _, err := s.file.ReadAt(buf, off); err != nil && !errors.Is(err, io.EOF) {
+				return &IOError{"read", s.path, err}
+			}
+			if err := m.pace(0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// diskBytes is the size of the segments and runs.
+func (e *Engine) diskBytes() (n int64) {
+	for _, s := range e.log.all() {
+		n += s.written.Load()
+	}
+	for _, r := range e.index.runs() {
+		n += r.reader.Size()
+	}
+	return n
 }
 
 // addAll walks the memory tier and the runs side by side.

@@ -192,17 +192,25 @@ func (g *merger) full(ctx context.Context) error {
 	if g.stop.Err() != nil {
 		return ErrClosed
 	}
-	p := g.e.planAll()
-	if len(p.segments)+len(p.runs) == 0 {
-		return nil
+	pace := func(int64) error { return errors.Join(ctx.Err(), g.stop.Err()) }
+	for {
+		p := g.e.planAll()
+		if len(p.segments)+len(p.runs) == 0 {
+			return nil
+		}
+		some, live := g.e.readable(p.segments)
+		whole := len(some) == len(p.segments)
+		if !whole {
+			p = plan{segments: some, bytes: live, last: len(p.runs) == 0}
+		}
+		err := g.e.mergeAndCount(p, pace)
+		switch {
+		case err != nil && g.stop.Err() != nil:
+			return ErrClosed
+		case err != nil || whole:
+			return err
+		}
 	}
-	err := g.e.mergeAndCount(p, func(int64) error {
-		return errors.Join(ctx.Err(), g.stop.Err())
-	})
-	if g.stop.Err() != nil && err != nil {
-		return ErrClosed
-	}
-	return err
 }
 
 func (e *Engine) mergeAndCount(p plan, pace func(int64) error) error {
@@ -249,7 +257,7 @@ func (e *Engine) planMerge(settle bool) plan {
 	case settle, len(sealed) >= mergeSegments, e.space.full.Load() && live < all/2,
 		float64(all-live) >= e.opts.DeadRatioMax*float64(all),
 		e.index.entriesBytes() >= e.opts.IndexBytesMax/2:
-		p.segments, p.bytes = sealed, live
+		p.segments, p.bytes = e.readable(sealed)
 	}
 	if len(p.segments) == 0 && len(runs) <= mergeRuns && !e.overSpace(runs, 0) {
 		return plan{}
@@ -267,6 +275,22 @@ func (e *Engine) planMerge(settle bool) plan {
 	}
 	p.last = len(p.runs) == len(e.index.runs())
 	return p
+}
+
+// mergeReadShare is the part of the memory that the segments of one merge may take: they are read in key order, which is any order,
+// and have to stay in the page cache meanwhile.
+const mergeReadShare = 4
+
+// readable are the oldest of some segments that one merge can read, at least one, and the bytes of their live records.
+func (e *Engine) readable(segments []*segment) (some []*segment, live int64) {
+	all := int64(0)
+	for i, s := range segments {
+		if all += s.written.Load(); i > 0 && all > memoryBytes()/mergeReadShare {
+			return segments[:i], live
+		}
+		live += e.index.liveIn(s.id)
+	}
+	return segments, live
 }
 
 // fit makes a plan smaller that the disk has no room for: without the runs, and then without the youngest segments, as long as it
