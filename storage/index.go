@@ -47,8 +47,8 @@ type index struct {
 	settled atomic.Pointer[[]*runFile]
 	// entries counts those of the memory tier, textBytes their keys and metas.
 	entries, textBytes atomic.Int64
-	// merging says that a run is being written: what it holds cannot be known yet. It is written with all shards locked.
-	merging bool
+	// merging counts the runs that are being written: what they hold cannot be known yet. It is written with all shards locked.
+	merging int
 	// keepTombstones has all tombstones kept, because what other absent keys are is not known.
 	keepTombstones bool
 	// opened is where the log ended when the engine was opened.
@@ -199,7 +199,7 @@ func (x *index) set(g *group, changes []change, before seen) {
 		en := g.entry(c)
 		s := x.shard(c.hash)
 		n := s.table.Len()
-		old, existed := s.set(&en, x.inRuns(c.hash), x.merging || x.keepTombstones)
+		old, existed := s.set(&en, x.inRuns(c.hash), x.merging > 0 || x.keepTombstones)
 		x.grew(s.table.Len()-n, &en, old.meta)
 		if c.last {
 			s.published = logEnd{g.seg, int64(c.offset) + int64(c.length), c.seq + 1}
@@ -330,19 +330,19 @@ func (v view) release() {
 	}
 }
 
-// beginMerge takes the view that a merge works on. Until endMerge all tombstones are kept.
+// beginMerge takes the view that a merge works on. Until its endMerge all tombstones are kept.
 func (x *index) beginMerge() view {
 	x.lock()
 	defer x.unlock()
-	x.merging = true
+	x.merging++
 	return x.viewLocked()
 }
 
-// endMerge says that no run is being written any more.
+// endMerge says that the run is written, or never will be.
 func (x *index) endMerge() {
 	x.lock()
 	defer x.unlock()
-	x.merging = false
+	x.merging--
 }
 
 // install replaces runs, which are next to each other, by one that holds the same and what the merge took from segments. The

@@ -121,7 +121,13 @@ func (g *merger) step(settle bool) bool {
 	if free, err := g.e.fs.Free(g.e.dir); err == nil {
 		p = g.e.fit(p, free)
 	}
-	err := g.e.mergeAndCount(p, g.pace(g.e.opts.MergeBytesPerSecond))
+	pace := g.pace(g.e.opts.MergeBytesPerSecond)
+	err := g.e.mergeAndCount(p, func(n int64) error {
+		if err := pace(n); err != nil {
+			return err
+		}
+		return g.relieve(p)
+	})
 	g.mu.Lock()
 	g.failed = err
 	g.mu.Unlock()
@@ -129,6 +135,28 @@ func (g *merger) step(settle bool) bool {
 		g.e.opts.Logger.Warn("storage: merge failed", "error", err)
 	}
 	return err == nil
+}
+
+// relieve merges what was sealed since into a run of its own in the middle of a long merge, if the index needs the memory: writers
+// must not wait for the long one. The two have nothing in common, the younger run stands over the older.
+func (g *merger) relieve(long plan) error {
+	e := g.e
+	if e.index.entriesBytes() < e.opts.IndexBytesMax/2 {
+		return nil
+	}
+	_, last := long.span()
+	sealed, _, _ := e.sealedSegments()
+	sealed = slices.DeleteFunc(slices.Clone(sealed), func(s *segment) bool { return s.id <= last })
+	if len(sealed) == 0 {
+		return nil
+	}
+	some, live := e.readable(sealed)
+	err := e.mergeNow(plan{segments: some, bytes: live}, func(n int64) error {
+		e.mergeBytes.Add(n)
+		return g.stop.Err()
+	})
+	e.writer.letGo()
+	return err
 }
 
 // lastError is why the last merge in the background failed, or nil.

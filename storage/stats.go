@@ -163,7 +163,7 @@ func (x *index) usage() (u usage) {
 		u.liveBytes += s.liveBytes
 		u.tableBytes += s.table.Bytes()
 		u.superseded += s.shadows
-		u.merging = x.merging
+		u.merging = x.merging > 0
 	})
 	for _, r := range x.runs() {
 		u.runs++
