@@ -46,9 +46,9 @@ type Config struct {
 	SegmentBytesMax int64
 	// Compression is how merges compress what they write: none (the default), s2, lz4, gzip or zstd.
 	Compression string
-	// MergeBytesPerSecond bounds what merges write in the background (default 64 MiB).
+	// MergeBytesPerSecond bounds what merges write in the background (default 256 MiB).
 	MergeBytesPerSecond int64
-	// ReserveBytes are left free on the disk: with less, writes are refused (default 64 MiB).
+	// ReserveBytes are left free on the disk: with less, writes are refused (default 256 MiB).
 	ReserveBytes int64
 	// ScrubInterval is the time between two scrubs, which read and check all that is stored (default 7 days), ScrubBytesPerSecond what
 	// they read at most (default 4 MiB).
@@ -95,7 +95,7 @@ func (c Config) WithDefaults() Config {
 	def(&c.SegmentBytesMax, 256<<20)
 	def(&c.Compression, "none")
 	def(&c.MergeBytesPerSecond, 64<<20)
-	def(&c.ReserveBytes, 64<<20)
+	def(&c.ReserveBytes, 256<<20)
 	def(&c.ScrubInterval, 7*24*time.Hour)
 	def(&c.ScrubBytesPerSecond, 4<<20)
 	def(&c.KeyBytesMax, 4<<10)

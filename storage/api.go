@@ -84,7 +84,7 @@ type Options struct {
 	// DeadRatioMax is the part of the sealed segments that may be dead before they are merged. Zero is 0.5.
 	DeadRatioMax float64
 	// SpaceAmpMax bounds the size of the merged part of the store as a multiple of what is live in it: where it may be larger, all
-	// of it is merged. Zero is 2.
+	// of it is merged. DeadRatioMax does the same for the log. Zero is 2.
 	SpaceAmpMax float64
 	// MergeBytesPerSecond bounds what merges in the background write. Zero is 64 MiB, negative is no bound.
 	MergeBytesPerSecond int64
@@ -100,22 +100,24 @@ type Options struct {
 	// ScrubBytesPerSecond bounds what a scrub reads. Zero is 4 MiB, negative is no bound.
 	ScrubBytesPerSecond int64
 	// ReserveBytes are left free on the disk: with less, writes are refused with ErrDiskFull, and a merge that needs no more
-	// may make room. Zero is 64 MiB, negative is none.
+	// may make room. Zero is SegmentBytesMax, negative is none.
 	ReserveBytes int64
 	// ExpiresAt, unless nil, reads off a record's meta when the record expires, in nanoseconds since the epoch; zero is never. What
-	// has expired is absent for every reader, and gone with the next merge. It must be fast and always say the same.
+	// has expired is absent for every reader, and gone with the next merge of its file. It must be fast, always say the same,
+	// and bear being called from many goroutines.
 	ExpiresAt func(meta []byte) int64
 	// Now is the clock for ExpiresAt and ScrubInterval. Nil is time.Now.
 	Now func() time.Time
-	// Filter, unless nil, is asked by merges for each record; true drops it. It must be fast and must not keep its arguments.
+	// Filter, unless nil, is asked by merges for each record; true drops it. It must be fast, must not keep its arguments, and must
+	// bear being called from several goroutines.
 	// Where there is an Observer, that is told.
 	Filter func(key, meta []byte) bool
 	// KnownSeq is the number of a record that is known to have become durable in the directory, such as Stats.LastSeq after a
 	// Close. Open then takes no damage up to there for a torn tail, and refuses a log that ends before it with a
 	// *MissingError. Zero is none.
 	KnownSeq uint64
-	// Observer is told of every committed change, in log order, before the writes are acknowledged. It runs on the
-	// writer's goroutine and must not block or keep what it is handed. Nil observes nothing.
+	// Observer is told of every committed change, in log order, before the writes are acknowledged, by one goroutine at a time. It
+	// must not block, keep what it is handed, or write. Nil observes nothing.
 	Observer func([]Change)
 }
 
@@ -158,9 +160,10 @@ type Current struct {
 }
 
 // Mutation is one atomic read-decide-write on one or more keys, as Submit takes it. The engine calls Decide at least
-// once (unless it turns read-only before), Decided at most once and Done exactly once, in this order. Decide and
-// Decided run on the writer's goroutine: they must be short and must never block. Done runs on a goroutine of the
-// engine and must not block either.
+// once (unless it turns read-only before), Decided at most once and Done exactly once, in this order. Decide and Decided run
+// one at a time, under the writer's lock, on the goroutine that submits or on one of the engine: they must be short, must never
+// block and must not call the engine. Done runs on either, too, perhaps before Submit returns: it must not block, nor take
+// a lock that is held over Submit.
 type Mutation interface {
 	// Keys are the keys to decide upon, all different. Neither the slice nor the keys may change until Done.
 	Keys() [][]byte
@@ -183,7 +186,7 @@ var (
 	ErrNotFound = errors.New("storage: key not found")
 	// ErrClosed: the engine was closed (none).
 	ErrClosed = errors.New("storage: engine is closed")
-	// ErrReadOnly: an earlier write or sync failed, or the disk is full; Engine.Err says why (none).
+	// ErrReadOnly: an earlier write or sync failed; Engine.Err says why (none).
 	ErrReadOnly = errors.New("storage: engine is read-only")
 	// ErrDiskFull: less than Options.ReserveBytes are free (none). Writes are taken again once there is more.
 	ErrDiskFull = errors.New("storage: disk is full")

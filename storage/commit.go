@@ -76,6 +76,9 @@ func (w *writer) commitOpen() error {
 	e, g := w.e, w.open
 	if err := e.persist(g); err != nil {
 		defer w.mu.Unlock()
+		seg := g.seg
+		g.reset()
+		g.begin(seg, seg.written.Load(), false) // so that nobody waits for it
 		return e.fail(err)
 	}
 	if e.opts.Observer != nil {
@@ -214,17 +217,21 @@ func (e *Engine) fillAhead(seg *segment, end int64) error {
 
 // syncSegment makes what was written so far durable.
 func (e *Engine) syncSegment(seg *segment) error {
+	// Of two syncs at once only one would be told of a failure, and one that comes after it would be told nothing.
+	e.syncOne.Lock()
+	defer e.syncOne.Unlock()
+	if f := e.failure.Load(); f != nil {
+		return f.err
+	}
 	end := seg.written.Load()
-	if seg.synced.Load() == end {
+	if seg.synced.Load() >= end {
 		return nil
 	}
 	if err := seg.file.Sync(); err != nil {
-		return &IOError{"sync", seg.path, err}
+		return e.fail(&IOError{"sync", seg.path, err})
 	}
 	e.syncs.Add(1)
-	// The interval syncer may have been faster with a later end.
-	for old := seg.synced.Load(); old < end && !seg.synced.CompareAndSwap(old, end); old = seg.synced.Load() {
-	}
+	seg.synced.Store(end)
 	return nil
 }
 
@@ -346,7 +353,7 @@ func (t *teller) over(e *Engine, g *group) []Change {
 	}
 	for _, i := range t.unseen {
 		_, err := e.settled(e.index.runs(), told[i].Key, func(rec run.Record) {
-			if rec.Flags == 0 {
+			if rec.Flags&run.FlagTombstone == 0 {
 				told[i].OldMeta = t.keep(rec.Meta)
 			}
 		})

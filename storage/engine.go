@@ -30,6 +30,8 @@ type Engine struct {
 	// maintenance is held while files are made of sealed segments, or take their place. telling is held while the observer is
 	// told.
 	maintenance, telling sync.Mutex
+	// syncOne is held by who syncs a segment.
+	syncOne sync.Mutex
 	// naming is held while merged files lose their names, and while a snapshot gives files of one moment a second one.
 	naming    sync.Mutex
 	scrubber  *scrubber

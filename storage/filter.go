@@ -20,7 +20,10 @@ func (m *merge) drops(rec *run.Record) bool {
 	if rec.Flags != 0 || o.Observer != nil && len(m.dropped) >= dropsMax {
 		return false
 	}
-	return m.e.expired(rec.Meta) || o.Filter != nil && o.Filter(rec.Key, rec.Meta)
+	m.outside = true
+	drops := m.e.expired(rec.Meta) || o.Filter != nil && o.Filter(rec.Key, rec.Meta)
+	m.outside = false
+	return drops
 }
 
 // drop leaves a tombstone of a record, or nothing where nothing older is left.
@@ -32,32 +35,23 @@ func (m *merge) drop(rec *run.Record) error {
 	return m.addTombstone(rec.Key, rec.Seq)
 }
 
-// install makes the run part of the store. The observer is told of what was dropped, unless it was written anew meanwhile. An
-// error says that this could not be read, and that nothing was changed.
-func (m *merge) install() error {
+// install makes the run part of the store. The observer is told of what was dropped, unless it was written anew meanwhile: then the
+// memory tier has it.
+func (m *merge) install() {
 	e := m.e
 	e.telling.Lock()
 	defer e.telling.Unlock()
+	e.index.install(m.plan.runs, m.out)
 	var told []Change
-	var gone []*droppedKey
 	for i := range m.dropped {
 		d := &m.dropped[i]
-		en, ok, err := e.stored(d.key, nil)
-		if err := uncorrupt(err); err != nil {
-			return err
+		if en, ok := e.index.get(d.key); ok && en.Seq != d.seq {
+			continue
 		}
-		if err == nil && ok && en.Seq == d.seq {
-			told = append(told, Change{Key: d.key, OldMeta: d.meta})
-			gone = append(gone, d)
-		}
-	}
-	e.index.install(m.plan.runs, m.out)
-	for _, d := range gone {
-		// Only now: what the old runs have of the key is older.
+		told = append(told, Change{Key: d.key, OldMeta: d.meta})
 		e.index.forget(d.key, d.seq)
 	}
 	if len(told) > 0 {
 		e.opts.Observer(told)
 	}
-	return nil
 }

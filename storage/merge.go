@@ -23,11 +23,13 @@ type plan struct {
 	runs     []*runFile // the youngest ones, or without segments any that are neighbours; youngest first
 	// last says that nothing older is left: what is deleted can be forgotten.
 	last bool
+	// rewrite says that a single run is worth it, for what is dead in it.
+	rewrite bool
 	// bytes are at most what the run will have.
 	bytes int64
 }
 
-func (p *plan) empty() bool { return len(p.segments) == 0 && len(p.runs) < 2 }
+func (p *plan) empty() bool { return len(p.segments) == 0 && len(p.runs) < 2 && !p.rewrite }
 
 // span is the first and last segment that the run will stand for.
 func (p *plan) span() (first, last SegmentID) {
@@ -62,6 +64,8 @@ type merge struct {
 	// older are the runs behind the plan's, shadowed counts the records whose keys they have, too.
 	older    []*runFile
 	shadowed int64
+	// outside says that it is the caller's code that runs.
+	outside bool
 	// dropped are the keys that the filter let go of, if the observer is to be told.
 	dropped []droppedKey
 }
@@ -106,6 +110,9 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 			return e.fail(err)
 		}
 	}
+	if f := e.failure.Load(); f != nil {
+		return errors.Join(f.refusal, e.removeFile(path+vfs.TempSuffix)) // what took their place may never be durable
+	}
 	if err := e.raiseFormat(); err != nil {
 		return errors.Join(err, e.removeFile(path+vfs.TempSuffix))
 	}
@@ -118,9 +125,7 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 		return err
 	}
 	m.out.shadowed = m.shadowed
-	if err := m.install(); err != nil {
-		return errors.Join(err, m.out.close())
-	}
+	m.install()
 	e.stray = ""
 	if n := len(p.segments); n > 0 {
 		e.index.sweep(p.segments[0].id, p.segments[n-1].id)
@@ -151,21 +156,25 @@ func (e *Engine) removeStray() error {
 	if e.stray == "" {
 		return nil
 	}
-	err := e.removeFile(e.stray)
-	if err == nil {
-		e.stray = ""
+	if err := e.removeFile(e.stray); err != nil {
+		return err
 	}
-	return err
+	if err := e.fs.SyncDir(e.dir); err != nil {
+		return &IOError{"sync", e.dir, err}
+	}
+	e.stray = ""
+	return nil
 }
 
 // firstSeqAfter is the number of the first record behind a segment.
 func (e *Engine) firstSeqAfter(seg *segment) uint64 {
+	next := e.nextSeq.Load() // before the look at the log: a segment may be begun meanwhile
 	for _, s := range e.log.all() {
 		if s.id > seg.id {
 			return s.firstSeq
 		}
 	}
-	return e.nextSeq.Load()
+	return next
 }
 
 // write writes the run, durably.
@@ -200,7 +209,13 @@ func (m *merge) fill(f vfs.File, path string) error {
 	if err := m.warm(); err != nil {
 		return err
 	}
-	if err := m.addAll(); err != nil {
+	if fault := vfs.Guard(func() { err = m.addAll() }); fault != nil {
+		if m.outside {
+			panic(fault) // it is not ours
+		}
+		return &IOError{"read", m.e.dir, fault}
+	}
+	if err != nil {
 		return err
 	}
 	_, size, err := w.Finish()

@@ -81,7 +81,7 @@ func (g *merger) loop() {
 			}
 		case <-idle.C:
 			now := g.e.records.Load()
-			settle = now == seen && now != failed && g.e.unsettled() >= idleMergeBytes
+			settle = now == seen && now != failed && (g.e.unsettled() >= idleMergeBytes || g.e.overDead())
 			seen = now
 			if !settle {
 				continue
@@ -143,6 +143,9 @@ func (g *merger) relieve(long plan) error {
 	e := g.e
 	if e.index.entriesBytes() < e.opts.IndexBytesMax/2 {
 		return nil
+	}
+	if o := &e.opts; o.Observer != nil && (o.Filter != nil || o.ExpiresAt != nil) {
+		return nil // the long one looks in the memory tier for what was written since
 	}
 	_, last := long.span()
 	sealed, _, _ := e.sealedSegments()
@@ -229,7 +232,7 @@ func (g *merger) full(ctx context.Context) error {
 		some, live := g.e.readable(p.segments)
 		whole := len(some) == len(p.segments)
 		if !whole {
-			p = plan{segments: some, bytes: live, last: len(p.runs) == 0}
+			p = plan{segments: some, bytes: live, last: g.e.oldest(nil)}
 		}
 		err := g.e.mergeAndCount(p, pace)
 		switch {
@@ -287,21 +290,22 @@ func (e *Engine) planMerge(settle bool) plan {
 		e.index.entriesBytes() >= e.opts.IndexBytesMax/2:
 		p.segments, p.bytes = e.readable(sealed)
 	}
-	if len(p.segments) == 0 && len(runs) <= mergeRuns && !e.overSpace(runs, 0) {
+	p.rewrite = len(runs) > 0 && e.overDead()
+	if len(p.segments) == 0 && len(runs) <= mergeRuns && !e.overSpace(runs, 0) && !p.rewrite {
 		return plan{}
 	}
 	take := e.takeRuns(runs, p.bytes)
 	if len(p.segments) == 0 {
 		take = max(take, 2)
 	}
-	if e.overSpace(runs, all) {
+	if p.rewrite || e.overSpace(runs, all) {
 		take = len(runs)
 	}
 	for _, r := range runs[:min(take, len(runs))] {
 		p.runs = append(p.runs, r)
 		p.bytes += r.reader.Size()
 	}
-	p.last = len(p.runs) == len(e.index.runs())
+	p.last = e.oldest(p.runs)
 	return p
 }
 
@@ -321,13 +325,22 @@ func (e *Engine) readable(segments []*segment) (some []*segment, live int64) {
 	return segments, live
 }
 
-// fit makes a plan smaller that the disk has no room for: without the runs, and then without the youngest segments, as long as it
-// gives more back than it takes. Where nothing fits the plan is as it was, and is refused.
+// fit makes a plan smaller that the disk has no room for: without its oldest runs, as far as need be, and then without the youngest
+// segments, as long as it gives more back than it takes. Where nothing fits the plan is as it was, and is refused.
 func (e *Engine) fit(p plan, free int64) plan {
-	if p.bytes <= free || len(p.segments) == 0 {
+	fewer := p
+	for n := len(p.runs); fewer.bytes > free && n > 0; n-- {
+		fewer.bytes -= p.runs[n-1].reader.Size()
+		fewer.runs, fewer.last, fewer.rewrite = p.runs[:n-1], false, false
+	}
+	fewer.last = e.oldest(fewer.runs)
+	if fewer.bytes <= free && !fewer.empty() {
+		return fewer
+	}
+	if len(p.segments) == 0 {
 		return p
 	}
-	small := plan{last: len(e.index.runs()) == 0}
+	small := plan{last: e.oldest(nil)}
 	gain := int64(0)
 	for _, s := range p.segments {
 		live := e.index.liveIn(s.id)
@@ -344,10 +357,26 @@ func (e *Engine) fit(p plan, free int64) plan {
 	return small
 }
 
+// openedRuns are the runs that are younger than any that could not be opened: it stays where it is, and is not merged across.
+func (e *Engine) openedRuns() []*runFile {
+	runs := e.index.runs()
+	for _, u := range e.unopened {
+		if i := slices.IndexFunc(runs, func(r *runFile) bool { return r.last < u.last }); i >= 0 {
+			runs = runs[:i]
+		}
+	}
+	return runs
+}
+
+// oldest says whether there is nothing older than these, the youngest runs.
+func (e *Engine) oldest(runs []*runFile) bool {
+	return len(runs) == len(e.index.runs()) && len(e.unopened) == 0
+}
+
 // soundRuns are the runs that are younger than any that is known to be damaged: a merge of that one would fail, again and again,
 // and all others with it.
 func (e *Engine) soundRuns() []*runFile {
-	runs := e.index.runs()
+	runs := e.openedRuns()
 	if i := slices.IndexFunc(runs, (*runFile).hasDamage); i >= 0 {
 		return runs[:i]
 	}
@@ -379,10 +408,22 @@ func (e *Engine) overSpace(runs []*runFile, segments int64) bool {
 	return float64(young) > (e.opts.SpaceAmpMax-1)*float64(runs[len(runs)-1].reader.Size())
 }
 
+// overDeadBytes is how much of the runs must be dead before they are merged for it.
+const overDeadBytes = 1 << 20
+
+// overDead says whether so much of the runs is superseded or deleted, as far as their filters can tell, that they are larger than
+// SpaceAmpMax times what is live in them.
+func (e *Engine) overDead() bool {
+	u := e.index.usage()
+	dead := u.deadRunBytes()
+	return dead >= overDeadBytes && float64(u.runBytes) > e.opts.SpaceAmpMax*float64(u.runBytes-dead)
+}
+
 // planAll is a merge of all there is.
 func (e *Engine) planAll() plan {
 	sealed, live, _ := e.sealedSegments()
-	p := plan{segments: sealed, runs: e.index.runs(), last: true, bytes: live}
+	p := plan{segments: sealed, runs: e.openedRuns(), bytes: live}
+	p.last = e.oldest(p.runs)
 	for _, r := range p.runs {
 		p.bytes += r.reader.Size()
 	}

@@ -10,7 +10,7 @@ type Sized interface {
 
 // Submit takes a mutation; Mutation.Done has the outcome, and may have had it before Submit returns. It blocks while too much is
 // not done yet (Options.QueueLenMax, QueueBytesMax), and must not be called from Decide or Decided. After an error the engine has not kept m, and none of its methods is
-// called. Errors: ErrClosed, ErrReadOnly (effect: none). Done may get these and, with an unknown effect, *IOError.
+// called. Errors: ErrClosed, ErrReadOnly, ErrDiskFull (effect: none). Done may get these and, with an unknown effect, *IOError.
 func (e *Engine) Submit(m Mutation) error {
 	size := 0
 	if s, ok := m.(Sized); ok {
@@ -29,7 +29,7 @@ func (e *Engine) Submit(m Mutation) error {
 }
 
 // Put stores a record without meta and returns once it is durable under the sync policy and visible.
-// It copies key and value. Errors: ErrTooLarge, ErrClosed, ErrReadOnly (effect: none), *IOError (effect: unknown).
+// It copies key and value. Errors: ErrTooLarge, ErrClosed, ErrReadOnly, ErrDiskFull (effect: none), *IOError (effect: unknown).
 func (e *Engine) Put(key, value []byte) error {
 	return e.write(simpleWrite{key: key, value: value})
 }

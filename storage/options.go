@@ -42,7 +42,7 @@ func (o Options) withDefaults() Options {
 	o.MergeBytesPerSecond = orDefault(o.MergeBytesPerSecond, 64<<20)
 	o.ScrubInterval = orDefault(o.ScrubInterval, 7*24*time.Hour)
 	o.ScrubBytesPerSecond = orDefault(o.ScrubBytesPerSecond, 4<<20)
-	o.ReserveBytes = orDefault(o.ReserveBytes, 64<<20)
+	o.ReserveBytes = orDefault(o.ReserveBytes, o.SegmentBytesMax)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

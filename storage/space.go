@@ -25,7 +25,7 @@ type space struct {
 
 // lookForSpace looks whether the disk has room for more, now and then. n is about to be written.
 func (e *Engine) lookForSpace(n int64) {
-	if e.space.unlooked += n; e.space.unlooked >= spaceLookBytes {
+	if e.space.unlooked += n; e.space.unlooked >= min(spaceLookBytes, max(e.opts.ReserveBytes/4, 0)) {
 		e.space.unlooked = 0
 		e.look()
 	}

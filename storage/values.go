@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 
-	"github.com/ringcask/ringcask/storage/internal/memindex"
 	"github.com/ringcask/ringcask/storage/internal/run"
 )
 
@@ -25,7 +24,7 @@ type values struct {
 }
 
 type valueRead struct {
-	at    memindex.Location
+	seq   uint64 // of the record that was read
 	want  bool
 	value []byte
 	ok    bool
@@ -62,7 +61,7 @@ func (w *writer) published(i int, v *values, key []byte) (Current, error) {
 	if w.e.expired(cur.Meta) {
 		return Current{State: Absent}, nil
 	}
-	if v != nil && v.items[i].ok && en.samePlace(v.items[i].at) {
+	if v != nil && v.items[i].ok && en.Seq == v.items[i].seq {
 		cur.Value, cur.HasValue = v.items[i].value, true
 	}
 	return cur, nil
@@ -144,12 +143,12 @@ func (e *Engine) readValue(key []byte, item *valueRead) error {
 	en, runs, ok := e.index.find(key, nil, false)
 	if !ok {
 		_, err := e.settled(runs, key, func(rec run.Record) {
-			item.at, item.ok = memindex.Location{Seq: rec.Seq}, rec.Flags == 0
+			item.seq, item.ok = rec.Seq, rec.Flags == 0
 			item.value = bytes.Clone(rec.Value)
 		})
 		return uncorrupt(err)
 	}
-	if item.at = en.Location; e.stateOf(&en, true) != Present {
+	if item.seq = en.Seq; e.stateOf(&en, true) != Present {
 		return nil // the key has changed, which the next look shows
 	}
 	frame, err := e.readFrame(&en, nil)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -57,10 +58,9 @@ type writer struct {
 	reading []request // whose values are to be read
 	// undecided counts those and the ones that have their values; pending all that are not done, and pendingBytes their bytes,
 	// which the queue's bounds are for.
-	undecided    int
-	pending      int
-	pendingBytes int64
-	closing      bool // no more is submitted
+	undecided             int
+	pending, pendingBytes atomic.Int64
+	closing               bool // no more is submitted
 
 	overlay *overlay
 	writes  Writes
@@ -153,13 +153,14 @@ func (w *writer) submit(m Mutation, bytes int) (done bool, err error) {
 			continue
 		}
 		// One mutation is always let in, however large.
-		if w.pending == 0 || w.pending < w.e.opts.QueueLenMax && w.pendingBytes+r.bytes <= w.e.opts.QueueBytesMax {
+		n := w.pending.Load()
+		if n == 0 || n < int64(w.e.opts.QueueLenMax) && w.pendingBytes.Load()+r.bytes <= w.e.opts.QueueBytesMax {
 			break
 		}
 		w.space.Wait()
 	}
-	w.pending++
-	w.pendingBytes += r.bytes
+	w.pending.Add(1)
+	w.pendingBytes.Add(r.bytes)
 	w.undecided++
 	return w.takeAndUnlock(&r)
 }
@@ -222,8 +223,8 @@ func (w *writer) takeAndUnlock(r *request) (done bool, err error) {
 
 // forget takes mutations that are done out of the count.
 func (w *writer) forget(n int, bytes int64) {
-	w.pending -= n
-	w.pendingBytes -= bytes
+	w.pending.Add(int64(-n))
+	w.pendingBytes.Add(-bytes)
 	w.space.Broadcast()
 }
 
@@ -330,6 +331,9 @@ func (w *writer) sealActive() error {
 	defer w.mu.Unlock()
 	seg := w.e.log.active()
 	for len(w.queue) > 0 || !w.open.empty() {
+		if err := w.ended(); err != nil {
+			return err
+		}
 		w.roll = true
 		w.settled.Wait()
 		if seg == nil || seg.sealed.Load() {
@@ -377,11 +381,8 @@ func (w *writer) recycle() {
 func (w *writer) wakeAll() {
 	w.handed.Broadcast()
 	w.space.Broadcast()
+	w.settled.Broadcast()
 }
 
-// queued is how much is not done.
-func (w *writer) queued() (n int, bytes int64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.pending, w.pendingBytes
-}
+// queued is how much is not done. It takes no lock: the observer may ask.
+func (w *writer) queued() (n int, bytes int64) { return int(w.pending.Load()), w.pendingBytes.Load() }

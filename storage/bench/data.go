@@ -59,7 +59,7 @@ func makeText() []byte {
 	made := make([]byte, 0, textBytes+64)
 	for len(made) < textBytes {
 		made = append(made, names[rng.IntN(len(names))]...)
-		for range 6 + rng.IntN(14) {
+		for range 18 + rng.IntN(24) {
 			made = append(made, letters[rng.IntN(len(letters))])
 		}
 	}

@@ -13,21 +13,19 @@ type oursVariant struct {
 }
 
 func init() {
-	unmerged := func(o *storage.Options) { o.MergeDisabled = true }
-	for name, set := range map[string]func(*storage.Options){
-		"unmerged":  unmerged,
-		"idle":      unmerged,
-		"fullspeed": unmerged, // the workload merges
-		// A merge of everything is due as often as a segment is full, and keeps to the default throttle.
-		"throttled": func(o *storage.Options) {
-			o.SegmentBytesMax, o.DeadRatioMax, o.SpaceAmpMax = 1<<20, 0.01, 1.01
-		},
-	} {
-		registerVariant(name, set)
-	}
+	registerVariant("unmerged", func(o *storage.Options) { o.MergeDisabled = true })
 	for _, c := range []storage.Compression{storage.CompressionS2, storage.CompressionLZ4, storage.CompressionGzip, storage.CompressionZstd} {
 		registerVariant(c.String(), func(o *storage.Options) { o.Compression = c })
 	}
+	// The three of mergelatency have segments of the same size, so that what they differ in is merges. A merge of everything is
+	// always due under "throttled"; under "fullspeed" it is the workload that calls for it.
+	const segmentBytes = 1 << 20
+	idle := func(o *storage.Options) { o.SegmentBytesMax, o.MergeDisabled = segmentBytes, true }
+	registerVariant("idle", idle)
+	registerVariant("fullspeed", idle)
+	registerVariant("throttled", func(o *storage.Options) {
+		o.SegmentBytesMax, o.DeadRatioMax, o.SpaceAmpMax = segmentBytes, 0.01, 1.01
+	})
 }
 
 func registerVariant(name string, set func(*storage.Options)) {
