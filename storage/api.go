@@ -66,7 +66,7 @@ type Options struct {
 	// 16,384.
 	QueueBytesMax int64
 	QueueLenMax   int
-	// MapBytesMax bounds the bytes of files that are mapped into memory, which is the fastest way to read them while they fit
+	// MapBytesMax bounds the bytes of files that are mapped into memory, but for the active segment, whose mapping may go over it, which is the fastest way to read them while they fit
 	// into it; beyond it they are read by calls, which a page cache that is too small serves better. Zero is half of the
 	// memory that the process may use (by the machine, its control group, GOMEMLIMIT). Negative maps nothing.
 	MapBytesMax int64

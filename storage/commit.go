@@ -91,16 +91,14 @@ func (w *writer) commitOpen() error {
 	}
 	w.open = groups.Get().(*group)
 	w.open.begin(g.seg, g.end(), false)
-	if len(g.changes) > 0 {
-		e.index.enter(g.changes)
-	}
-	w.entering.Add(1)
-	w.mu.Unlock()
-	if len(g.changes) > 0 {
-		e.index.set(g, g.changes, nil)
+	if len(g.changes) == 0 {
+		w.mu.Unlock()
+	} else {
 		e.count(g)
+		e.index.enter(g.changes)
+		w.mu.Unlock()
+		e.index.set(g, g.changes, nil)
 	}
-	w.entering.Done()
 	g.reset()
 	groups.Put(g)
 	return nil
@@ -258,6 +256,9 @@ func (e *Engine) seal(seg *segment) error {
 		return err
 	}
 	seg.sealed.Store(true)
+	if seg.mapped.Load() > 0 {
+		e.countMapped(seg, min(seg.written.Load(), int64(len(seg.mapping.Bytes))))
+	}
 	return nil
 }
 

@@ -45,8 +45,6 @@ type index struct {
 	log    *segmentLog
 	// settled are the runs, the youngest first. The slice is replaced, never changed.
 	settled atomic.Pointer[[]*runFile]
-	// entries counts those of the memory tier, textBytes their keys and metas.
-	entries, textBytes atomic.Int64
 	// merging counts the runs that are being written: what they hold cannot be known yet. It is written with all shards locked.
 	merging int
 	// keepTombstones has all tombstones kept, because what other absent keys are is not known.
@@ -138,8 +136,7 @@ func (x *index) load(e *entry, hash uint64, keep bool) {
 		s.shadows++
 	}
 	s.count(e.Location, 1)
-	x.entries.Add(1)
-	x.textBytes.Add(int64(len(e.key) + len(e.meta)))
+	s.grew(1, e, nil)
 	s.table.Append(e.key, e.meta, e.Location)
 }
 
@@ -169,18 +166,14 @@ func (x *index) publish(g *group, before seen) {
 // publishSplit publishes a group of single changes, half of the shards on a goroutine of its own. A view in the middle of it may
 // have one of them without another that is before it in the log; none of them was acknowledged yet.
 func (x *index) publishSplit(g *group) {
-	half := func(odd uint64) {
+	split(func(odd uint64) {
 		for i := range g.changes {
 			if c := g.changes[i : i+1]; c[0].hash&1 == odd {
 				x.enter(c)
 				x.set(g, c, nil)
 			}
 		}
-	}
-	var other sync.WaitGroup
-	other.Go(func() { half(1) })
-	half(0)
-	other.Wait()
+	})
 }
 
 // enter locks the shards of the changes of one mutation, and set makes the changes and unlocks them. Whoever enters in log order
@@ -194,25 +187,46 @@ func (x *index) enter(changes []change) {
 }
 
 func (x *index) set(g *group, changes []change, before seen) {
-	for i := range changes {
-		c := &changes[i]
-		en := g.entry(c)
-		s := x.shard(c.hash)
-		n := s.table.Len()
-		old, existed := s.set(&en, x.inRuns(c.hash), x.merging > 0 || x.keepTombstones)
-		x.grew(s.table.Len()-n, &en, old.meta)
-		if c.last {
-			s.published = logEnd{g.seg, int64(c.offset) + int64(c.length), c.seq + 1}
-		}
-		if before != nil {
-			before(c, old, existed)
-		}
-		if len(changes) == 1 {
-			s.mu.Unlock()
-			return
+	if len(changes) == 1 {
+		x.setOne(g, &changes[0], before)
+		x.shard(changes[0].hash).mu.Unlock()
+		return
+	}
+	if before == nil && len(changes) >= publishSplitFrom && len(x.shards) > 1 {
+		split(func(odd uint64) {
+			for i := range changes {
+				if changes[i].hash&1 == odd {
+					x.setOne(g, &changes[i], nil)
+				}
+			}
+		})
+	} else {
+		for i := range changes {
+			x.setOne(g, &changes[i], before)
 		}
 	}
 	x.unlock()
+}
+
+// split has two goroutines do a half each.
+func split(half func(odd uint64)) {
+	var other sync.WaitGroup
+	other.Go(func() { half(1) })
+	half(0)
+	other.Wait()
+}
+
+// setOne makes one change in its shard, which is locked.
+func (x *index) setOne(g *group, c *change, before seen) {
+	en := g.entry(c)
+	s := x.shard(c.hash)
+	n := s.table.Len()
+	old, existed := s.set(&en, x.inRuns(c.hash), x.merging > 0 || x.keepTombstones)
+	s.grew(s.table.Len()-n, &en, old.meta)
+	s.published = logEnd{g.seg, int64(c.offset) + int64(c.length), c.seq + 1}
+	if before != nil {
+		before(c, old, existed)
+	}
 }
 
 // lock locks all shards, in their order.
@@ -249,7 +263,7 @@ func (x *index) forget(key []byte, seq uint64) {
 	if _, loc, ok := s.table.Get(key); ok && loc.Seq == seq {
 		s.count(loc, -1)
 		meta, _, _ := s.table.Delete(key)
-		x.grew(-1, &entry{key: key}, meta)
+		s.grew(-1, &entry{key: key}, meta)
 	}
 }
 
@@ -277,18 +291,19 @@ func (x *index) liveIn(id SegmentID) (bytes int64) {
 const entryBytes = 16
 
 // entriesBytes is about what the entries take. The memory that they had before a merge took them out is used for others.
-func (x *index) entriesBytes() int64 { return x.entries.Load()*entryBytes + x.textBytes.Load() }
+func (x *index) entriesBytes() (n int64) {
+	for i := range x.shards {
+		n += x.shards[i].entries.Load()*entryBytes + x.shards[i].textBytes.Load()
+	}
+	return n
+}
 
-// grew counts a change that made so many entries more: of one where another meta may have stood before.
-func (x *index) grew(entries int, now *entry, old []byte) {
-	text := len(now.meta) - len(old)
-	if entries != 0 {
-		x.entries.Add(int64(entries))
-		text += entries * len(now.key)
+// entries is how many entries the memory tier has.
+func (x *index) entries() (n int64) {
+	for i := range x.shards {
+		n += x.shards[i].entries.Load()
 	}
-	if text != 0 {
-		x.textBytes.Add(int64(text))
-	}
+	return n
 }
 
 // view is the index as it was at one moment, with the segments that its entries are in. It must be released, and is good for

@@ -17,22 +17,40 @@ func (e *Engine) mapSegments() error {
 	return nil
 }
 
-// mapSegment maps n bytes of a sealed segment if the mappings have room for it. The active one is mapped in any case, as far as
-// a quarter of that room goes, and ahead of its end: writes go through it.
-func (e *Engine) mapSegment(seg *segment, n int64) error {
-	var m vfs.Mapping
-	var err error
+// mapSegment maps n bytes of a sealed segment if the mappings have room for it. The active one is mapped ahead of its end, for writes
+// go through it: as far as a quarter of that room goes, and even if it goes over it once.
+func (e *Engine) mapSegment(seg *segment, n int64) (err error) {
 	if seg.sealed.Load() {
-		m, err = e.mapFile(seg.file, n)
-	} else if n = min(e.opts.SegmentBytesMax+mapSlackBytes, e.opts.MapBytesMax/4); n > 0 {
-		m, err = mapAny(seg.file, n, true)
+		seg.mapping, err = e.mapFile(seg.file, n)
+	} else if e.mapped.Load() <= e.opts.MapBytesMax {
+		err = e.mapActive(seg, min(e.opts.SegmentBytesMax+mapSlackBytes, e.opts.MapBytesMax/4))
 	}
 	if err != nil {
 		return &IOError{"map", seg.path, err}
 	}
+	return nil
+}
+
+func (e *Engine) mapActive(seg *segment, n int64) error {
+	if n <= 0 {
+		return nil
+	}
+	m, err := mapAny(seg.file, n, true)
+	if m.Unmap == nil {
+		return err
+	}
+	e.countMapped(seg, n)
+	unmap := m.Unmap
+	m.Unmap = func() error {
+		e.countMapped(seg, 0)
+		return unmap()
+	}
 	seg.mapping = m
 	return nil
 }
+
+// countMapped says how much of a segment is mapped: of one that is sealed no more than it has.
+func (e *Engine) countMapped(seg *segment, n int64) { e.mapped.Add(n - seg.mapped.Swap(n)) }
 
 // mapFile maps the first n bytes of a file that does not change. There is no mapping, and no error, where the mappings of
 // Options.MapBytesMax are used up or the file system has none.

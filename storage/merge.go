@@ -61,6 +61,8 @@ type merge struct {
 	buf    []byte
 	pace   func(bytes int64) error
 	paced  int64
+	file   vfs.File // the run being written, and how much of it was synced
+	synced int64
 	// older are the runs behind the plan's, shadowed counts the records whose keys they have, too.
 	older    []*runFile
 	shadowed int64
@@ -205,7 +207,7 @@ func (m *merge) fill(f vfs.File, path string) error {
 	if err != nil {
 		return fmt.Errorf("storage: %w", err)
 	}
-	m.w = w
+	m.w, m.file = w, f
 	if err := m.warm(); err != nil {
 		return err
 	}
@@ -227,7 +229,7 @@ func (m *merge) fill(f vfs.File, path string) error {
 
 // recordsMax is how many records the run can have.
 func (m *merge) recordsMax() uint64 {
-	n := uint64(m.e.index.entries.Load())
+	n := uint64(m.e.index.entries())
 	for _, r := range m.plan.runs {
 		n += r.info.Records
 	}
@@ -306,8 +308,28 @@ func (m *merge) addAll() error {
 				return err
 			}
 			m.paced = n
+			if err := m.syncNow(n); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+// mergeSyncBytes is how much is written between two syncs of a run: the last one must not keep the disk from others for long.
+const mergeSyncBytes = 16 << 20
+
+func (m *merge) syncNow(n int64) error {
+	if n-m.synced < mergeSyncBytes {
+		return nil
+	}
+	m.synced = n
+	if free, err := m.e.fs.Free(m.e.dir); err == nil && free < min(m.e.opts.ReserveBytes/4, mergeSyncBytes) {
+		return &SpaceError{m.plan.bytes, free} // others have taken it
+	}
+	if err := m.file.Sync(); err != nil {
+		return &IOError{"sync", m.e.dir, err}
+	}
+	return nil
 }
 
 // addNext adds the least key that is left, if the run is to have it.

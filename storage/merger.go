@@ -170,6 +170,8 @@ func (g *merger) lastError() error {
 }
 
 const (
+	// logGrowth is how many times as many segments as a merge is due for there may be before it is not held back.
+	logGrowth = 2
 	// quietOps is how few reads and writes in quietWindow leave a merge the machine, as far as quietFactor times its rate goes.
 	quietOps    = 100
 	quietWindow = 50 * time.Millisecond
@@ -177,20 +179,21 @@ const (
 )
 
 // pace returns what holds a merge to a number of bytes a second on average, more if there is little else to do, or just looks
-// whether it is to stop. When the index has outgrown its bound the merge that makes it smaller is not held back.
+// whether it is to stop. When the index has outgrown its bound, or the log grows faster than it is merged, nothing is held back.
 func (g *merger) pace(bytesPerSecond int64) func(int64) error {
 	next := time.Now()
-	looked, ops, quiet := next, g.e.ops(), false
+	looked, ops, quiet, behind := next, g.e.ops(), false, false
 	return func(n int64) error {
-		if bytesPerSecond > 0 && g.e.index.entriesBytes() < g.e.opts.IndexBytesMax {
-			now := time.Now()
+		now := time.Now()
+		if now.Sub(looked) >= quietWindow {
+			was := ops
+			looked, ops = now, g.e.ops()
+			quiet = ops-was < quietOps
+			behind = g.e.unsettled() > logGrowth*mergeSegments*g.e.opts.SegmentBytesMax
+		}
+		if bytesPerSecond > 0 && !behind && g.e.index.entriesBytes() < g.e.opts.IndexBytesMax {
 			if next.Before(now) {
 				next = now
-			}
-			if now.Sub(looked) >= quietWindow {
-				was := ops
-				looked, ops = now, g.e.ops()
-				quiet = ops-was < quietOps
 			}
 			rate := float64(bytesPerSecond)
 			if quiet {
@@ -306,7 +309,16 @@ func (e *Engine) planMerge(settle bool) plan {
 		p.bytes += r.reader.Size()
 	}
 	p.last = e.oldest(p.runs)
+	if p.last {
+		p.bytes -= e.deadInRuns()
+	}
 	return p
+}
+
+// deadInRuns is what a merge of all runs will not write, as far as their filters can tell, and to be on the safe side a little less.
+func (e *Engine) deadInRuns() int64 {
+	u := e.index.usage()
+	return u.deadRunBytes() / 10 * 9
 }
 
 // mergeReadShare is the part of the memory that the segments of one merge may take: they are read in key order, which is any order,
@@ -329,6 +341,9 @@ func (e *Engine) readable(segments []*segment) (some []*segment, live int64) {
 // segments, as long as it gives more back than it takes. Where nothing fits the plan is as it was, and is refused.
 func (e *Engine) fit(p plan, free int64) plan {
 	fewer := p
+	if p.last {
+		fewer.bytes += e.deadInRuns()
+	}
 	for n := len(p.runs); fewer.bytes > free && n > 0; n-- {
 		fewer.bytes -= p.runs[n-1].reader.Size()
 		fewer.runs, fewer.last, fewer.rewrite = p.runs[:n-1], false, false
@@ -426,6 +441,9 @@ func (e *Engine) planAll() plan {
 	p.last = e.oldest(p.runs)
 	for _, r := range p.runs {
 		p.bytes += r.reader.Size()
+	}
+	if p.last {
+		p.bytes -= e.deadInRuns()
 	}
 	return p
 }

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"slices"
+	"sync"
 
 	"github.com/ringcask/ringcask/storage/internal/memindex"
 	"github.com/ringcask/ringcask/storage/internal/run"
@@ -120,14 +121,27 @@ func (e *Engine) find(key []byte) (en entry, runs []*runFile, ok bool, err error
 	if e.closed.Load() {
 		return entry{}, nil, false, ErrClosed
 	}
-	if en, runs, ok = e.index.find(key, nil, e.opts.ExpiresAt != nil); !ok {
+	if e.opts.ExpiresAt != nil {
+		buf := metaBuffers.Get().(*metaBuffer)
+		defer metaBuffers.Put(buf)
+		en, runs, ok = e.index.find(key, buf[:0], true)
+	} else {
+		en, runs, ok = e.index.find(key, nil, false)
+	}
+	if !ok {
 		return en, runs, false, nil
 	}
 	if err = e.absence(&en, true); err == nil && e.expired(en.meta) {
 		err = ErrNotFound
 	}
+	en.meta = nil
 	return en, nil, true, err
 }
+
+type metaBuffer [MetaBytesMax]byte
+
+// metaBuffers are for the metas that say when a record expires.
+var metaBuffers = sync.Pool{New: func() any { return new(metaBuffer) }}
 
 // stateOf judges what is known of a key. What is older than damage that nobody can attribute to keys may have been
 // overwritten or deleted in there.

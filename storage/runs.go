@@ -285,3 +285,20 @@ func (e *Engine) removeParts(names []string, runs, parts []*opened) error {
 	}
 	return nil
 }
+
+// cold says whether a run is read by calls, which may wait for the disk.
+func (x *index) cold() bool {
+	return slices.ContainsFunc(x.runs(), func(r *runFile) bool { return r.mapping.Bytes == nil })
+}
+
+// warm looks keys up that a decision is about to look at under the writer's lock: it shall not wait for the disk then.
+func (e *Engine) warm(keys [][]byte) {
+	e.life.RLock()
+	defer e.life.RUnlock()
+	if e.closed.Load() {
+		return
+	}
+	for _, key := range keys {
+		_, _, _ = e.stored(key, nil) // an error shows again
+	}
+}

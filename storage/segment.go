@@ -34,6 +34,8 @@ type segment struct {
 	file     vfs.File
 	// mapping has the file from its beginning, the end of an active one not yet; none where it is read by calls.
 	mapping vfs.Mapping
+	// mapped is how much of the mapping of what is or was the active segment counts.
+	mapped atomic.Int64
 	// written is the end of the frames in the file, synced the end of those that are durable.
 	written, synced atomic.Int64
 	// filled is the end of the file, zeros ahead of the frames included.

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ringcask/ringcask/storage/internal/memindex"
 	"github.com/ringcask/ringcask/storage/internal/run"
@@ -19,6 +20,8 @@ type shard struct {
 	// live has the liveBytes of each segment, from the segment liveFrom on.
 	live     []int64
 	liveFrom uint32
+	// entries counts those of the table, textBytes their keys and metas. They may be looked at without the lock.
+	entries, textBytes atomic.Int64
 	// published is where the last mutation ended that has changed anything here.
 	published logEnd
 	_         [64]byte // so that the locks of two shards do not share a cache line
@@ -39,6 +42,18 @@ func (s *shard) set(now *entry, shadows, keep bool) (old entry, existed bool) {
 		s.count(old.Location, -1)
 	}
 	return old, existed
+}
+
+// grew counts a change that made so many entries more: of one where another meta may have stood before.
+func (s *shard) grew(entries int, now *entry, old []byte) {
+	text := len(now.meta) - len(old)
+	if entries != 0 {
+		s.entries.Add(int64(entries))
+		text += entries * len(now.key)
+	}
+	if text != 0 {
+		s.textBytes.Add(int64(text))
+	}
 }
 
 func (s *shard) count(loc memindex.Location, by int64) {
@@ -70,7 +85,7 @@ func (s *shard) sweep(x *index, first, last SegmentID) {
 		from, done = s.table.Sweep(from, sweepLeaves, func(key, meta []byte, loc memindex.Location) bool {
 			if id := SegmentID(loc.Segment); id >= first && id <= last {
 				s.count(loc, -1)
-				x.grew(-1, &entry{key: key}, meta)
+				s.grew(-1, &entry{key: key}, meta)
 				return true
 			}
 			if x.inRuns(run.Hash(key)) {

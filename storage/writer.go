@@ -74,8 +74,6 @@ type writer struct {
 	rollFrom int64
 
 	running sync.WaitGroup
-	// entering are those who enter what they wrote into the index, without the lock.
-	entering sync.WaitGroup
 }
 
 func newWriter(e *Engine) *writer {
@@ -120,7 +118,9 @@ func (w *writer) close() {
 	w.unread.Broadcast()
 	w.mu.Unlock()
 	w.running.Wait()
-	w.entering.Wait()
+	// Who enters what he wrote into the index holds a shard, and nobody does who comes now.
+	w.e.index.lock()
+	w.e.index.unlock()
 }
 
 // turn waits for the writer's lock.
@@ -142,6 +142,9 @@ func (w *writer) turn() {
 // was not told; else an error means that it was not taken.
 func (w *writer) submit(m Mutation, bytes int) (done bool, err error) {
 	r := request{m: m, bytes: int64(bytes) + requestBytes}
+	if keys := m.Keys(); len(keys) > 0 && w.e.index.cold() {
+		w.e.warm(keys)
+	}
 	w.turn()
 	for {
 		if err := w.refusal(); err != nil {

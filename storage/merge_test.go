@@ -1,0 +1,257 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/ringcask/ringcask/storage/vfs/vfstest"
+)
+
+// sealAll seals the active segment and returns what is sealed.
+func sealAll(t *testing.T, e *Engine) []*segment {
+	t.Helper()
+	if err := e.writer.sealActive(); err != nil {
+		t.Fatal(err)
+	}
+	settleHintFiles(e)
+	sealed, _, _ := e.sealedSegments()
+	return sealed
+}
+
+func noPace(int64) error { return nil }
+
+// TestMergeDoesNotSyncOverAFailedSync has the sync fail of what took the place of a durable record: synced again it may seem to be
+// there, and only the record that is durable is.
+func TestMergeDoesNotSyncOverAFailedSync(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{Sync: SyncNever})
+	mustPut(t, e, "k", "durable")
+	sealed := sealAll(t, e)
+	mustPut(t, e, "k", "not durable")
+	err := e.mergeAndCount(plan{segments: sealed, bytes: 1, last: true}, func(int64) error {
+		if e.Err() == nil {
+			defer fs.Inject(vfstest.Fault{Ops: vfstest.OpSync, Path: segmentSuffix, Times: 1, Err: syscall.EIO})()
+			e.fail(e.syncActive())
+		}
+		return nil
+	})
+	if _, statErr := fs.Stat(segmentPath(dataDir, 1)); err == nil || statErr != nil {
+		t.Errorf("merge: %v; the segment of the durable record: %v", err, statErr)
+	}
+}
+
+func TestMergeAndCloseEndAfterAFailedWrite(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{Sync: SyncNever})
+	mustPut(t, e, "a", "1")
+	fs.Inject(vfstest.Fault{Ops: vfstest.OpWrite, Err: syscall.EIO})
+	if err := e.Put([]byte("b"), nil); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	if err := e.Merge(context.Background()); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("merge: %v", err)
+	}
+	if err := e.Close(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// TestMergeOfARunThatCannotBeReadFails cuts a mapped run, which makes reading it fault as a disk that fails does.
+func TestMergeOfARunThatCannotBeReadFails(t *testing.T) {
+	dir := t.TempDir()
+	e, err := Open(dir, Options{MergeDisabled: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for i := range 200 {
+		mustPut(t, e, key(i), strings.Repeat("x", 1000))
+	}
+	if err := e.Merge(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if e.index.runs()[0].mapping.Bytes == nil {
+		t.Skip("no mappings here")
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "*"+runSuffix))
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	if err := os.Truncate(names[0], 8192); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, e, "new", "1")
+	var io *IOError
+	if err := e.Merge(context.Background()); !errors.As(err, &io) {
+		t.Errorf("merge: %v", err)
+	}
+	wantValue(t, e, "new", "1")
+}
+
+// TestRunThatCannotBeOpenedIsNotMergedAcross has it between two others.
+func TestRunThatCannotBeOpenedIsNotMergedAcross(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{})
+	for n := range 3 {
+		mustPut(t, e, key(n), "v")
+		if err := e.mergeAndCount(plan{segments: sealAll(t, e), bytes: 1}, noPace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	middle := e.index.runs()[1]
+	size := middle.reader.Size()
+	mustClose(t, e)
+	mustDamage(t, fs, middle.path, size-20, 8)
+	for range 2 {
+		e = mustOpen(t, fs, Options{})
+		mustPut(t, e, "other", "1")
+		if err := e.Merge(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if value := got(t, e, key(1)); value != "?" {
+			t.Errorf("the key of the damaged run: %q", value)
+		}
+		wantValue(t, e, key(2), "v")
+		mustClose(t, e)
+		if _, err := fs.Content(middle.path); err != nil {
+			t.Fatalf("the damaged run is gone: %v", err)
+		}
+	}
+}
+
+// TestStrayRunGoesDurablyBeforeTheNextIsNamed: of two runs that overlap a crash must not leave both.
+func TestStrayRunGoesDurablyBeforeTheNextIsNamed(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{})
+	mustPut(t, e, "a", "1")
+	if err := e.mergeAndCount(plan{segments: sealAll(t, e), bytes: 1, last: true}, noPace); err != nil {
+		t.Fatal(err)
+	}
+	mustPut(t, e, "b", "1")
+	sealed := sealAll(t, e)
+	remove := fs.Inject(vfstest.Fault{Ops: vfstest.OpSyncDir, Times: 1, Err: syscall.EIO})
+	err := e.mergeAndCount(plan{segments: sealed, runs: e.index.runs(), bytes: 1, last: true}, noPace)
+	remove()
+	if !errors.Is(err, syscall.EIO) || e.stray == "" {
+		t.Fatalf("merge: %v, stray %q", err, e.stray)
+	}
+	mustPut(t, e, "c", "1")
+	sealed = sealAll(t, e)
+	fs.ResetEvents()
+	if err := e.mergeAndCount(plan{segments: sealed, bytes: 1}, noPace); err != nil {
+		t.Fatal(err)
+	}
+	var ops []vfstest.Op
+	for _, event := range fs.Events(vfstest.OpRemove | vfstest.OpSyncDir | vfstest.OpRename) {
+		ops = append(ops, event.Op)
+	}
+	if len(ops) < 3 || ops[0] != vfstest.OpRemove || ops[1] != vfstest.OpSyncDir || ops[2] != vfstest.OpRename {
+		t.Errorf("operations: %v", ops)
+	}
+}
+
+// TestDeletesGiveTheirSpaceBack deletes all that was merged: nothing new is written that a merge would be due for.
+func TestDeletesGiveTheirSpaceBack(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{SegmentBytesMax: 64 << 10, Sync: SyncNever})
+	for i := range 3000 {
+		mustPut(t, e, key(i), strings.Repeat("a", 1000))
+	}
+	if err := e.Merge(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3000 {
+		mustDelete(t, e, key(i))
+	}
+	sealAll(t, e)
+	for e.merger.step(true) {
+	}
+	if s := e.Stats(); s.DiskBytes > 300<<10 || s.Keys != 0 {
+		t.Errorf("%d keys, %d bytes of disk, dead %d", s.Keys, s.DiskBytes, s.DeadBytes)
+	}
+}
+
+// TestFullDiskIsMergedOutOf overwrites a store again and again that takes a third of the disk. Writes are refused at times, but never
+// for good.
+func TestFullDiskIsMergedOutOf(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{SegmentBytesMax: 256 << 10, ReserveBytes: 1 << 20, Sync: SyncNever})
+	const keys = 500
+	value := strings.Repeat("a", 4000) // 2 MB live
+	fs.SetCapacity(7 << 20)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for i := range 20 * keys {
+		err := e.PutMeta([]byte(key(rng.IntN(keys))), nil, []byte(value))
+		for tries := 0; errors.Is(err, ErrDiskFull); tries++ {
+			if tries == 50 {
+				t.Fatalf("after %d puts: %+v", i, e.Stats())
+			}
+			if err := e.writer.sealActive(); err != nil {
+				t.Fatal(err)
+			}
+			for e.merger.step(false) {
+			}
+			e.look()
+			err = e.PutMeta([]byte(key(rng.IntN(keys))), nil, []byte(value))
+		}
+		if err != nil {
+			t.Fatal(i, err)
+		}
+	}
+}
+
+func TestObserverIsToldTheMetaOfWhatCannotBeRead(t *testing.T) {
+	for _, merged := range []bool{false, true} {
+		fs := vfstest.New()
+		var told string
+		e := mustOpen(t, fs, Options{CacheBytes: -1, Observer: func(changes []Change) { told = string(changes[0].OldMeta) }})
+		mustPut(t, e, "a", "1")
+		path, en := placeOf(t, e, "a")
+		mustDamage(t, fs, path, int64(en.Offset)+int64(en.Length)-1, 1)
+		wantValue(t, e, "a", "?")
+		if merged {
+			if err := e.Merge(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			wantValue(t, e, "a", "?")
+		}
+		mustPut(t, e, "a", "2")
+		if told != "m:a" {
+			t.Errorf("merged %v: the meta before was %q", merged, told)
+		}
+	}
+}
+
+func TestObserverMayLookAtStats(t *testing.T) {
+	for _, policy := range []SyncPolicy{SyncAlways, SyncNever} {
+		keys := int64(0)
+		var e *Engine
+		e = mustOpen(t, vfstest.New(), Options{Sync: policy, Observer: func([]Change) { keys = e.Stats().Keys }})
+		mustPut(t, e, "a", "1")
+		if keys != 1 {
+			t.Errorf("%d keys", keys)
+		}
+	}
+}
+
+func TestMappingsKeepToTheirBound(t *testing.T) {
+	const most = 8 << 20
+	e, err := Open(t.TempDir(), Options{MergeDisabled: true, Sync: SyncNever, SegmentBytesMax: 1 << 20, MapBytesMax: most})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for i := range 30 {
+		mustPut(t, e, fmt.Sprint("key", i), strings.Repeat("x", 1<<20))
+	}
+	if s := e.Stats(); s.MappedBytes > most+most/4 {
+		t.Errorf("%d bytes are mapped", s.MappedBytes)
+	}
+}
