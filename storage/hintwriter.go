@@ -88,8 +88,12 @@ func (e *Engine) makeHintFile(seg *segment) error {
 	if e.log.segment(uint32(seg.id)) != seg {
 		return nil // it was merged
 	}
-	r, err := replaySegment(newLogScan(seg.file, seg.path, seg.sum, seg.written.Load()), e.engine, seg.id)
-	if err != nil {
+	r, end := &replay{}, seg.written.Load()
+	if records := int64(e.firstSeqAfter(seg) - seg.firstSeq); records > 0 && records <= end/frameBytesMin {
+		r.keys.reserve(records, end)
+	}
+	defer r.keys.free()
+	if err := r.all(newLogScan(seg.file, seg.path, seg.sum, end), e.engine, seg.id); err != nil {
 		return err
 	}
 	if len(r.regions) > 0 {

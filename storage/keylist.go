@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+	"unsafe"
 
 	"github.com/ringcask/ringcask/storage/internal/memindex"
 )
@@ -18,12 +19,34 @@ type source interface {
 	close() error
 }
 
-// keyList collects the keys of one segment. It has two allocations however many there are.
+// keyList collects the keys of one segment.
 type keyList struct {
 	segment uint32
 	arena   []byte
 	items   []keyItem
 	at      int // of next
+	// reserved is the memory that reserve has set aside.
+	reserved [2][]byte
+}
+
+// reserve sets memory aside, outside of the heap, for so many records in so many bytes of log: a list of a million keys would
+// leave the collector's estimate of what the program needs high for long. It is given back by free, which ends the list.
+func (k *keyList) reserve(records, bytes int64) {
+	arena, items := offHeap(bytes), offHeap(records*int64(unsafe.Sizeof(keyItem{})))
+	if arena == nil || items == nil {
+		freeOffHeap(arena)
+		freeOffHeap(items)
+		return
+	}
+	k.reserved = [2][]byte{arena, items}
+	k.arena = arena[:0]
+	k.items = unsafe.Slice((*keyItem)(unsafe.Pointer(unsafe.SliceData(items))), records)[:0]
+}
+
+func (k *keyList) free() {
+	freeOffHeap(k.reserved[0])
+	freeOffHeap(k.reserved[1])
+	*k = keyList{}
 }
 
 type keyItem struct {

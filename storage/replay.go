@@ -40,16 +40,21 @@ type region struct {
 // replaySegment reads a segment from its header to its end. Errors are of I/O, or wrap ErrFormat.
 func replaySegment(s *logScan, engine engineID, id SegmentID) (*replay, error) {
 	r := &replay{}
+	return r, r.all(s, engine, id)
+}
+
+// all reads all of the segment.
+func (r *replay) all(s *logScan, engine engineID, id SegmentID) error {
 	if err := r.begin(s, engine, id); err != nil {
-		return nil, err
+		return err
 	}
 	for off := int64(segmentHeaderBytes); off >= 0 && off < s.size; {
 		var err error
 		if off, err = r.step(s, off); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // begin reads the header.
