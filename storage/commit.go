@@ -17,7 +17,7 @@ const zeroChunkBytes = 256 << 10
 
 // writeBehindBytes is how much the policies without a sync of their own leave unsynced: the sync that seals a segment, for
 // which writers wait, has little left to do then.
-const writeBehindBytes = 32 << 20
+const writeBehindBytes = 16 << 20
 
 // largeGroupBytes is from where a group gains nothing from zeros ahead of it: the sync of its own bytes takes longer.
 const largeGroupBytes = zeroChunkBytes / 4

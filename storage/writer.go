@@ -70,8 +70,6 @@ type writer struct {
 	// lastID is the segment that was begun last, roll says that the next mutation begins another.
 	lastID SegmentID
 	roll   bool
-	// rollFrom is from where a segment is ended early if the index has half its memory: only what is sealed can be merged.
-	rollFrom int64
 
 	running sync.WaitGroup
 }
@@ -91,7 +89,6 @@ func newWriter(e *Engine) *writer {
 	for _, c := range []*sync.Cond{&w.space, &w.handed, &w.unread, &w.settled} {
 		c.L = &w.mu
 	}
-	w.rollFrom = w.rollFromBytes()
 	w.writes.limits = limits{e.opts.KeyBytesMax, e.opts.ValueBytesMax, e.opts.BatchBytesMax}
 	if active := e.log.active(); active != nil {
 		w.open.begin(active, active.written.Load(), false)
@@ -310,22 +307,27 @@ func (w *writer) see(keys [][]byte, v *values) (pending bool, err error) {
 
 // makeRoom sees to it that the open group and its segment can take one more mutation.
 func (w *writer) makeRoom() {
-	over := w.roll || w.open.seg == nil || w.open.end() >= w.e.opts.SegmentBytesMax ||
-		w.open.end() >= w.rollFrom && w.e.index.entriesBytes() >= w.e.opts.IndexBytesMax/2
+	over := w.roll || w.open.seg == nil || w.open.end() >= w.e.opts.SegmentBytesMax || w.endsEarly()
 	if w.open.full() || over && !w.open.empty() {
 		w.enqueue()
 	}
 	if over {
-		w.roll, w.rollFrom = false, w.rollFromBytes()
+		w.roll = false
 		w.lastID++
 		w.open.begin(newSegment(w.e.dir, w.e.engine, w.lastID, w.seq), segmentHeaderBytes, true)
 	}
 }
 
-// rollFromBytes is as much of a segment as can fill a quarter of the index's memory: its keys take no more there than in the log.
-func (w *writer) rollFromBytes() int64 {
-	return min(w.e.opts.SegmentBytesMax, max(w.e.opts.IndexBytesMax/4, segmentBytesLeast))
+// endsEarly says whether the active segment is to be sealed before it is full, because the index has half its memory: only what is
+// sealed can be merged. It must be worth it, by what it has in the index, or as much as one merge can well read.
+func (w *writer) endsEarly() bool {
+	share := int64(w.seq-w.open.seg.firstSeq) * smallEntryBytes
+	worth := share >= w.e.opts.IndexBytesMax/4 || w.open.end() >= memoryBytes()/mergeReadShare/2
+	return worth && w.open.end() >= segmentBytesLeast && w.e.index.entriesBytes() >= w.e.opts.IndexBytesMax/2
 }
+
+// smallEntryBytes is what an entry of the index takes that has a key of 16 bytes and a meta of 15.
+const smallEntryBytes = 48
 
 // sealActive seals the active segment, if it has anything in it, and returns when that is done. What is written next goes
 // into a new one.
