@@ -396,7 +396,8 @@ func (m *merge) pass(at int, key []byte) {
 // addEntry adds what the memory tier has, if it is in a segment that is merged.
 func (m *merge) addEntry() error {
 	en := m.mem.at()
-	if n := len(m.plan.segments); n == 0 || SegmentID(en.Segment) > m.plan.segments[n-1].id {
+	id, n := SegmentID(en.Segment), len(m.plan.segments)
+	if n == 0 || id < m.plan.segments[0].id || id > m.plan.segments[n-1].id {
 		return nil
 	}
 	if !en.live() {

@@ -255,3 +255,45 @@ func TestMappingsKeepToTheirBound(t *testing.T) {
 		t.Errorf("%d bytes are mapped", s.MappedBytes)
 	}
 }
+
+// TestLongMergeMakesRoomForTheIndex has segments sealed in the middle of a merge, which it is to merge itself when the index needs it.
+func TestLongMergeMakesRoomForTheIndex(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{IndexBytesMax: 400})
+	for i := range 4 {
+		mustPut(t, e, key(i), "old")
+	}
+	long := plan{segments: sealAll(t, e), bytes: 1, last: true}
+	relieved := 0
+	err := e.mergeAndCount(long, func(int64) error {
+		if relieved++; relieved > 1 {
+			return nil
+		}
+		mustDelete(t, e, key(0))
+		mustPut(t, e, key(1), "new")
+		for i := range 10 {
+			mustPut(t, e, key(10+i), "new")
+		}
+		sealAll(t, e)
+		mustPut(t, e, key(2), "newest")
+		return e.merger.relieve(long)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func() {
+		t.Helper()
+		for k, want := range map[int]string{0: "-", 1: "new", 2: "newest", 3: "old", 10: "new", 19: "new"} {
+			wantValue(t, e, key(k), want)
+		}
+	}
+	check()
+	if n := len(e.index.runs()); n != 2 {
+		t.Errorf("%d runs", n)
+	}
+	mustClose(t, e)
+	e = mustOpen(t, fs, Options{})
+	check()
+	mustMerge(t, e)
+	check()
+}
