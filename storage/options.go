@@ -35,7 +35,7 @@ func (o Options) withDefaults() Options {
 	o.QueueLenMax = orDefault(o.QueueLenMax, 16384)
 	o.MapBytesMax = orDefault(o.MapBytesMax, memoryBytes()/2)
 	o.CacheBytes = orDefault(o.CacheBytes, min(32<<20, memoryBytes()/16))
-	o.IndexBytesMax = orDefault(o.IndexBytesMax, memoryBytes()/8)
+	o.IndexBytesMax = orDefault(o.IndexBytesMax, memoryBytes()/16)
 	o.DeadRatioMax = orDefault(o.DeadRatioMax, 0.5)
 	o.SpaceAmpMax = orDefault(o.SpaceAmpMax, 2)
 	o.IdleMergeAfter = orDefault(o.IdleMergeAfter, time.Second)
