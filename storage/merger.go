@@ -121,13 +121,7 @@ func (g *merger) step(settle bool) bool {
 	if free, err := g.e.fs.Free(g.e.dir); err == nil {
 		p = g.e.fit(p, free)
 	}
-	pace := g.pace(g.e.opts.MergeBytesPerSecond)
-	err := g.e.mergeAndCount(p, func(n int64) error {
-		if err := pace(n); err != nil {
-			return err
-		}
-		return g.relieve(p)
-	})
+	err := g.e.mergeAndCount(p, g.pace(g.e.opts.MergeBytesPerSecond))
 	g.mu.Lock()
 	g.failed = err
 	g.mu.Unlock()
@@ -135,31 +129,6 @@ func (g *merger) step(settle bool) bool {
 		g.e.opts.Logger.Warn("storage: merge failed", "error", err)
 	}
 	return err == nil
-}
-
-// relieve merges what was sealed since into a run of its own in the middle of a long merge, if the index needs the memory: writers
-// must not wait for the long one. The two have nothing in common, the younger run stands over the older.
-func (g *merger) relieve(long plan) error {
-	e := g.e
-	if e.index.entriesBytes() < e.opts.IndexBytesMax/2 {
-		return nil
-	}
-	if o := &e.opts; o.Observer != nil && (o.Filter != nil || o.ExpiresAt != nil) {
-		return nil // the long one looks in the memory tier for what was written since
-	}
-	_, last := long.span()
-	sealed, _, _ := e.sealedSegments()
-	sealed = slices.DeleteFunc(slices.Clone(sealed), func(s *segment) bool { return s.id <= last })
-	if len(sealed) == 0 {
-		return nil
-	}
-	some, live := e.readable(sealed)
-	err := e.mergeNow(plan{segments: some, bytes: live}, func(n int64) error {
-		e.mergeBytes.Add(n)
-		return g.stop.Err()
-	})
-	e.writer.letGo()
-	return err
 }
 
 // lastError is why the last merge in the background failed, or nil.
