@@ -45,14 +45,12 @@ func (w *writer) commitLoop() {
 		err := w.e.commit(g)
 		w.turn()
 		w.expected = len(g.members) + len(w.open.members)
+		w.forget(len(g.members), g.memberBytes()) // before anyone can know of it
 		w.mu.Unlock()
-		bytes := int64(0)
 		for i := range g.members {
-			bytes += g.members[i].bytes
 			g.members[i].m.Done(err)
 		}
 		w.turn()
-		w.forget(len(g.members), bytes)
 		w.recycle()
 	}
 }

@@ -340,7 +340,7 @@ func carryDamage(t *testing.T, segment SegmentID, whole, hintFiles bool) {
 	}
 	for _, what := range []string{"merged in part", "merged", "merged again"} {
 		if what == "merged in part" {
-			e.merger.step(false)
+			mergeDue(e, false)
 		} else {
 			mustMerge(t, e)
 		}
@@ -369,7 +369,7 @@ func TestConformanceDamagedRunDoesNotEndMerges(t *testing.T) {
 	runs := e.index.runs()
 	oldest := runs[len(runs)-1]
 	mustDamage(t, fs, oldest.path, 200, 4)
-	e.merger.step(false)
+	mergeDue(e, false)
 	if err := e.merger.lastError(); !isCorrupt(err) {
 		t.Fatalf("merge of a damaged run: %v", err)
 	}
@@ -381,7 +381,7 @@ func TestConformanceDamagedRunDoesNotEndMerges(t *testing.T) {
 		if err := e.writer.sealActive(); err != nil {
 			t.Fatal(err)
 		}
-		e.merger.step(false)
+		mergeDue(e, false)
 		if err := e.merger.lastError(); err != nil {
 			t.Fatalf("merge of what is younger than the damage: %v", err)
 		}

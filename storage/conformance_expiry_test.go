@@ -91,8 +91,7 @@ func (m *mortal) observe(changes []Change) {
 // rebuild takes the view from the store, with what has expired but is not dropped yet.
 func (m *mortal) rebuild(t *testing.T, e *Engine) {
 	t.Helper()
-	e.merger.one.Lock() // nothing is dropped meanwhile
-	defer e.merger.one.Unlock()
+	defer e.merger.hold()() // nothing is dropped meanwhile
 	defer m.now.Store(m.now.Swap(0))
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -150,7 +149,7 @@ func TestConformanceExpiryAndFilter(t *testing.T) {
 			case 0:
 				mergeFailing(t, at, rng, func() error { return e.Merge(context.Background()) })
 			case 1:
-				mergeFailing(t, at, rng, func() error { e.merger.step(false); return nil })
+				mergeFailing(t, at, rng, func() error { mergeDue(e, false); return nil })
 			case 2:
 				mustClose(t, e)
 				e = open()
@@ -213,8 +212,7 @@ func mergeFailing(t *testing.T, at place, rng *rand.Rand, merge func() error) {
 // mustHold compares the store with the model. A record that the filter may have dropped is there or not, and not is for good.
 func (m *mortal) mustHold(t *testing.T, e *Engine, want *model) {
 	t.Helper()
-	e.merger.one.Lock() // nothing is dropped meanwhile
-	defer e.merger.one.Unlock()
+	defer e.merger.hold()() // nothing is dropped meanwhile
 	for i := range 20 {
 		k := key(i)
 		rec, err := e.Read([]byte(k), nil)
@@ -307,9 +305,9 @@ func TestConformanceObserverSeesWhatMergesDrop(t *testing.T) {
 				writers.Wait()
 				close(stop)
 				merging.Wait()
-				e.merger.one.Lock() // nothing is dropped while they are compared
+				release := e.merger.hold() // nothing is dropped while they are compared
 				clock.mustAgree(t, e)
-				e.merger.one.Unlock()
+				release()
 			}
 			if e.dropped.Load() == 0 {
 				t.Error("no merge dropped anything")

@@ -43,7 +43,7 @@ func layered(t *testing.T) (*vfstest.FS, map[string]string) {
 		write(key(i*5), valueOf(i)+" middle")
 		remove(key(i*5 + 1))
 	}
-	e.merger.step(false)
+	mergeDue(e, false)
 	for i := range 24 {
 		write(key(i*3), valueOf(i)+" young")
 		remove(key(i*3 + 2))
@@ -76,7 +76,7 @@ func TestConformanceFailingMergeChangesNothing(t *testing.T) {
 	base, want := layered(t)
 	for name, merge := range map[string]func(e *Engine) error{
 		"all":  func(e *Engine) error { return e.Merge(context.Background()) },
-		"part": func(e *Engine) error { e.merger.step(false); return e.merger.lastError() },
+		"part": func(e *Engine) error { mergeDue(e, false); return e.merger.lastError() },
 	} {
 		for kinds, kindName := range map[vfstest.Op]string{vfstest.OpChange: "changes", opLook: "looks"} {
 			for _, cause := range []error{syscall.EIO, syscall.ENOSPC} {
@@ -116,7 +116,7 @@ func failMerge(t *testing.T, base *vfstest.FS, want map[string]string, merge fun
 		want[key(i*4)] = "written after " + valueOf(i)
 		mustPut(t, e, key(i*4), want[key(i*4)])
 	}
-	e.merger.step(false)
+	mergeDue(e, false)
 	if err := e.merger.lastError(); err != nil {
 		t.Fatalf("%s: next merge: %v", when, err)
 	}

@@ -48,7 +48,7 @@ func (h *history) step(e *Engine) error {
 	switch h.rng.IntN(8) {
 	case 7:
 		// What a merge in the background would do now, at a time that the seed knows.
-		e.merger.step(false)
+		mergeDue(e, false)
 		if e.Err() != nil {
 			err = e.Err()
 		}

@@ -54,12 +54,18 @@
 //	file tier    the runs, the youngest first: of each the sparse index and the filter are in memory, 2 bytes a record
 //
 // An entry of the memory tier is younger than all that the runs have of its key, and a run is younger than those before it: the
-// first hit is the answer. A scan walks them side by side. A merge takes the sealed segments, and of the runs the youngest that
-// are not much larger; when more than Options.SpaceAmpMax allows lies over the oldest run, all of them. It writes the run beside
-// them, syncs it, gives it its name, and only then takes what it stands for out of the index and removes those files; its name
-// says which they are, so that an Open finishes what a crash interrupted. Tombstones go when nothing older is left. A merge is due
-// when much of the sealed segments is dead, when they are many, when the memory tier has half of Options.IndexBytesMax, or when the
-// store is idle; it is paced by Options.MergeBytesPerSecond, but for the one that keeps the memory tier in its bounds.
+// first hit is the answer. A scan walks them side by side. A merge writes a run beside what it is made of, syncs it, gives it its
+// name, and only then takes what it stands for out of the index and removes those files; its name says which they are, so that an
+// Open finishes what a crash interrupted. There are two kinds, and one of each may be under way:
+//
+//	of segments  the sealed ones, and the youngest runs that are not much larger. Due when much of them is dead, when they are
+//	             many, when the memory tier has half of Options.IndexBytesMax, or when the store is idle
+//	of runs      neighbours in age. Due when there are more than eight, and, of all of them, when more is dead than
+//	             Options.SpaceAmpMax allows
+//
+// So the memory tier stays in its bounds while a merge of runs takes minutes, and all runs are older than all segments at any time.
+// Tombstones go when nothing older is left. Merges are paced by Options.MergeBytesPerSecond, but for those that are behind: writes
+// wait for a merge of segments when the memory tier has twice its bound, and for one of runs when there are 64.
 //
 // # What a crash and a failing disk leave
 //

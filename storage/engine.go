@@ -66,13 +66,10 @@ type Engine struct {
 	mapped atomic.Int64
 	// formatVersion is what the directory's FORMAT file says. It belongs to Open and then to the merger.
 	formatVersion uint64
-	// stray is the path of a run that a failed merge may have left, see nameRun. It belongs to the merger.
-	stray string
-	// merging says that a merge is under way.
-	merging atomic.Bool
-	// merges, mergeBytes and dropped count what merges did, mergeWritten what the one under way has written, mergeReads
-	// the part of reads that was theirs.
-	merges, mergeBytes, mergeWritten, mergeReads, dropped atomic.Int64
+	// strays are the paths of runs that failed merges may have left, see nameRun. They are under the merger's finishing.
+	strays []string
+	// merges, mergeBytes and dropped count what merges did, mergeReads the part of reads that was theirs.
+	merges, mergeBytes, mergeReads, dropped atomic.Int64
 
 	reads, records, groups, syncs, bytesWritten, bytesZeroed, damaged atomic.Int64
 }

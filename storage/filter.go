@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/ringcask/ringcask/storage/internal/run"
 )
@@ -35,17 +36,22 @@ func (m *merge) drop(rec *run.Record) error {
 	return m.addTombstone(rec.Key, rec.Seq)
 }
 
-// install makes the run part of the store. The observer is told of what was dropped, unless it was written anew meanwhile: then the
-// memory tier has it.
+// install makes the run part of the store. The observer is told of what was dropped, unless it was written anew meanwhile.
 func (m *merge) install() {
 	e := m.e
 	e.telling.Lock()
 	defer e.telling.Unlock()
 	e.index.install(m.plan.runs, m.out)
+	runs := e.index.runs()
+	younger := runs[:slices.Index(runs, m.out)]
 	var told []Change
 	for i := range m.dropped {
 		d := &m.dropped[i]
 		if en, ok := e.index.get(d.key); ok && en.Seq != d.seq {
+			continue
+		}
+		// What cannot be read is Unknown, and was not dropped either.
+		if known, err := e.settled(younger, d.key, func(run.Record) {}); known || err != nil {
 			continue
 		}
 		told = append(told, Change{Key: d.key, OldMeta: d.meta})

@@ -59,6 +59,14 @@ func (g *group) end() int64  { return g.start + int64(len(g.buf)) }
 func (g *group) empty() bool { return len(g.members) == 0 }
 func (g *group) full() bool  { return len(g.buf) >= groupBytesMax || len(g.members) >= groupCountMax }
 
+// memberBytes is what the queue's bounds have counted for its members.
+func (g *group) memberBytes() (n int64) {
+	for i := range g.members {
+		n += g.members[i].bytes
+	}
+	return n
+}
+
 // key, meta and value are those of a change. They alias the group's buffer, which only grows until the group is reset: what
 // was returned before stays what it was.
 func (g *group) key(c *change) []byte {

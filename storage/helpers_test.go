@@ -112,3 +112,9 @@ func contents(t testing.TB, e *Engine) map[string]string {
 }
 
 func key(i int) string { return fmt.Sprintf("key-%04d", i) }
+
+// mergeDue carries out the merges that are due.
+func mergeDue(e *Engine, settle bool) {
+	for e.merger.stepSegments(settle) || e.merger.stepRuns() {
+	}
+}

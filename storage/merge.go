@@ -85,14 +85,14 @@ func (e *SpaceError) Error() string {
 // mergeNow carries out a plan. At each step a crash leaves the old files or the new one, whole: the run is durable before it
 // has its name, and has it durably before anything that it replaces goes.
 func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
-	free, err := e.fs.Free(e.dir)
+	free, err := e.freeForMerge(&p)
 	if err != nil {
 		return &IOError{"stat", e.dir, err}
 	}
 	if p.bytes > free {
 		return &SpaceError{p.bytes, free}
 	}
-	if err := e.removeStray(); err != nil {
+	if err := e.removeStrays(); err != nil {
 		return err
 	}
 	ticket := e.pins.pin()
@@ -115,6 +115,14 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 	if f := e.failure.Load(); f != nil {
 		return errors.Join(f.refusal, e.removeFile(path+vfs.TempSuffix)) // what took their place may never be durable
 	}
+	return m.finish(path)
+}
+
+// finish has the run take the place of what it was made of.
+func (m *merge) finish(path string) (err error) {
+	e, p := m.e, &m.plan
+	e.merger.finishing.Lock()
+	defer e.merger.finishing.Unlock()
 	if err := e.raiseFormat(); err != nil {
 		return errors.Join(err, e.removeFile(path+vfs.TempSuffix))
 	}
@@ -126,23 +134,23 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 	if m.out, err = e.nameRun(p, path); err != nil {
 		return err
 	}
-	m.out.shadowed = m.shadowed
+	m.out.counted, m.out.shadowed = true, m.shadowed
 	m.install()
-	e.stray = ""
+	e.strays = slices.DeleteFunc(e.strays, func(stray string) bool { return stray == path })
 	if n := len(p.segments); n > 0 {
 		e.index.sweep(p.segments[0].id, p.segments[n-1].id)
 	} else {
 		e.index.sweep(1, 0)
 	}
-	return m.retire(first, last)
+	return m.retire()
 }
 
 // nameRun gives a run its name, durably, and opens it. Unless it becomes part of the store the file must go before another run is
 // written, whose segments may be others: two runs that overlap are no store. One that has taken the name of its only source has
 // to stay.
-func (e *Engine) nameRun(p plan, path string) (*runFile, error) {
+func (e *Engine) nameRun(p *plan, path string) (*runFile, error) {
 	if !slices.ContainsFunc(p.runs, func(r *runFile) bool { return r.path == path }) {
-		e.stray = path
+		e.strays = append(e.strays, path)
 	}
 	if err := e.fs.Rename(path+vfs.TempSuffix, path); err != nil {
 		return nil, &IOError{"rename", path, errors.Join(err, e.removeFile(path+vfs.TempSuffix))}
@@ -153,18 +161,22 @@ func (e *Engine) nameRun(p plan, path string) (*runFile, error) {
 	return e.openRun(path)
 }
 
-// removeStray removes a run that got its name but did not become part of the store.
-func (e *Engine) removeStray() error {
-	if e.stray == "" {
+// removeStrays removes runs that got their names but did not become part of the store.
+func (e *Engine) removeStrays() error {
+	e.merger.finishing.Lock()
+	defer e.merger.finishing.Unlock()
+	if len(e.strays) == 0 {
 		return nil
 	}
-	if err := e.removeFile(e.stray); err != nil {
-		return err
+	for _, path := range e.strays {
+		if err := e.removeFile(path); err != nil {
+			return err
+		}
 	}
 	if err := e.fs.SyncDir(e.dir); err != nil {
 		return &IOError{"sync", e.dir, err}
 	}
-	e.stray = ""
+	e.strays = nil
 	return nil
 }
 
@@ -229,7 +241,10 @@ func (m *merge) fill(f vfs.File, path string) error {
 
 // recordsMax is how many records the run can have.
 func (m *merge) recordsMax() uint64 {
-	n := uint64(m.e.index.entries())
+	n := uint64(0)
+	if len(m.plan.segments) > 0 {
+		n += uint64(m.e.index.entries())
+	}
 	for _, r := range m.plan.runs {
 		n += r.info.Records
 	}
@@ -454,8 +469,9 @@ func (m *merge) add(rec *run.Record) error {
 
 // retire removes what the run took the place of. It is found by nobody any more, but may be under the eyes of some who found
 // it before.
-func (m *merge) retire(first, last SegmentID) error {
+func (m *merge) retire() error {
 	e := m.e
+	first, last := m.plan.span()
 	// No hint file is made of what goes.
 	e.maintenance.Lock()
 	defer e.maintenance.Unlock()

@@ -139,8 +139,8 @@ func TestStrayRunGoesDurablyBeforeTheNextIsNamed(t *testing.T) {
 	remove := fs.Inject(vfstest.Fault{Ops: vfstest.OpSyncDir, Times: 1, Err: syscall.EIO})
 	err := e.mergeAndCount(plan{segments: sealed, runs: e.index.runs(), bytes: 1, last: true}, noPace)
 	remove()
-	if !errors.Is(err, syscall.EIO) || e.stray == "" {
-		t.Fatalf("merge: %v, stray %q", err, e.stray)
+	if !errors.Is(err, syscall.EIO) || len(e.strays) == 0 {
+		t.Fatalf("merge: %v, strays %q", err, e.strays)
 	}
 	mustPut(t, e, "c", "1")
 	sealed = sealAll(t, e)
@@ -171,8 +171,7 @@ func TestDeletesGiveTheirSpaceBack(t *testing.T) {
 		mustDelete(t, e, key(i))
 	}
 	sealAll(t, e)
-	for e.merger.step(true) {
-	}
+	mergeDue(e, true)
 	if s := e.Stats(); s.DiskBytes > 300<<10 || s.Keys != 0 {
 		t.Errorf("%d keys, %d bytes of disk, dead %d", s.Keys, s.DiskBytes, s.DeadBytes)
 	}
@@ -196,8 +195,7 @@ func TestFullDiskIsMergedOutOf(t *testing.T) {
 			if err := e.writer.sealActive(); err != nil {
 				t.Fatal(err)
 			}
-			for e.merger.step(false) {
-			}
+			mergeDue(e, false)
 			e.look()
 			err = e.PutMeta([]byte(key(rng.IntN(keys))), nil, []byte(value))
 		}

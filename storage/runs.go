@@ -26,9 +26,12 @@ type runFile struct {
 	reader      *run.Reader
 	info        run.Info
 	// replaced says that the path may be that of another run by now. shadowed counts the records whose keys older runs had when
-	// it was written, too, as far as their filters could tell; zero for a run that was there when the engine was opened.
+	// it was written, too, as far as their filters could tell; it was not counted for a run that was there when the engine was opened.
 	replaced atomic.Bool
+	counted  bool
 	shadowed int64
+	// claimed says that a merge has it, or is about to. It is under the merger's planning.
+	claimed bool
 	// damaged has the offsets of the damage that was noted.
 	damaged sync.Map
 }

@@ -66,11 +66,11 @@ type MergeStats struct {
 	// Merges (total) were completed and BytesWritten (total) by them and those that failed. Dropped (total) are the records that
 	// they left out because they had expired or Options.Filter said so.
 	Merges, BytesWritten, Dropped int64
-	// Running says that one is under way, which has written RunningBytes.
+	// Running says that one or two are under way, which have written RunningBytes.
 	Running      bool
 	RunningBytes int64
-	// DebtBytes is the most that the merge which is due, or under way, has yet to write; zero if none is. FullBytes is the
-	// most that Merge would write.
+	// DebtBytes is the most that the merges which are due, or under way, have yet to write; zero if none is. FullBytes is the
+	// most that Merge would write at once.
 	DebtBytes, FullBytes int64
 	// LastError is why the last merge in the background failed; empty if it did not.
 	LastError string
@@ -133,11 +133,13 @@ func (e *Engine) countFiles(s *Stats) {
 func (e *Engine) mergeStats() MergeStats {
 	m := MergeStats{
 		Merges: e.merges.Load(), BytesWritten: e.mergeBytes.Load(), Dropped: e.dropped.Load(),
-		DebtBytes: e.planMerge(false).bytes, FullBytes: e.planAll().bytes,
+		DebtBytes: e.merger.debt(), FullBytes: e.fullBytes(),
 	}
-	if m.Running = e.index.usage().merging; m.Running {
-		m.RunningBytes = e.mergeWritten.Load()
-		m.DebtBytes = max(m.DebtBytes-m.RunningBytes, 0)
+	for _, k := range e.merger.kinds() {
+		if k.underWay() {
+			m.Running = true
+			m.RunningBytes += k.written.Load()
+		}
 	}
 	if err := e.merger.lastError(); err != nil {
 		m.LastError = err.Error()
@@ -154,7 +156,6 @@ type usage struct {
 	runs                                         int
 	runKeys, runRecords, runTombstones, runBytes int64
 	runIndexBytes, superseded                    int64
-	merging                                      bool
 }
 
 func (x *index) usage() (u usage) {
@@ -163,7 +164,6 @@ func (x *index) usage() (u usage) {
 		u.liveBytes += s.liveBytes
 		u.tableBytes += s.table.Bytes()
 		u.superseded += s.shadows
-		u.merging = x.merging > 0
 	})
 	for _, r := range x.runs() {
 		u.runs++

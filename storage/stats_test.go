@@ -95,12 +95,12 @@ func TestMergeDebtIsWhatIsDue(t *testing.T) {
 	}
 	// A merge that fails leaves the debt, and says why.
 	remove := fs.Inject(vfstest.Fault{Ops: vfstest.OpCreate, Path: runSuffix, Err: syscall.EIO})
-	e.merger.step(false)
+	mergeDue(e, false)
 	remove()
 	if s := e.Stats().Merge; !strings.Contains(s.LastError, syscall.EIO.Error()) || s.DebtBytes != due.DebtBytes || s.Merges != 0 {
 		t.Errorf("after a failure: %+v", s)
 	}
-	e.merger.step(false)
+	mergeDue(e, false)
 	if s := e.Stats().Merge; s.LastError != "" || s.DebtBytes != 0 || s.Merges != 1 {
 		t.Errorf("after the merge: %+v", s)
 	}

@@ -165,9 +165,12 @@ func (w *writer) submit(m Mutation, bytes int) (done bool, err error) {
 	return w.takeAndUnlock(&r)
 }
 
-// overgrown says whether the index has so outgrown its memory that writes must wait for the merge that is under way.
+// overgrown says whether writes must wait for a merge that is under way: the index has so outgrown its memory, or the runs are so many.
 func (w *writer) overgrown() bool {
-	return w.e.merging.Load() && w.e.index.entriesBytes() >= indexGrowth*w.e.opts.IndexBytesMax && !w.closing
+	g, x := w.e.merger, w.e.index
+	over := g.segments.underWay() && x.entriesBytes() >= indexGrowth*w.e.opts.IndexBytesMax ||
+		g.runs.underWay() && len(x.runs()) >= runsMax
+	return over && !w.closing
 }
 
 // letGo has writes look again that wait for a merge.
