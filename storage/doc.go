@@ -74,7 +74,8 @@
 // write that was under way, and is cut off. Damage is never cut, skipped in silence, or taken for an older version of a
 // key: if the segment has its hint file, exactly the keys whose records stood there are Unknown; if not, all keys
 // whose newest readable record is older than the damage are, and all absent keys. In a run, the keys in the range of the damaged
-// block are. A newer write ends it for its key. Merges carry it on: what was Unknown stays so. A damaged run is not merged; it
+// block are. A newer write ends it for its key. Merges carry it on: what was Unknown stays so; and a record of a segment that the disk
+// reads neither at the beginning nor at the end of a merge becomes so. A damaged run is not merged; it
 // stays where it is, and every Open or Verify reports it again; Bitcask would skip it. One thing cannot be told from a torn tail:
 // damage to the last group before a crash. After a clean Close a mark vouches for it. And nothing in a log tells that
 // its last segments are gone altogether; who remembers Stats.LastSeq has Open refuse such a log (Options.KnownSeq).

@@ -70,6 +70,11 @@ type merge struct {
 	outside bool
 	// dropped are the keys that the filter let go of, if the observer is to be told.
 	dropped []droppedKey
+	// failed are the records of segments that the disk would not read, read counts the others. advancing is the run that is being
+	// read.
+	failed    []failedRead
+	read      int
+	advancing *runFile
 }
 
 // SpaceError says that a merge or the copies of a snapshot were not begun, because the disk could be full before their end.
@@ -136,6 +141,7 @@ func (m *merge) finish(path string) (err error) {
 	}
 	m.out.counted, m.out.shadowed = true, m.shadowed
 	m.install()
+	m.noteFailed()
 	e.strays = slices.DeleteFunc(e.strays, func(stray string) bool { return stray == path })
 	if n := len(p.segments); n > 0 {
 		e.index.sweep(p.segments[0].id, p.segments[n-1].id)
@@ -227,7 +233,13 @@ func (m *merge) fill(f vfs.File, path string) error {
 		if m.outside {
 			panic(fault) // it is not ours
 		}
-		return &IOError{"read", m.e.dir, fault}
+		if m.advancing == nil {
+			return &IOError{"read", m.e.dir, fault}
+		}
+		return m.runFailed(m.advancing, fault)
+	}
+	if err == nil {
+		err = m.readAgain()
 	}
 	if err != nil {
 		return err
@@ -310,8 +322,8 @@ func (m *merge) addAll() error {
 	m.mem, m.memOK = m.view.walk(&Range{})
 	for _, r := range m.plan.runs {
 		it := r.reader.Iter(run.IterOptions{ReadAhead: true})
-		m.inputs = append(m.inputs, it)
-		m.inOK = append(m.inOK, it.Next())
+		m.inputs, m.inOK = append(m.inputs, it), append(m.inOK, false)
+		m.advance(len(m.inputs) - 1)
 	}
 	for {
 		more, err := m.addNext()
@@ -389,7 +401,7 @@ func (m *merge) least() (at int, err error) {
 			return -1, m.e.runFailed(m.plan.runs[i], d)
 		}
 		if err := it.Err(); err != nil {
-			return -1, m.e.runFailed(m.plan.runs[i], err)
+			return -1, m.runFailed(m.plan.runs[i], err)
 		}
 		if m.inOK[i] && (at < 0 || bytes.Compare(it.Record().Key, m.inputs[at].Record().Key) < 0) {
 			at = i
@@ -402,10 +414,16 @@ func (m *merge) least() (at int, err error) {
 func (m *merge) pass(at int, key []byte) {
 	for i, it := range m.inputs {
 		if i != at && m.inOK[i] && bytes.Equal(it.Record().Key, key) {
-			m.inOK[i] = it.Next()
+			m.advance(i)
 		}
 	}
-	m.inOK[at] = m.inputs[at].Next()
+	m.advance(at)
+}
+
+func (m *merge) advance(i int) {
+	m.advancing = m.plan.runs[i]
+	m.inOK[i] = m.inputs[i].Next()
+	m.advancing = nil
 }
 
 // addEntry adds what the memory tier has, if it is in a segment that is merged.
@@ -426,11 +444,12 @@ func (m *merge) addEntry() error {
 		f, err := m.e.readFrameIn(m.view.segments, &en, m.buf)
 		m.e.mergeReads.Add(1)
 		switch {
-		case isCorrupt(err):
+		case isCorrupt(err), err != nil && m.leave(&en, err):
 			en.Flags |= flagUnreadable
 		case err != nil:
 			return err
 		default:
+			m.read++
 			m.buf, rec.Value = f.whole, f.value
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -251,5 +252,88 @@ func TestMappingsKeepToTheirBound(t *testing.T) {
 	}
 	if s := e.Stats(); s.MappedBytes > most+most/4 {
 		t.Errorf("%d bytes are mapped", s.MappedBytes)
+	}
+}
+
+// TestPlaceThatCannotBeReadDoesNotEndMerges has the disk refuse one record of a segment: for a moment, which loses nothing, and for good,
+// which makes the one key Unknown and lets the log be merged.
+func TestPlaceThatCannotBeReadDoesNotEndMerges(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{CacheBytes: -1})
+	for i := range 50 {
+		mustPut(t, e, key(i), "v")
+	}
+	sealed := sealAll(t, e)
+	path, en := placeOf(t, e, key(7))
+	bad := vfstest.Fault{
+		Ops: vfstest.OpRead, Path: path, From: int64(en.Offset), To: int64(en.Offset) + 1, Err: syscall.EIO, Times: 1,
+	}
+	remove := fs.Inject(bad)
+	if err := e.mergeAndCount(plan{segments: sealed, bytes: 1, last: true}, noPace); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("merge while the disk fails for a moment: %v", err)
+	}
+	remove()
+	wantValue(t, e, key(7), "v")
+	bad.Times = 0
+	defer fs.Inject(bad)()
+	for range 2 {
+		if err := e.Merge(context.Background()); err != nil {
+			t.Fatalf("merge while one place cannot be read: %v", err)
+		}
+		for i := range 50 {
+			if i == 7 {
+				wantValue(t, e, key(i), "?")
+			} else {
+				wantValue(t, e, key(i), "v")
+			}
+		}
+		if e.Stats().Damage == 0 {
+			t.Error("no damage is reported")
+		}
+		mustClose(t, e)
+		e = mustOpen(t, fs, Options{CacheBytes: -1})
+	}
+	mustPut(t, e, key(7), "again")
+	wantValue(t, e, key(7), "again")
+}
+
+// TestDiskThatIsGoneLosesNothing has all reads fail during a merge, or those of a run.
+func TestDiskThatIsGoneLosesNothing(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{CacheBytes: -1, SpaceAmpMax: 1.01})
+	model := map[string]string{}
+	for n := range 3 {
+		for i := range 50 {
+			model[key(i)] = fmt.Sprint(n)
+			mustPut(t, e, key(i), model[key(i)])
+		}
+		if n == 2 {
+			break
+		}
+		if err := e.mergeAndCount(plan{segments: sealAll(t, e), bytes: 1}, noPace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sealAll(t, e)
+	remove := fs.Inject(vfstest.Fault{Ops: vfstest.OpRead, Err: syscall.EIO})
+	if err := e.Merge(context.Background()); !errors.Is(err, syscall.EIO) {
+		t.Errorf("merge without a disk: %v", err)
+	}
+	remove()
+	runs := e.index.runs()
+	oldest := runs[len(runs)-1]
+	remove = fs.Inject(vfstest.Fault{Ops: vfstest.OpRead, Path: oldest.path, Err: syscall.EIO})
+	for range 2 * runFailuresMax {
+		mustPut(t, e, key(1), model[key(1)])
+		sealAll(t, e)
+		mergeDue(e, true)
+	}
+	if err := e.merger.lastError(); err != nil || len(e.log.all()) > 0 {
+		t.Errorf("merge of what is younger than a run that cannot be read: %v, %d segments are left", err, len(e.log.all()))
+	}
+	remove()
+	mustMerge(t, e)
+	if have := contents(t, e); !maps.Equal(have, model) {
+		t.Errorf("%d keys, want %d, or other values", len(have), len(model))
 	}
 }

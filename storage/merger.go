@@ -564,11 +564,11 @@ func (e *Engine) oldest(runs []*runFile) bool {
 	return len(runs) > 0 && runs[len(runs)-1] == all[len(all)-1]
 }
 
-// soundRuns are the runs that are younger than any that is known to be damaged: a merge of that one would fail, again and again,
-// and all others with it.
+// soundRuns are the runs that are younger than any that is known to be damaged, or that a merge could not read: a merge of that one
+// would fail, again and again, and all others with it.
 func (e *Engine) soundRuns() []*runFile {
 	runs := e.openedRuns()
-	if i := slices.IndexFunc(runs, (*runFile).hasDamage); i >= 0 {
+	if i := slices.IndexFunc(runs, func(r *runFile) bool { return r.failures.Load() >= runFailuresMax || r.hasDamage() }); i >= 0 {
 		return runs[:i]
 	}
 	return runs

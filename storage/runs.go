@@ -32,8 +32,9 @@ type runFile struct {
 	shadowed int64
 	// claimed says that a merge has it, or is about to. It is under the merger's planning.
 	claimed bool
-	// damaged has the offsets of the damage that was noted.
-	damaged sync.Map
+	// damaged has the offsets of the damage that was noted. failures counts the merges that could not read it.
+	damaged  sync.Map
+	failures atomic.Int32
 }
 
 // runSpan is the first and last segment that a run stands for.

@@ -15,6 +15,8 @@ type Fault struct {
 	Ops Op
 	// Path, unless empty, must be a part of the operation's path.
 	Path string
+	// From and To, unless To is zero, are the part of the file that the operation must touch.
+	From, To int64
 	// Skip lets that many matching operations through first.
 	Skip int
 	// Times is how many operations are struck after that; zero is all.
@@ -97,7 +99,7 @@ func (m *FS) begin(e Event) error {
 
 func (m *FS) strikingLocked(e Event) *Fault {
 	for _, f := range m.faults {
-		if f.Ops&e.Op == 0 || !strings.Contains(e.Path, f.Path) {
+		if f.Ops&e.Op == 0 || !strings.Contains(e.Path, f.Path) || f.To > 0 && (e.Offset >= f.To || e.Offset+int64(e.Bytes) <= f.From) {
 			continue
 		}
 		f.seen++
