@@ -20,11 +20,15 @@ const (
 	metaSeveral = 1 << 2
 	// metaElsewhere: heads and vector did not fit; they are in the value, and only a digest of the heads is here.
 	metaElsewhere = 1 << 3
-	// Bit 4 is reserved: entries that the partition's stable vector implies are left out. A reader that does not know
-	// that vector must not take the object for whole, so this one refuses it.
+	// metaCompact: entries that the partition's stable vector implies are left out. Who does not know that vector must not take
+	// the object for whole.
+	metaCompact = 1 << 4
 
 	digestBytes = 8
 )
+
+// MarkCompact marks a meta that AppendMeta made of what Compact left of an object.
+func MarkCompact(meta []byte) { meta[0] |= metaCompact }
 
 // AppendMeta appends the meta of o, which must be valid: at most MetaBytesMax bytes with the heads of the siblings and the
 // vector. Entries that a sibling's dot implies cost nothing: a lone sibling of an actor that nobody wrote the key after
@@ -72,7 +76,8 @@ func StoredValue(o Object, buf []byte) []byte {
 }
 
 // DecodeMeta sets o to the heads and the vector that are in meta, using the memory of o's slices as far as it goes. It
-// reports false where they are in the value: o is then the zero object, and only DecodeStored can tell more.
+// reports false where they are in the value: o is then the zero object, and only DecodeStored can tell more. The vector is without what
+// the partition's stable vector implied when the object was stored: see Compact.
 // Errors wrap ErrMalformed, and leave o with no meaning.
 func DecodeMeta(o *Object, meta []byte) (complete bool, err error) {
 	if len(meta) == 0 || len(meta) > MetaBytesMax || meta[0]&metaFormatMask != metaFormat {
@@ -80,7 +85,7 @@ func DecodeMeta(o *Object, meta []byte) (complete bool, err error) {
 	}
 	o.Vector, o.Siblings = o.Vector[:0], o.Siblings[:0]
 	r := reader{rest: meta[1:]}
-	switch flags := meta[0] &^ metaFormatMask; {
+	switch flags := meta[0] &^ (metaFormatMask | metaCompact); {
 	case flags == metaElsewhere:
 		r.bytes(digestBytes)
 		return false, r.end()

@@ -46,19 +46,7 @@ func (v Vector) Join(w Vector) Vector {
 	if w.CoversAll(v) {
 		return w
 	}
-	out := make(Vector, 0, len(v)+len(w))
-	for len(v) > 0 && len(w) > 0 {
-		switch a, b := v[0], w[0]; {
-		case a.Actor < b.Actor:
-			out, v = append(out, a), v[1:]
-		case b.Actor < a.Actor:
-			out, w = append(out, b), w[1:]
-		default:
-			out = append(out, Entry{a.Actor, max(a.Time, b.Time)})
-			v, w = v[1:], w[1:]
-		}
-	}
-	return append(append(out, v...), w...)
+	return appendJoin(make(Vector, 0, len(v)+len(w)), v, w)
 }
 
 // With is a new vector: v, and all events of d's actor up to d.
