@@ -109,6 +109,7 @@ func (n *Node) openReplica() error {
 		Table:         n.table,
 		SiblingsMax:   n.cfg.SiblingsMax,
 		ValueBytesMax: n.cfg.ValueBytesMax,
+		NewCluster:    true,
 		Storage: storage.Options{
 			Sync: sync, SyncInterval: n.cfg.SyncInterval, SegmentBytesMax: n.cfg.SegmentBytesMax, KeyBytesMax: n.cfg.KeyBytesMax,
 			Compression: compression, MergeBytesPerSecond: n.cfg.MergeBytesPerSecond, ReserveBytes: n.cfg.ReserveBytes,

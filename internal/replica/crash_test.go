@@ -193,7 +193,7 @@ func TestWhatMayHaveBeenLostIsUnknownWhereTheKeysAreNot(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i, state := range []coordinator.ReadState{
-			coordinator.ReadUnknown, coordinator.ReadUnknown, coordinator.ReadUnknown, coordinator.ReadKnown,
+			coordinator.ReadUnknown, coordinator.ReadUnknown, coordinator.ReadUnknown, coordinator.ReadUnknown,
 		} {
 			if items[i].State != state {
 				t.Errorf("want %v, key %d: state %v", want, i, items[i].State)
@@ -204,9 +204,13 @@ func TestWhatMayHaveBeenLostIsUnknownWhereTheKeysAreNot(t *testing.T) {
 		t.Errorf("scan: %v", err)
 	}
 	out, _, err := again.writeNow(put("absent", "w"), put("after", "w"))
-	if err != nil || !errors.Is(out[0].Err, coordinator.ErrUnknownKey) || out[1].Err != nil {
+	if err != nil || !errors.Is(out[0].Err, coordinator.ErrUnknownKey) || !errors.Is(out[1].Err, coordinator.ErrUnknownKey) {
 		t.Errorf("write: %v, %v", out, err)
 	}
+	if len(again.Unfilled()) != 16 {
+		t.Errorf("only the partitions %v are being filled again", again.Unfilled())
+	}
+	again.mustStore(t, item("bad", foreign(1, 1, "v"))) // what other replicas have
 }
 
 // damageValue flips a byte in the middle of the only place in the log where value stands.

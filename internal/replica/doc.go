@@ -7,6 +7,7 @@
 //
 //	DIR/lock       held while the replica is open; everything below is touched under it only
 //	DIR/identity   who this is: node, incarnation, actor, cluster settings, mark of a clean shutdown
+//	DIR/partitions of each partition: whether it is filled, its stable vector, retired actors
 //	DIR/clock      the clock's ceiling: no timestamp above it was ever issued
 //	DIR/engine/    the log (package storage)
 //

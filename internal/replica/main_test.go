@@ -37,7 +37,7 @@ func table(t testing.TB, n, partitions int, members ...ring.Member) *ring.Table 
 
 func options(t testing.TB, fs vfs.FS) Options {
 	t.Helper()
-	return Options{Node: "n0", Table: table(t, 3, 16), Storage: storage.Options{FS: fs, SegmentBytesMax: 1 << 20}}
+	return Options{Node: "n0", Table: table(t, 3, 16), NewCluster: true, Storage: storage.Options{FS: fs, SegmentBytesMax: 1 << 20}}
 }
 
 func mustOpen(t testing.TB, opts Options) *Replica {

@@ -35,6 +35,9 @@ type Options struct {
 	// are set here, so that every join fits; KnownSeq from the identity; QueueLenMax and QueueBytesMax, so that the engine's queue is never full and
 	// nobody waits for room in it.
 	Storage storage.Options
+	// NewCluster says that nobody has stored anything yet: a data directory that is made has lost nothing, and all of its partitions are
+	// filled.
+	NewCluster bool
 	// Now is the physical clock that timestamps are taken from; nil is time.Now. Deadlines always are by time.Now.
 	Now func() time.Time
 	// Clock are the settings of the hybrid logical clock; Now, Ceiling and Persist are set here.

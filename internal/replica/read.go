@@ -33,12 +33,11 @@ func (r *Replica) Read(
 			return
 		}
 		o := slots[i].object()
-		err := r.read(&o, key, want)
+		err := r.readFilled(&o, key, want)
 		switch {
 		case err == nil:
 			items[i].Object = o
 			bytes += o.ValueBytes()
-		case errors.Is(err, storage.ErrNotFound):
 		case errors.Is(err, storage.ErrClosed):
 			done(nil, err)
 			return
@@ -50,6 +49,35 @@ func (r *Replica) Read(
 	done(items, nil)
 }
 
+// readFilled reads what the replica vouches for.
+func (r *Replica) readFilled(o *causal.Object, key []byte, want coordinator.ReadWant) error {
+	part := r.partition(key)
+	if !part.filled.Load() {
+		return errUnfilled
+	}
+	err := r.read(o, key, want)
+	if err == nil || errors.Is(err, storage.ErrNotFound) {
+		expand(o, part)
+		return nil
+	}
+	return err
+}
+
+// expand puts back what the partition's stable vector implies.
+func expand(o *causal.Object, part *partition) {
+	stable := part.stableVector()
+	if o.Vector.CoversAll(stable) {
+		return
+	}
+	if own, room := len(o.Vector), cap(o.Vector); own+len(stable) <= room {
+		all := o.Vector[:room] // the vector's own memory has room behind it
+		*o = o.Expand(stable, all[own:own:room])
+		return
+	}
+	*o = o.Expand(stable, nil)
+}
+
+// read reads what is stored, as it is stored.
 func (r *Replica) read(o *causal.Object, key []byte, want coordinator.ReadWant) error {
 	if want == coordinator.WantHeads {
 		return r.readHeads(o, key)
@@ -89,9 +117,10 @@ func (r *Replica) readHeadsFromValue(o *causal.Object, key []byte) error {
 	return err
 }
 
-// slot is the memory of an object of one sibling and one entry, which nearly all are: many are had in one allocation.
+// slot is the memory of an object of one sibling and one entry, which nearly all are, with the stable vector of three replicas: many
+// are had in one allocation.
 type slot struct {
-	entry   [1]causal.Entry
+	entry   [5]causal.Entry
 	sibling [1]causal.Sibling
 }
 

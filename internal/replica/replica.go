@@ -20,24 +20,32 @@ const _ uint = storage.MetaBytesMax - causal.MetaBytesMax
 var (
 	// ErrClosing: the replica is being closed and takes no more writes (effect: none).
 	ErrClosing = errors.New("replica: closing")
+	// ErrRetired: an object brings an event of a retired actor, which only an exchange may (effect: none).
+	ErrRetired = errors.New("replica: an event of a retired actor, which is not held here")
 	// ErrDisowned: Disown was called, and no more dots are issued (effect: none).
 	ErrDisowned = errors.New("replica: the data directory is a copy or an old state")
 )
 
+// errUnfilled: what is absent here may have been lost.
+var errUnfilled = fmt.Errorf("%w: its partition is being filled again", coordinator.ErrUnknownKey)
+
 // Replica is a node's own copy of its share. See the package comment.
 type Replica struct {
-	opts   Options
-	dir    *dataDir
-	id     identity
+	opts Options
+	dir  *dataDir
+	id   identity
+	// actor is that of id, which changes when the memory breaks.
+	actor  atomic.Uint64
 	engine *storage.Engine
 	clock  *causal.Clock
+	share  *share
 
 	// broken is why no more dots are issued, once a write failed after it was handed out, or the directory was disowned.
 	broken atomic.Pointer[error]
 	// gate is the node's own reason not to coordinate: see SetServing.
 	gate    atomic.Pointer[func() error]
 	closing atomic.Bool
-	// marking is held while the identity file is replaced for the last time in a run: as disowned, or as clean.
+	// marking is held while the identity file is replaced after the run has begun: for a new actor, as disowned, or as clean.
 	marking sync.Mutex
 	// unknownAll says that the engine has lost keys without knowing which, nor where.
 	unknownAll bool
@@ -91,7 +99,9 @@ func openLocked(d *dataDir, opts Options) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{opts: opts, dir: d, engine: engine, closed: make(chan struct{}), unknownAll: engine.Stats().UnknownAll}
+	r := &Replica{
+		opts: opts, dir: d, engine: engine, closed: make(chan struct{}), unknownAll: engine.Stats().UnknownAll,
+	}
 	for _, b := range []*budget{&r.writing, &r.storing} {
 		b.lenMax, b.bytesMax = int64(opts.QueueLenMax), opts.QueueBytesMax
 	}
@@ -122,11 +132,15 @@ func openEngine(d *dataDir, opts Options, found *identity) (*storage.Engine, err
 // incarnation and without the mark of a clean shutdown. Only then may a dot be issued. A crash between the two leaves the
 // old identity, under which nothing was issued since.
 func (r *Replica) begin(found *identity, conf cluster, ceiling causal.Timestamp) error {
+	before := found
 	if found == nil {
 		if stats := r.engine.Stats(); stats.LastSeq > 0 || stats.Damage > 0 {
 			return fmt.Errorf("%w: %s has data but no file \"identity\"", ErrIncomplete, r.dir.path)
 		}
 		found = &identity{}
+	}
+	if err := r.loadShare(before); err != nil {
+		return err
 	}
 	kept, why := r.actorKept(found)
 	r.id = identity{incarnation: found.incarnation + 1, actor: found.actor, logSeq: found.logSeq, cluster: conf}
@@ -152,6 +166,7 @@ func (r *Replica) begin(found *identity, conf cluster, ceiling causal.Timestamp)
 	if err := r.dir.saveIdentity(&r.id); err != nil {
 		return err
 	}
+	r.actor.Store(uint64(r.id.actor))
 	r.opts.Logger.Info("replica opened", "dir", r.dir.path, "incarnation", r.id.incarnation,
 		"actor", r.id.actor.String(), "actor_kept", kept, "reason", why, "keys", r.engine.Stats().Keys)
 	return nil
@@ -236,8 +251,31 @@ func (r *Replica) Disown() error {
 	return r.dir.saveIdentity(&before)
 }
 
-// Actor implements coordinator.Local: the actor of this run.
-func (r *Replica) Actor() causal.Actor { return r.id.actor }
+// Actor implements coordinator.Local: the actor that dots are issued under now.
+func (r *Replica) Actor() causal.Actor { return causal.Actor(r.actor.Load()) }
+
+// RenewActor draws a new actor, durably, because the replica has lost something that it held: what the old one issued may be forgotten.
+// What is acknowledged under the old one counts no more. Errors: the file system's; ErrClosing after Close was called.
+func (r *Replica) RenewActor(why string) error {
+	r.marking.Lock()
+	defer r.marking.Unlock()
+	if r.closing.Load() {
+		return ErrClosing
+	}
+	actor, err := causal.NewActor(r.opts.Random)
+	if err != nil {
+		return err
+	}
+	now := r.id
+	now.actor = actor
+	if err := r.dir.saveIdentity(&now); err != nil {
+		return err
+	}
+	r.id = now
+	r.actor.Store(uint64(actor))
+	r.opts.Logger.Warn("replica has a new actor", "dir", r.dir.path, "actor", actor.String(), "reason", why)
+	return nil
+}
 
 // Incarnation is greater by one than that of the last run in this data directory that was not disowned, and 1 in a new one.
 func (r *Replica) Incarnation() uint64 { return r.id.incarnation }

@@ -23,6 +23,10 @@ func (r *Replica) Scan(deadline time.Time, req coordinator.ScanRequest, done fun
 		done(nil, context.DeadlineExceeded)
 		return
 	}
+	if r.unfilledAmong(req.Partitions) {
+		done(nil, errUnfilled)
+		return
+	}
 	s := scan{r: r, req: req, deadline: deadline, page: &coordinator.ScanPage{}}
 	if req.Partitions != nil {
 		s.wanted = partitionSet(req.Partitions, r.opts.Table.PartitionCount())
@@ -127,6 +131,7 @@ func (s *scan) add(rec *storage.Record, err error) {
 		s.page.Unknown = append(s.page.Unknown, key)
 		return
 	}
+	expand(&o, s.r.partition(key))
 	s.page.Items = append(s.page.Items, coordinator.Item{Key: key, Object: o})
 }
 
@@ -139,6 +144,14 @@ func (s *scan) decode(o *causal.Object, rec *storage.Record) error {
 		return err
 	}
 	return s.r.readHeadsFromValue(o, rec.Key)
+}
+
+// unfilledAmong says whether one of some partitions is not filled, or of all where none are named.
+func (r *Replica) unfilledAmong(ids []ring.PartitionID) bool {
+	if ids == nil {
+		return len(r.Unfilled()) > 0
+	}
+	return slices.ContainsFunc(ids, func(p ring.PartitionID) bool { return int(p) < len(r.share.parts) && !r.Filled(p) })
 }
 
 func partitionSet(ids []ring.PartitionID, count int) []uint64 {

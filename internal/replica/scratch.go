@@ -10,16 +10,22 @@ import (
 
 // scratch is memory that a mutation uses for one key after the other, and again in its next life.
 type scratch struct {
-	local       causal.Object
+	local causal.Object
+	// own and full are the memory of local's vector: what is stored of it, and all of it.
+	own, full   causal.Vector
 	meta, value []byte
 }
 
 // scratchBytesKept bounds what an idle mutation holds on to.
 const scratchBytesKept = 64 << 10
 
-// encode is the stored form of o. It is valid until the next call; the value may be that of a sibling.
-func (s *scratch) encode(o causal.Object) (meta, value []byte) {
+// encode is the stored form of o, without what is stable. It is valid until the next call; the value may be that of a sibling.
+func (s *scratch) encode(o causal.Object, stable causal.Vector) (meta, value []byte) {
+	o, less := o.Compact(stable)
 	s.meta = causal.AppendMeta(s.meta[:0], o)
+	if less {
+		causal.MarkCompact(s.meta)
+	}
 	value = causal.StoredValue(o, s.value[:0])
 	if len(o.Siblings) != 1 {
 		s.value = value
@@ -35,13 +41,19 @@ func (s *scratch) release() {
 	clear(s.local.Siblings) // their values are the engine's
 }
 
-// decode sets o to what the engine holds for a key, with values if it has them at hand. It is false where the object can
-// only be told from the value. The error is coordinator.ErrUnknownKey.
-func (r *Replica) decode(o *causal.Object, cur *storage.Current) (complete bool, err error) {
-	switch {
-	case cur.State == storage.Absent:
+// decode sets local to what the replica holds for a key of a partition, with values if the engine has them at hand. It is false
+// where the object can only be told from the value. The error is coordinator.ErrUnknownKey.
+func (s *scratch) decode(r *Replica, p *partition, cur *storage.Current) (complete bool, err error) {
+	o := &s.local
+	o.Vector = s.own
+	switch filled := p.filled.Load(); {
+	case !filled && cur.State != storage.Present:
+		// It may have been here before: what it had seen is not known, not even that it had seen what is stable.
 		o.Vector, o.Siblings = o.Vector[:0], o.Siblings[:0]
 		return true, nil
+	case cur.State == storage.Absent:
+		o.Vector, o.Siblings = o.Vector[:0], o.Siblings[:0]
+		complete = true
 	case cur.State == storage.Unknown:
 		err = coordinator.ErrUnknownKey
 	case cur.HasValue:
@@ -53,6 +65,11 @@ func (r *Replica) decode(o *causal.Object, cur *storage.Current) (complete bool,
 		// A record that passed its checksum and is no object is as unreadable as one that did not.
 		r.unreadable.Add(1)
 		return false, coordinator.ErrUnknownKey
+	}
+	s.own = o.Vector
+	if stable := p.stableVector(); complete && !o.Vector.CoversAll(stable) {
+		*o = o.Expand(stable, s.full)
+		s.full = o.Vector
 	}
 	return complete, nil
 }

@@ -14,10 +14,20 @@ import (
 // Store implements coordinator.Replica: it joins items, whose keys must all be different, into what the replica holds. What
 // it holds already, or has seen superseded, is not written again, but the answer still waits until that is durable.
 //
+// An object with an event of a retired actor that the replica does not hold is refused, and all items with it: ErrRetired (effect none).
 // A key whose record cannot be read can be joined with nothing: then nothing is stored and the answer is an error that wraps
 // coordinator.ErrUnknownKey. Others: context.DeadlineExceeded, coordinator.ErrOverloaded, storage.ErrTooLarge, storage.ErrReadOnly,
 // storage.ErrClosed (effect none); *storage.IOError (effect unknown).
 func (r *Replica) Store(deadline time.Time, items []coordinator.Item, done func(coordinator.StoreAck, error)) {
+	r.store(deadline, items, false, done)
+}
+
+// StoreExchanged is Store for what an exchange brings, which may be events of retired actors.
+func (r *Replica) StoreExchanged(deadline time.Time, items []coordinator.Item, done func(coordinator.StoreAck, error)) {
+	r.store(deadline, items, true, done)
+}
+
+func (r *Replica) store(deadline time.Time, items []coordinator.Item, exchanged bool, done func(coordinator.StoreAck, error)) {
 	size := 0
 	for i := range items {
 		r.clock.Observe(items[i].Object.Vector.Max())
@@ -31,7 +41,7 @@ func (r *Replica) Store(deadline time.Time, items []coordinator.Item, done func(
 	if m == nil {
 		m = &store{r: r}
 	}
-	m.deadline, m.items, m.done, m.size = deadline, items, done, size
+	m.deadline, m.items, m.exchanged, m.done, m.size = deadline, items, exchanged, done, size
 	for i := range items {
 		m.keys = append(m.keys, items[i].Key)
 	}
@@ -53,9 +63,11 @@ type store struct {
 	r        *Replica
 	size     int // what the budget was charged
 	deadline time.Time
-	items    []coordinator.Item
-	done     func(coordinator.StoreAck, error)
-	keys     [][]byte
+	// exchanged says that the items came by an exchange.
+	exchanged bool
+	items     []coordinator.Item
+	done      func(coordinator.StoreAck, error)
+	keys      [][]byte
 	scratch
 }
 
@@ -74,23 +86,42 @@ func (m *store) Decide(cur []storage.Current, w *storage.Writes) error {
 }
 
 func (m *store) join(item *coordinator.Item, cur *storage.Current, w *storage.Writes) error {
-	complete, err := m.r.decode(&m.local, cur)
+	part := m.r.partition(item.Key)
+	complete, err := m.decode(m.r, part, cur)
 	if err != nil {
 		return fmt.Errorf("replica: join: %w", err)
 	}
 	if !complete {
 		return storage.ErrNeedValues
 	}
+	if !m.exchanged && m.bringsRetired(part, item.Object) {
+		return ErrRetired
+	}
 	joined := causal.Join(m.local, item.Object)
-	if joined.SameHeads(m.local) {
+	switch {
+	case joined.SameHeads(m.local), len(joined.Siblings) == 0 && cur.State == storage.Absent:
+		return nil
+	case len(joined.Siblings) == 0:
+		w.Delete(item.Key) // all that was seen of it is stable, or it would be held somewhere
 		return nil
 	}
 	if !cur.HasValue && keepsOwn(joined, item.Object) {
 		return storage.ErrNeedValues
 	}
-	meta, value := m.encode(joined)
+	meta, value := m.encode(joined, part.stableVector())
 	w.Put(item.Key, meta, value)
 	return nil
+}
+
+// bringsRetired says whether an object has an event of a refused actor that the replica does not hold.
+func (m *store) bringsRetired(part *partition, o causal.Object) bool {
+	if len(*part.refused.Load()) == 0 {
+		return false
+	}
+	return slices.ContainsFunc(o.Siblings, func(s causal.Sibling) bool {
+		held := func(own causal.Sibling) bool { return own.Dot == s.Dot }
+		return part.refuses(s.Dot.Actor) && !slices.ContainsFunc(m.local.Siblings, held)
+	})
 }
 
 // keepsOwn says whether the join has a value that did not come with the other object.
@@ -113,5 +144,5 @@ func (m *store) Done(err error) {
 		done(coordinator.StoreAck{}, err)
 		return
 	}
-	done(coordinator.StoreAck{Actor: r.id.actor}, nil)
+	done(coordinator.StoreAck{Actor: r.Actor()}, nil)
 }

@@ -60,6 +60,7 @@ type write struct {
 	keys     [][]byte
 	out      []coordinator.Decided
 	handed   bool
+	actor    causal.Actor
 	scratch
 }
 
@@ -72,6 +73,7 @@ func (m *write) Decide(cur []storage.Current, w *storage.Writes) error {
 	if err := m.r.Serving(); err != nil {
 		return err
 	}
+	m.actor = m.r.Actor()
 	for i := range cur {
 		if err := m.decide(i, &cur[i], w); err != nil {
 			return err
@@ -85,7 +87,12 @@ func (m *write) Decide(cur []storage.Current, w *storage.Writes) error {
 func (m *write) decide(i int, cur *storage.Current, w *storage.Writes) error {
 	d, out := &m.ds[i], &m.out[i]
 	*out = coordinator.Decided{}
-	complete, err := m.r.decode(&m.local, cur)
+	part := m.r.partition(d.Key)
+	if !part.filled.Load() {
+		out.Err = errUnfilled
+		return nil
+	}
+	complete, err := m.decode(m.r, part, cur)
 	if err != nil {
 		out.Err = err
 		return nil
@@ -105,9 +112,9 @@ func (m *write) decide(i int, cur *storage.Current, w *storage.Writes) error {
 	if err != nil {
 		return err
 	}
-	dot := causal.Dot{Actor: m.r.id.actor, Time: at}
+	dot := causal.Dot{Actor: m.actor, Time: at}
 	next := causal.Put(m.local, d.Context, d.HasContext, siblingOf(d, dot))
-	meta, value := m.encode(next)
+	meta, value := m.encode(next, part.stableVector())
 	if left > 0 {
 		if len(value) > siblingsValuesMax*m.r.opts.ValueBytesMax {
 			out.Err = coordinator.ErrTooManySiblings
@@ -150,6 +157,11 @@ func (m *write) Done(err error) {
 	r, durable := m.r, m.durable
 	if err != nil && m.handed {
 		r.breakOff(err)
+	}
+	for i := range m.out {
+		if err == nil && m.out[i].Err == nil && m.handed {
+			r.partition(m.keys[i]).publish(m.out[i].Dot.Time)
+		}
 	}
 	r.writing.give(m.size)
 	clear(m.keys)

@@ -1,0 +1,258 @@
+package replica
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/ring"
+)
+
+// share is what a replica durably knows of the partitions that it holds, besides their keys.
+type share struct {
+	dir *dataDir
+	// parts are all partitions of the ring, by their number.
+	parts []partition
+	// mu is held while the file is replaced: what the partitions say is durable whenever it can be seen.
+	mu sync.Mutex
+}
+
+// partition is one of them. What is read on the way of every request is atomic.
+type partition struct {
+	held bool
+	// filled says that an absent key is known to be absent. A replica that lost its data, or never had it, is filled again by
+	// exchanges.
+	filled atomic.Bool
+	// stable is the vector of the events that all replicas of the partition hold. What is stored is without what it implies.
+	stable atomic.Pointer[causal.Vector]
+	// refused are retired actors whose events only an exchange may still bring, sorted.
+	refused atomic.Pointer[[]causal.Actor]
+	// issued is the greatest time of a dot that this replica issued here and has published, in this run.
+	issued atomic.Uint64
+	// aside is what was learned of stable while the partition was not filled. It is under share.mu.
+	aside causal.Vector
+}
+
+func (p *partition) stableVector() causal.Vector { return *p.stable.Load() }
+
+func (p *partition) refuses(a causal.Actor) bool {
+	_, found := slices.BinarySearch(*p.refused.Load(), a)
+	return found
+}
+
+// publish says that the dot of a write, and all that were issued before it, are durable.
+func (p *partition) publish(at causal.Timestamp) {
+	for was := p.issued.Load(); uint64(at) > was && !p.issued.CompareAndSwap(was, uint64(at)); was = p.issued.Load() {
+	}
+}
+
+func newShare(d *dataDir, table *ring.Table, node ring.NodeID) *share {
+	s := &share{dir: d, parts: make([]partition, table.PartitionCount())}
+	for i := range s.parts {
+		p := &s.parts[i]
+		p.held = table.Holds(node, ring.PartitionID(i))
+		p.stable.Store(new(causal.Vector))
+		p.refused.Store(new([]causal.Actor))
+	}
+	return s
+}
+
+// change has fn change partitions of a copy, makes the copy durable, and then has everyone see it. It does nothing where fn says that
+// nothing has changed.
+func (s *share) change(fn func(states map[ring.PartitionID]*partitionState) (changed bool)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	states := s.statesLocked()
+	if !fn(states) {
+		return nil
+	}
+	if err := s.dir.savePartitions(len(s.parts), states); err != nil {
+		return err
+	}
+	for id, state := range states {
+		s.parts[id].set(state)
+	}
+	return nil
+}
+
+func (p *partition) set(state *partitionState) {
+	p.stable.Store(&state.stable)
+	p.refused.Store(&state.refused)
+	p.aside = state.aside
+	p.filled.Store(state.filled) // last: who sees it filled sees what was aside
+}
+
+// partitionState is what the file says of a partition.
+type partitionState struct {
+	filled        bool
+	stable, aside causal.Vector
+	refused       []causal.Actor
+}
+
+func (s *share) statesLocked() map[ring.PartitionID]*partitionState {
+	states := make(map[ring.PartitionID]*partitionState)
+	for i := range s.parts {
+		if p := &s.parts[i]; p.held {
+			states[ring.PartitionID(i)] = &partitionState{
+				filled: p.filled.Load(), stable: p.stableVector(), aside: p.aside, refused: *p.refused.Load(),
+			}
+		}
+	}
+	return states
+}
+
+// fill ends the refill of a partition.
+func (s *partitionState) fill() (changed bool) {
+	if s.filled {
+		return false
+	}
+	s.filled = true
+	s.learn(s.aside)
+	s.aside = nil
+	return true
+}
+
+// learn joins a stable vector. What it covers of the refused actors is told from their entries from now on.
+func (s *partitionState) learn(v causal.Vector) (changed bool) {
+	to := &s.stable
+	if !s.filled {
+		to = &s.aside
+	}
+	if to.CoversAll(v) {
+		return false
+	}
+	*to = to.Join(v)
+	return true
+}
+
+// Holds says whether the node is a replica of the partition.
+func (r *Replica) Holds(p ring.PartitionID) bool { return r.share.parts[p].held }
+
+// Filled says whether the replica vouches for what it does not hold of a partition. Until then it answers no reads of it, coordinates no
+// writes, and keeps stable vectors aside.
+func (r *Replica) Filled(p ring.PartitionID) bool { return r.share.parts[p].filled.Load() }
+
+// Unfilled are the partitions that the node holds and that are not filled, in order.
+func (r *Replica) Unfilled() (ids []ring.PartitionID) {
+	for i := range r.share.parts {
+		if p := &r.share.parts[i]; p.held && !p.filled.Load() {
+			ids = append(ids, ring.PartitionID(i))
+		}
+	}
+	return ids
+}
+
+// Fill makes it durable that partitions are filled. Errors: the file system's; nothing has changed then.
+func (r *Replica) Fill(ids ...ring.PartitionID) error {
+	return r.share.change(func(states map[ring.PartitionID]*partitionState) (changed bool) {
+		for _, id := range ids {
+			if s := states[id]; s != nil && s.fill() {
+				changed = true
+			}
+		}
+		return changed
+	})
+}
+
+// Refill makes it durable that partitions have lost what they held. Errors: the file system's; nothing has changed then.
+func (r *Replica) Refill(ids ...ring.PartitionID) error {
+	return r.share.change(func(states map[ring.PartitionID]*partitionState) (changed bool) {
+		for _, id := range ids {
+			if s := states[id]; s != nil && s.filled {
+				s.filled, changed = false, true // stable stays: what is held was stored without what it implies
+			}
+		}
+		return changed
+	})
+}
+
+// Stable is the vector of the events that all replicas of a partition hold, as far as this one may use it: all that the replica holds
+// is judged and sent as if it had seen them. It must not be changed.
+func (r *Replica) Stable(p ring.PartitionID) causal.Vector { return r.share.parts[p].stableVector() }
+
+// KnownStable is Stable, or what was learned of it while the partition is not filled.
+func (r *Replica) KnownStable(p ring.PartitionID) causal.Vector {
+	r.share.mu.Lock()
+	defer r.share.mu.Unlock()
+	part := &r.share.parts[p]
+	return part.stableVector().Join(part.aside)
+}
+
+// Learn joins stable vectors that other replicas have, durably. Errors: the file system's; nothing has changed then.
+func (r *Replica) Learn(vectors map[ring.PartitionID]causal.Vector) error {
+	for _, v := range vectors {
+		r.clock.Observe(v.Max())
+	}
+	return r.share.change(func(states map[ring.PartitionID]*partitionState) (changed bool) {
+		for id, v := range vectors {
+			if s := states[id]; s != nil && s.learn(v) {
+				changed = true
+			}
+		}
+		return changed
+	})
+}
+
+// Refuse has every write, repair and hint refused from now on, durably, that brings an event of a retired actor which the replica does
+// not hold: only an exchange may. Errors: the file system's; nothing has changed then.
+func (r *Replica) Refuse(p ring.PartitionID, retired ...causal.Actor) error {
+	return r.share.change(func(states map[ring.PartitionID]*partitionState) (changed bool) {
+		s := states[p]
+		if s == nil {
+			return false
+		}
+		all := make(map[causal.Actor]bool)
+		for _, a := range slices.Concat(s.refused, retired) {
+			all[a] = true
+		}
+		changed = len(all) > len(s.refused)
+		s.refused = slices.Sorted(maps.Keys(all))
+		return changed
+	})
+}
+
+// Refused are the retired actors of a partition, sorted. It must not be changed.
+func (r *Replica) Refused(p ring.PartitionID) []causal.Actor { return *r.share.parts[p].refused.Load() }
+
+// Issued is the greatest time of a dot that this run has issued in a partition and that is durable, with all that were issued before;
+// zero if there is none.
+func (r *Replica) Issued(p ring.PartitionID) causal.Timestamp {
+	return causal.Timestamp(r.share.parts[p].issued.Load())
+}
+
+func (r *Replica) partition(key []byte) *partition {
+	return &r.share.parts[r.opts.Table.Partition(key)]
+}
+
+// loadShare reads the file of the partitions. A directory that was there before there was such a file has all that it ever had;
+// a new one is not filled, unless the cluster is new, too.
+func (r *Replica) loadShare(before *identity) error {
+	r.share = newShare(r.dir, r.opts.Table, r.opts.Node)
+	states, err := r.dir.loadPartitions(len(r.share.parts))
+	if err != nil {
+		return err
+	}
+	if states != nil {
+		for id, state := range states {
+			if !r.share.parts[id].held {
+				return fmt.Errorf("%w: %s is of another share", ErrIncomplete, r.dir.partitions())
+			}
+			r.share.parts[id].set(state)
+		}
+	}
+	filled := before != nil && states == nil || before == nil && (r.opts.NewCluster || r.opts.Table.N() == 1)
+	return r.share.change(func(states map[ring.PartitionID]*partitionState) bool {
+		for _, s := range states {
+			if filled {
+				s.fill()
+			}
+			if r.unknownAll {
+				s.filled = false
+			}
+		}
+		return true
+	})
+}

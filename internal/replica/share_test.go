@@ -1,0 +1,176 @@
+package replica
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ringcask/ringcask/coordinator"
+	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/ring"
+	"github.com/ringcask/ringcask/storage/vfs/vfstest"
+)
+
+func (r *Replica) partitionOf(key string) ring.PartitionID {
+	return r.opts.Table.Partition([]byte(key))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *Replica) learn(t *testing.T, key string, v causal.Vector) {
+	t.Helper()
+	must(t, r.Learn(map[ring.PartitionID]causal.Vector{r.partitionOf(key): v}))
+}
+
+func TestWhatIsStableIsNotStoredAndNotForgotten(t *testing.T) {
+	disk := vfstest.New()
+	r := mustOpen(t, options(t, disk))
+	old := foreign(7, 5, "old")
+	r.mustStore(t, item("k", old))
+	r.learn(t, "k", causal.Vector{{Actor: 7, Time: 5}, {Actor: 8, Time: 3}})
+	next := r.mustWrite(t, put("k", "new"))
+	if next.Object.Vector.Get(7) != 5 || next.Object.Vector.Get(8) != 3 {
+		t.Fatalf("what is sent has seen %v", next.Object.Vector)
+	}
+	meta, err := r.engine.Meta([]byte("k"), nil)
+	must(t, err)
+	if len(meta) != 15 {
+		t.Errorf("the meta has %d bytes, that of one sibling 15", len(meta))
+	}
+	mustClose(t, r)
+	r = mustOpen(t, options(t, disk))
+	if o := r.mustRead(t, "k"); !o.Vector.Equal(next.Object.Vector) {
+		t.Errorf("read back: %v, was %v", o.Vector, next.Object.Vector)
+	}
+	// The old value comes late: it was superseded, and an absent key has seen it, too.
+	r.mustStore(t, item("k", old))
+	if v := values(r.mustRead(t, "k")); len(v) != 1 || v[0] != "new" {
+		t.Errorf("after a late message: %q", v)
+	}
+	absent := "l"
+	for i := 0; r.partitionOf(absent) != r.partitionOf("k"); i++ {
+		absent = strings.Repeat("l", i)
+	}
+	r.mustStore(t, item(absent, old))
+	if o := r.mustRead(t, absent); len(o.Siblings) > 0 || o.Vector.Get(7) != 5 {
+		t.Errorf("an absent key holds %v", o)
+	}
+}
+
+func TestUnfilledPartitionTakesAndDoesNotAnswer(t *testing.T) {
+	disk := vfstest.New()
+	opts := options(t, disk)
+	opts.NewCluster = false
+	r := mustOpen(t, opts)
+	if len(r.Unfilled()) != 16 {
+		t.Fatalf("a new directory of an old cluster: unfilled are %v", r.Unfilled())
+	}
+	r.mustStore(t, item("k", foreign(7, 5, "v")))
+	r.learn(t, "k", causal.Vector{{Actor: 7, Time: 9}})
+	r.mustStore(t, item("late", foreign(7, 6, "v"))) // stable elsewhere, and not seen here
+	answers := func(state coordinator.ReadState) {
+		t.Helper()
+		items, err := r.readKeys(coordinator.WantHeads, "k")
+		must(t, err)
+		if items[0].State != state {
+			t.Errorf("state %v, want %v", items[0].State, state)
+		}
+	}
+	answers(coordinator.ReadUnknown)
+	if out, _, err := r.writeNow(put("k", "w")); err != nil || !errors.Is(out[0].Err, coordinator.ErrUnknownKey) {
+		t.Errorf("write: %v, %v", out, err)
+	}
+	if r.Stable(r.partitionOf("k")) != nil || r.KnownStable(r.partitionOf("k")).Get(7) != 9 {
+		t.Error("the stable vector is not kept aside")
+	}
+	mustClose(t, r)
+	r = mustOpen(t, opts)
+	answers(coordinator.ReadUnknown)
+	must(t, r.Fill(r.Unfilled()...))
+	answers(coordinator.ReadKnown)
+	if r.Stable(r.partitionOf("k")).Get(7) != 9 {
+		t.Error("what was kept aside is lost")
+	}
+	if v := values(r.mustRead(t, "late")); r.partitionOf("late") == r.partitionOf("k") && len(v) != 1 {
+		t.Errorf("what came during the refill: %q", v)
+	}
+	mustClose(t, r)
+	r = mustOpen(t, opts)
+	answers(coordinator.ReadKnown)
+	must(t, r.Refill(r.partitionOf("k")))
+	answers(coordinator.ReadUnknown)
+}
+
+func TestRetiredActorsEventsComeByExchangeOnly(t *testing.T) {
+	disk := vfstest.New()
+	r := mustOpen(t, options(t, disk))
+	held := foreign(7, 5, "held")
+	r.mustStore(t, item("k", held))
+	must(t, r.Refuse(r.partitionOf("k"), 7, 9))
+	must(t, r.Refuse(r.partitionOf("k"), 7))
+	for range 2 {
+		r.mustStore(t, item("k", held))
+		if _, err := r.storeNow(item("k", foreign(7, 6, "late"))); !errors.Is(err, ErrRetired) {
+			t.Errorf("a late event: %v", err)
+		}
+		if v := values(r.mustRead(t, "k")); len(v) != 1 || v[0] != "held" {
+			t.Errorf("holds %q", v)
+		}
+		mustClose(t, r)
+		r = mustOpen(t, options(t, disk))
+	}
+	done := make(chan error, 1)
+	r.StoreExchanged(time.Time{}, []coordinator.Item{item("k", foreign(7, 6, "late"))}, func(_ coordinator.StoreAck, err error) { done <- err })
+	must(t, <-done)
+	if v := values(r.mustRead(t, "k")); len(v) != 1 || v[0] != "late" {
+		t.Errorf("after an exchange: %q", v)
+	}
+}
+
+func TestRenewedActorIsDurableAndIssues(t *testing.T) {
+	disk := vfstest.New()
+	r := mustOpen(t, options(t, disk))
+	was := r.Actor()
+	must(t, r.RenewActor("test"))
+	d := r.mustWrite(t, put("k", "v"))
+	if r.Actor() == was || d.Dot.Actor != r.Actor() || r.Issued(r.partitionOf("k")) != d.Dot.Time {
+		t.Errorf("issued %v, the actor is %v, was %v; issued %v", d.Dot, r.Actor(), was, r.Issued(r.partitionOf("k")))
+	}
+	mustClose(t, r)
+	if again := mustOpen(t, options(t, disk)); again.Actor() != r.Actor() {
+		t.Errorf("the actor is %v, was %v", again.Actor(), r.Actor())
+	}
+}
+
+func somePartitions() map[ring.PartitionID]*partitionState {
+	return map[ring.PartitionID]*partitionState{
+		0: {filled: true},
+		3: {filled: true, stable: causal.Vector{{Actor: 1, Time: 2}, {Actor: 0xffffffffffff, Time: 1 << 60}}, refused: []causal.Actor{5, 6}},
+		9: {aside: causal.Vector{{Actor: 4, Time: 4}}},
+	}
+}
+
+func TestPartitionsFileIsAsItWas(t *testing.T) {
+	golden(t, "partitions.hex", appendPartitions(nil, 16, somePartitions()))
+}
+
+func FuzzDecodePartitions(f *testing.F) {
+	f.Add(appendPartitions(nil, 16, somePartitions()))
+	f.Add(appendPartitions(nil, 16, nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		states, err := decodePartitions(data, 16)
+		if err == nil && !bytes.Equal(appendPartitions(nil, 16, states), data) {
+			t.Fatal("what was accepted is written otherwise")
+		}
+		if err != nil && !errors.Is(err, errDamaged) {
+			t.Fatal(err)
+		}
+	})
+}
