@@ -96,6 +96,9 @@ func (c *Clock) Next(after Timestamp) (Timestamp, error) {
 			return 0, ErrClockExhausted
 		}
 		next := min(max(floor+1, TimestampOf(c.opts.Now())), timestampMax)
+		if next.IsFinal() {
+			next = min(next+1, timestampMax)
+		}
 		if ceiling := Timestamp(c.ceiling.Load()); next > ceiling {
 			if err := c.raise(next); err != nil {
 				return 0, err

@@ -36,6 +36,13 @@ func (t Timestamp) String() string {
 	return fmt.Sprintf("%s+%d", t.Time().Format("2006-01-02T15:04:05.000Z"), t.Logical())
 }
 
+// Final is the last timestamp of t's millisecond. No clock issues such a one: as an actor's entry in a stable vector it says that the
+// actor has retired, and that all of its events are in it.
+func (t Timestamp) Final() Timestamp { return t | (1<<logicalBits - 1) }
+
+// IsFinal says whether t is the last timestamp of a millisecond.
+func (t Timestamp) IsFinal() bool { return t == t.Final() }
+
 // add is the timestamp d later (whole milliseconds), or the greatest there is; a negative d adds nothing.
 func (t Timestamp) add(d time.Duration) Timestamp {
 	step := TimestampOf(time.UnixMilli(d.Milliseconds()))

@@ -59,11 +59,7 @@ func appendPartitions(dst []byte, count int, states map[ring.PartitionID]*partit
 			flags |= partitionFilled
 		}
 		dst = append(binary.BigEndian.AppendUint32(dst, uint32(id)), flags)
-		dst = appendEntries(appendEntries(dst, s.stable), s.aside)
-		dst = binary.BigEndian.AppendUint16(dst, uint16(len(s.refused)))
-		for _, a := range s.refused {
-			dst = binary.BigEndian.AppendUint64(dst, uint64(a))
-		}
+		dst = appendEntries(appendEntries(appendEntries(dst, s.stable), s.aside), s.refused)
 	}
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
 }
@@ -92,7 +88,7 @@ func decodePartitions(data []byte, count int) (map[ring.PartitionID]*partitionSt
 	for n := binary.BigEndian.Uint32(r.take(4)); n > 0 && !r.bad; n-- {
 		id := binary.BigEndian.Uint32(r.take(4))
 		flags := r.take(1)[0]
-		s := &partitionState{filled: flags&partitionFilled != 0, stable: r.entries(), aside: r.entries(), refused: r.actors()}
+		s := &partitionState{filled: flags&partitionFilled != 0, stable: r.entries(), aside: r.entries(), refused: r.entries()}
 		if int64(id) <= last || int64(id) >= int64(count) || flags&^partitionFilled != 0 {
 			r.bad = true
 		}
@@ -115,15 +111,4 @@ func (r *fileReader) entries() (v causal.Vector) {
 		r.bad = true
 	}
 	return v
-}
-
-func (r *fileReader) actors() (actors []causal.Actor) {
-	for n := binary.BigEndian.Uint16(r.take(2)); n > 0 && !r.bad; n-- {
-		a := causal.Actor(binary.BigEndian.Uint64(r.take(8)))
-		if !a.Valid() || len(actors) > 0 && actors[len(actors)-1] >= a {
-			r.bad = true
-		}
-		actors = append(actors, a)
-	}
-	return actors
 }

@@ -2,8 +2,6 @@ package replica
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -28,8 +26,9 @@ type partition struct {
 	filled atomic.Bool
 	// stable is the vector of the events that all replicas of the partition hold. What is stored is without what it implies.
 	stable atomic.Pointer[causal.Vector]
-	// refused are retired actors whose events only an exchange may still bring, sorted.
-	refused atomic.Pointer[[]causal.Actor]
+	// refused has the retired actors whose events only an exchange may still bring, and what time the clock showed when they
+	// were first refused: no event of theirs that was seen before is later.
+	refused atomic.Pointer[causal.Vector]
 	// issued is the greatest time of a dot that this replica issued here and has published, in this run.
 	issued atomic.Uint64
 	// aside is what was learned of stable while the partition was not filled. It is under share.mu.
@@ -38,10 +37,7 @@ type partition struct {
 
 func (p *partition) stableVector() causal.Vector { return *p.stable.Load() }
 
-func (p *partition) refuses(a causal.Actor) bool {
-	_, found := slices.BinarySearch(*p.refused.Load(), a)
-	return found
-}
+func (p *partition) refuses(a causal.Actor) bool { return p.refused.Load().Get(a) > 0 }
 
 // publish says that the dot of a write, and all that were issued before it, are durable.
 func (p *partition) publish(at causal.Timestamp) {
@@ -55,7 +51,7 @@ func newShare(d *dataDir, table *ring.Table, node ring.NodeID) *share {
 		p := &s.parts[i]
 		p.held = table.Holds(node, ring.PartitionID(i))
 		p.stable.Store(new(causal.Vector))
-		p.refused.Store(new([]causal.Actor))
+		p.refused.Store(new(causal.Vector))
 	}
 	return s
 }
@@ -87,9 +83,8 @@ func (p *partition) set(state *partitionState) {
 
 // partitionState is what the file says of a partition.
 type partitionState struct {
-	filled        bool
-	stable, aside causal.Vector
-	refused       []causal.Actor
+	filled                 bool
+	stable, aside, refused causal.Vector
 }
 
 func (s *share) statesLocked() map[ring.PartitionID]*partitionState {
@@ -204,18 +199,18 @@ func (r *Replica) Refuse(p ring.PartitionID, retired ...causal.Actor) error {
 		if s == nil {
 			return false
 		}
-		all := make(map[causal.Actor]bool)
-		for _, a := range slices.Concat(s.refused, retired) {
-			all[a] = true
+		for _, a := range retired {
+			if s.refused.Get(a) == 0 {
+				s.refused, changed = s.refused.With(causal.Dot{Actor: a, Time: r.clock.Last()}), true
+			}
 		}
-		changed = len(all) > len(s.refused)
-		s.refused = slices.Sorted(maps.Keys(all))
 		return changed
 	})
 }
 
-// Refused are the retired actors of a partition, sorted. It must not be changed.
-func (r *Replica) Refused(p ring.PartitionID) []causal.Actor { return *r.share.parts[p].refused.Load() }
+// Refused are the retired actors of a partition, each with a time that none of its events which were seen before it was refused exceeds.
+// It must not be changed.
+func (r *Replica) Refused(p ring.PartitionID) causal.Vector { return *r.share.parts[p].refused.Load() }
 
 // Issued is the greatest time of a dot that this run has issued in a partition and that is durable, with all that were issued before;
 // zero if there is none.

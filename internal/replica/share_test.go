@@ -152,7 +152,7 @@ func TestRenewedActorIsDurableAndIssues(t *testing.T) {
 func somePartitions() map[ring.PartitionID]*partitionState {
 	return map[ring.PartitionID]*partitionState{
 		0: {filled: true},
-		3: {filled: true, stable: causal.Vector{{Actor: 1, Time: 2}, {Actor: 0xffffffffffff, Time: 1 << 60}}, refused: []causal.Actor{5, 6}},
+		3: {filled: true, stable: causal.Vector{{Actor: 1, Time: 2}, {Actor: 0xffffffffffff, Time: 1 << 60}}, refused: causal.Vector{{Actor: 5, Time: 9}, {Actor: 6, Time: 9}}},
 		9: {aside: causal.Vector{{Actor: 4, Time: 4}}},
 	}
 }

@@ -1,0 +1,373 @@
+package antientropy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/wire"
+	"github.com/ringcask/ringcask/ring"
+)
+
+// What one message of an exchange holds at most. One key is always allowed to pass batchBytes.
+const (
+	statesPerMessage = 512
+	rootsPerMessage  = 1024
+	innersPerMessage = 256
+	leavesPerMessage = 2048
+	batchKeys        = 512
+	batchBytes       = 1 << 20
+	// keysBytes bounds the keys of an answer.
+	keysBytes = 1 << 20
+)
+
+// exchange is one exchange with a peer over some partitions, from this side. It belongs to one goroutine.
+type exchange struct {
+	x    *Exchanger
+	peer ring.NodeID
+	link Peer
+	// theirs are the partitions of the exchange, with what the peer says of them.
+	theirs map[ring.PartitionID]*state
+	// complete are those of which both sides hold all that either held when the exchange began; failed those that cannot be,
+	// because of a key that cannot be read.
+	complete, failed map[ring.PartitionID]bool
+}
+
+func (x *Exchanger) newExchange(peer ring.NodeID, link Peer) *exchange {
+	return &exchange{
+		x: x, peer: peer, link: link, theirs: make(map[ring.PartitionID]*state),
+		complete: make(map[ring.PartitionID]bool), failed: make(map[ring.PartitionID]bool),
+	}
+}
+
+// run exchanges partitions until each is complete, or cannot be compared, or has failed. Errors end it where it is: what was moved was moved.
+func (e *exchange) run(ctx context.Context, ps []ring.PartitionID) error {
+	for try := 0; len(ps) > 0 && try < e.x.opt.CompareTries; try++ {
+		if try > 0 { // the trees are being built under the vectors that were joined
+			if err := sleep(ctx, e.x.opt.CompareWait); err != nil {
+				return err
+			}
+		}
+		for part := range slices.Chunk(ps, statesPerMessage) {
+			if err := e.joinStates(ctx, part); err != nil {
+				return err
+			}
+		}
+		var differing []comparison
+		for part := range slices.Chunk(ps, rootsPerMessage) {
+			found, err := e.compare(ctx, part)
+			if err != nil {
+				return err
+			}
+			differing = append(differing, found...)
+		}
+		if err := e.settle(ctx, differing); err != nil {
+			return err
+		}
+		ps = slices.DeleteFunc(ps, func(p ring.PartitionID) bool { return e.complete[p] || e.failed[p] })
+	}
+	return nil
+}
+
+// joinStates joins the stable vectors of both sides, first of all: an absent key is judged by them.
+func (e *exchange) joinStates(ctx context.Context, ps []ring.PartitionID) error {
+	var w wire.Writer
+	begin(&w, kindStates)
+	ours := e.x.states(ps)
+	listOf(&w, ours, func(w *wire.Writer, s *state) { s.write(w) })
+	r, err := e.call(ctx, w.Bytes(), kindStates)
+	if err != nil {
+		return err
+	}
+	theirs := readList(r, partitionsMax, func(r *wire.Reader, s *state) { s.read(r) })
+	if err := done(r); err != nil {
+		return err
+	}
+	if len(theirs) != len(ps) {
+		return fmt.Errorf("antientropy: %d states in an answer for %d partitions", len(theirs), len(ps))
+	}
+	for i := range theirs {
+		if theirs[i].Partition != ps[i] {
+			return fmt.Errorf("antientropy: the state of partition %d in place of %d", theirs[i].Partition, ps[i])
+		}
+		e.theirs[ps[i]] = &theirs[i]
+	}
+	return e.x.take(e.peer, theirs)
+}
+
+// compare compares roots. Partitions with the same are complete.
+func (e *exchange) compare(ctx context.Context, ps []ring.PartitionID) (differing []comparison, err error) {
+	var ours []comparison
+	for _, p := range ps {
+		if e.x.trees.Stands(p) {
+			ours = append(ours, comparison{Partition: p, Rule: e.x.trees.Rule(p), Root: e.x.trees.Root(p)})
+		}
+	}
+	if len(ours) == 0 {
+		return nil, nil
+	}
+	var w wire.Writer
+	begin(&w, kindRoots)
+	listOf(&w, ours, func(w *wire.Writer, c *comparison) { c.write(w) })
+	r, err := e.call(ctx, w.Bytes(), kindRoots)
+	if err != nil {
+		return nil, err
+	}
+	answers := readList(r, partitionsMax, func(r *wire.Reader, c *comparison) { c.read(r) })
+	if err := done(r); err != nil {
+		return nil, err
+	}
+	if len(answers) != len(ours) {
+		return nil, fmt.Errorf("antientropy: %d roots in an answer to %d", len(answers), len(ours))
+	}
+	for i := range answers {
+		switch c := &answers[i]; {
+		case c.Partition != ours[i].Partition:
+			return nil, fmt.Errorf("antientropy: the root of partition %d in place of %d", c.Partition, ours[i].Partition)
+		case c.Verdict == verdictEqual:
+			e.complete[c.Partition] = true
+		case c.Verdict == verdictDiffers && len(c.Inner) == InnerCount:
+			differing = append(differing, *c)
+		}
+	}
+	return differing, nil
+}
+
+// settle finds the keys that differ and has both sides hold both sides' objects.
+func (e *exchange) settle(ctx context.Context, differing []comparison) error {
+	if len(differing) == 0 {
+		return nil
+	}
+	var inners []innerRef
+	for i := range differing {
+		c := &differing[i]
+		ours := e.x.trees.Inner(c.Partition)
+		for n := range ours {
+			if ours[n] != c.Inner[n] {
+				inners = append(inners, innerRef{c.Partition, uint8(n)})
+			}
+		}
+	}
+	var leaves []Leaf
+	for part := range slices.Chunk(inners, innersPerMessage) {
+		found, err := e.differingLeaves(ctx, part)
+		if err != nil {
+			return err
+		}
+		leaves = append(leaves, found...)
+	}
+	for part := range slices.Chunk(leaves, leavesPerMessage) {
+		if err := e.settleLeaves(ctx, part); err != nil {
+			return err
+		}
+	}
+	for i := range differing {
+		if p := differing[i].Partition; !e.failed[p] {
+			e.complete[p] = true
+		}
+	}
+	return nil
+}
+
+func (e *exchange) differingLeaves(ctx context.Context, inners []innerRef) (leaves []Leaf, err error) {
+	var w wire.Writer
+	begin(&w, kindLeaves)
+	listOf(&w, inners, func(w *wire.Writer, i *innerRef) { i.write(w) })
+	r, err := e.call(ctx, w.Bytes(), kindLeaves)
+	if err != nil {
+		return nil, err
+	}
+	answers := readList(r, leavesMax, func(r *wire.Reader, s *[]uint64) { *s = readSums(r, LeavesPerInner) })
+	if err := done(r); err != nil {
+		return nil, err
+	}
+	if len(answers) != len(inners) {
+		return nil, fmt.Errorf("antientropy: the leaves of %d nodes in an answer for %d", len(answers), len(inners))
+	}
+	for i, in := range inners {
+		ours := e.x.trees.Leaves(in.Partition, int(in.Inner))
+		for n := range ours {
+			if len(answers[i]) == 0 || ours[n] != answers[i][n] {
+				leaves = append(leaves, Leaf{in.Partition, uint16(int(in.Inner)*LeavesPerInner + n)})
+			}
+		}
+	}
+	return leaves, nil
+}
+
+// settleLeaves settles the keys of some leaves.
+func (e *exchange) settleLeaves(ctx context.Context, leaves []Leaf) error {
+	theirs, err := e.theirKeys(ctx, leaves)
+	if err != nil {
+		return err
+	}
+	d, err := e.x.compareKeys(ctx, leaves, theirs)
+	if err != nil {
+		return err
+	}
+	for _, p := range d.unreadable {
+		e.failed[p] = true
+	}
+	e.x.noteUnreadable(d.unknown)
+	for keys := range slices.Chunk(d.keys, batchKeys) {
+		if err := e.settleKeys(ctx, keys); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// theirKeys are the peer's keys in some leaves, in as many messages as they take.
+func (e *exchange) theirKeys(ctx context.Context, leaves []Leaf) (all []keyEntry, err error) {
+	for from := 0; from < len(leaves); {
+		var w wire.Writer
+		begin(&w, kindKeys)
+		listOf(&w, leaves[from:], func(w *wire.Writer, l *Leaf) { l.write(w) })
+		r, err := e.call(ctx, w.Bytes(), kindKeys)
+		if err != nil {
+			return nil, err
+		}
+		answered := int(r.Uint(uint64(len(leaves) - from)))
+		entries := readList(r, keysMax, func(r *wire.Reader, k *keyEntry) { k.read(r) })
+		if err := done(r); err != nil {
+			return nil, err
+		}
+		if answered == 0 {
+			return nil, errors.New("antientropy: an answer with the keys of no leaf")
+		}
+		for i := range entries {
+			k := &entries[i]
+			if k.Leaf += from; k.Leaf >= from+answered {
+				return nil, errors.New("antientropy: a key of a leaf that was not asked for")
+			}
+			k.Key = slices.Clone(k.Key)
+		}
+		all = append(all, entries...)
+		from += answered
+	}
+	return all, nil
+}
+
+// settleKeys has both sides hold the join of what both hold of some keys. That a side holds nothing is part of it: it has seen what is
+// stable, which may have superseded what the other one was brought too late.
+func (e *exchange) settleKeys(ctx context.Context, keys [][]byte) error {
+	theirs := make(map[string]causal.Object)
+	for ask := keys; len(ask) > 0; {
+		items, answered, err := e.fetch(ctx, ask)
+		if err != nil {
+			return err
+		}
+		if err := e.x.replica.Store(ctx, items); err != nil {
+			return fmt.Errorf("antientropy: store what %s has: %w", e.peer, err)
+		}
+		for i := range items {
+			theirs[string(items[i].Key)] = items[i].Object
+		}
+		e.x.count.KeysFetched.Add(int64(len(items)))
+		ask = ask[answered:]
+	}
+	return e.push(ctx, keys, theirs)
+}
+
+// fetch asks for objects. Those that the peer cannot read are not among the items.
+func (e *exchange) fetch(ctx context.Context, keys [][]byte) (items []Item, answered int, err error) {
+	var w wire.Writer
+	begin(&w, kindFetch)
+	listOf(&w, keys, writeKey)
+	r, err := e.call(ctx, w.Bytes(), kindFetch)
+	if err != nil {
+		return nil, 0, err
+	}
+	known := readList(r, keysMax, readBool)
+	items = readList(r, keysMax, readItem)
+	if err := done(r); err != nil {
+		return nil, 0, err
+	}
+	if len(known) == 0 || len(known) > len(keys) {
+		return nil, 0, fmt.Errorf("antientropy: %d objects in an answer for %d keys", len(known), len(keys))
+	}
+	n := 0
+	for i, k := range known {
+		if !k {
+			e.failed[e.x.partition(keys[i])] = true
+			continue
+		}
+		if n >= len(items) || string(items[n].Key) != string(keys[i]) {
+			return nil, 0, errors.New("antientropy: objects of other keys than were asked for")
+		}
+		n++
+	}
+	if n != len(items) {
+		return nil, 0, errors.New("antientropy: more objects than were asked for")
+	}
+	return items, len(known), nil
+}
+
+// push stores on the peer what it lacks: theirs is what it holds.
+func (e *exchange) push(ctx context.Context, keys [][]byte, theirs map[string]causal.Object) error {
+	for all := keys; len(all) > 0; {
+		held, known := e.x.replica.Held(all, batchBytes)
+		if len(known) == 0 {
+			return errors.New("antientropy: nothing could be read")
+		}
+		for i, k := range known {
+			if !k {
+				e.failed[e.x.partition(all[i])] = true
+			}
+		}
+		held = slices.DeleteFunc(held, func(item Item) bool {
+			their, known := theirs[string(item.Key)]
+			return !known || causal.Join(item.Object, their).SameHeads(their)
+		})
+		all = all[len(known):]
+		if len(held) == 0 {
+			continue
+		}
+		var w wire.Writer
+		begin(&w, kindStore)
+		listOf(&w, held, writeItem)
+		r, err := e.call(ctx, w.Bytes(), kindStore)
+		if err != nil {
+			return err
+		}
+		if err := done(r); err != nil {
+			return err
+		}
+		e.x.count.KeysPushed.Add(int64(len(held)))
+	}
+	return nil
+}
+
+// call sends a request and waits for its answer, of which the head is read already.
+func (e *exchange) call(ctx context.Context, request []byte, kind uint64) (*wire.Reader, error) {
+	if err := e.x.limit.WaitN(ctx, min(len(request), e.x.limit.Burst())); err != nil {
+		return nil, err
+	}
+	type result struct {
+		answer []byte
+		err    error
+	}
+	answered := make(chan result, 1)
+	e.link.Exchange(time.Now().Add(e.x.opt.Timeout), request, func(answer []byte, err error) { answered <- result{answer, err} })
+	var got result
+	select {
+	case got = <-answered:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if got.err != nil {
+		return nil, fmt.Errorf("antientropy: %s: %w", e.peer, got.err)
+	}
+	e.x.count.Requests.Add(1)
+	e.x.count.BytesSent.Add(int64(len(request)))
+	e.x.count.BytesReceived.Add(int64(len(got.answer)))
+	if err := e.x.limit.WaitN(ctx, min(len(got.answer), e.x.limit.Burst())); err != nil {
+		return nil, err
+	}
+	r := wire.NewReader(got.answer)
+	answerTo(&r, kind)
+	return &r, r.Err()
+}

@@ -1,0 +1,436 @@
+package antientropy
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/ring"
+)
+
+// contents is what a node holds, without vectors.
+func (n *fakeNode) contents() map[string]string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := make(map[string]string)
+	for key, o := range n.objects {
+		dots := ""
+		for _, s := range o.Siblings {
+			dots += fmt.Sprintf("%x+%d %v ", uint64(s.Dot.Actor), s.Dot.Time, s.Tombstone)
+		}
+		all[key] = dots
+	}
+	return all
+}
+
+// mustAgree waits, for ten minutes at most, until the trees are equal.
+func (c *fakeCluster) mustAgree(t *testing.T, when string) {
+	t.Helper()
+	for range 600 {
+		if c.agree() {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	for p := range c.partitions {
+		for _, n := range c.nodes[1:] {
+			if a, b := c.nodes[0].sums(ring.PartitionID(p)), n.sums(ring.PartitionID(p)); a != b {
+				t.Fatalf("%s: partition %d: %s and %s differ in %v", when, p, c.nodes[0].id, n.id, difference2(c.nodes[0].contents(), n.contents()))
+			}
+		}
+	}
+}
+
+func (c *fakeCluster) agree() bool {
+	for p := range c.partitions {
+		for _, n := range c.nodes[1:] {
+			if c.nodes[0].sums(ring.PartitionID(p)) != n.sums(ring.PartitionID(p)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// difference2 is what two nodes hold of the keys that they do not hold alike.
+func difference2(a, b map[string]string) (out []string) {
+	for _, key := range slices.Sorted(maps.Keys(maps.Collect(func(yield func(string, bool) bool) {
+		for _, m := range []map[string]string{a, b} {
+			for k := range m {
+				yield(k, true)
+			}
+		}
+	}))) {
+		if a[key] != b[key] {
+			out = append(out, fmt.Sprintf("%s: %q and %q", key, a[key], b[key]))
+		}
+	}
+	return out
+}
+
+// put writes at a node and delivers to others.
+func put(t *testing.T, key string, tombstone bool, at *fakeNode, to ...*fakeNode) causal.Object {
+	t.Helper()
+	o := at.write(key, tombstone)
+	for _, n := range to {
+		if err := n.deliver(key, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return o
+}
+
+func TestReplicasBecomeEqual(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newFakeCluster(3, 4, Options{Period: time.Minute})
+		for i := range 300 {
+			n := c.nodes[i%3]
+			put(t, fmt.Sprint("key", i/2), i%7 == 0, n)
+		}
+		stop := c.start()
+		time.Sleep(2 * time.Minute)
+		c.mustAgree(t, "after a round")
+		stop()
+		if got := len(c.nodes[0].contents()); got < 100 {
+			t.Errorf("%d keys", got)
+		}
+	})
+}
+
+func TestWorkIsProportionalToTheDifference(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newFakeCluster(3, 16, Options{Period: time.Hour})
+		for i := range 3000 {
+			put(t, fmt.Sprint("key", i), false, c.nodes[0], c.nodes[1:]...)
+		}
+		stop := c.start()
+		time.Sleep(time.Minute)
+		quiet := c.bytes
+		before := c.nodes[1].stored
+		put(t, "key7", false, c.nodes[0])
+		put(t, "key8", false, c.nodes[2])
+		for _, n := range c.nodes {
+			for _, id := range c.ids {
+				n.x.Hurry(id)
+			}
+		}
+		time.Sleep(time.Minute)
+		c.mustAgree(t, "after two changes")
+		stop()
+		if quiet > 16<<10 {
+			t.Errorf("a round over what is equal took %d bytes", quiet)
+		}
+		if moved := c.nodes[1].stored - before; moved > 4 {
+			t.Errorf("%d objects were stored for two changes", moved)
+		}
+		if extra := c.bytes - quiet; extra > 64<<10 {
+			t.Errorf("two differing keys took %d bytes", extra)
+		}
+	})
+}
+
+func TestWipedReplicaIsFilledBeforeItVouches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newFakeCluster(3, 4, Options{Period: time.Minute})
+		for i := range 200 {
+			put(t, fmt.Sprint("key", i), i%9 == 0, c.nodes[i%3], c.nodes[(i+1)%3]) // each on two of three
+		}
+		victim := c.nodes[0]
+		victim.wipe()
+		c.isolate(c.nodes[1], true)
+		stop := c.start()
+		time.Sleep(5 * time.Minute)
+		for p := range c.partitions {
+			if victim.Filled(ring.PartitionID(p)) {
+				t.Fatalf("partition %d is filled by one other replica", p)
+			}
+		}
+		c.isolate(c.nodes[1], false)
+		defer stop()
+		time.Sleep(2 * time.Minute)
+		for p := range c.partitions {
+			if !victim.Filled(ring.PartitionID(p)) {
+				t.Errorf("partition %d is not filled", p)
+			}
+		}
+		c.mustAgree(t, "after the refill")
+	})
+}
+
+func TestTombstonesGoWhenAllHoldThemAndStayDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newFakeCluster(3, 4, Options{Period: time.Minute})
+		a, b, away := c.nodes[0], c.nodes[1], c.nodes[2]
+		for i := range 50 {
+			put(t, fmt.Sprint("key", i), false, c.nodes[i%3], c.nodes...)
+		}
+		stop := c.start()
+		time.Sleep(5 * time.Minute)
+		c.isolate(away, true)
+		var late []causal.Object
+		for i := range 50 {
+			late = append(late, put(t, fmt.Sprint("key", i), true, a, b))
+		}
+		time.Sleep(24 * time.Hour)
+		if left := a.reclaim(); left != 50 {
+			t.Fatalf("%d of 50 tombstones are left while a replica is away that holds the values", left)
+		}
+		c.isolate(away, false)
+		time.Sleep(5 * time.Minute)
+		for _, n := range c.nodes {
+			if left := n.reclaim(); left != 0 {
+				t.Errorf("%s: %d tombstones are left", n.id, left)
+			}
+		}
+		for i, o := range late { // a hint comes late, and again
+			if err := away.deliver(fmt.Sprint("key", i), o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		stop()
+		for _, n := range c.nodes {
+			if left := n.reclaim(); left != 0 {
+				t.Errorf("%s: %v came back", n.id, n.contents())
+			}
+		}
+	})
+}
+
+func TestActorsThatAreGoneAreRetired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newFakeCluster(3, 2, Options{Period: time.Minute})
+		a, b := c.nodes[0], c.nodes[1]
+		lost := put(t, "lost", false, a) // it stays in the network
+		for i := range 20 {
+			put(t, fmt.Sprint("key", i), false, a, c.nodes...)
+			put(t, fmt.Sprint("key", i), true, a, c.nodes...)
+		}
+		was := a.actor
+		a.mu.Lock()
+		delete(a.objects, "lost")
+		a.mu.Unlock()
+		a.crash()
+		stop := c.start()
+		defer stop()
+		time.Sleep(10 * time.Minute)
+		for _, n := range c.nodes {
+			if left := n.reclaim(); left != 0 {
+				t.Errorf("%s: %d tombstones of an actor that is gone are left", n.id, left)
+			}
+			for p := range c.partitions {
+				if n.Stable(ring.PartitionID(p)).Get(was) == 0 {
+					t.Errorf("%s: partition %d: the actor is not retired", n.id, p)
+				}
+			}
+		}
+		if err := b.deliver("lost", lost); err != nil {
+			t.Log(err) // refused, or taken for what everyone has seen: either will do
+		}
+		if got := b.contents()["lost"]; got != "" {
+			t.Errorf("an event of a retired actor was taken: %s", got)
+		}
+	})
+}
+
+func TestHintsHoldRetirementUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newFakeCluster(3, 1, Options{Period: time.Minute})
+		put(t, "key", true, c.nodes[0], c.nodes...)
+		was := c.nodes[0].actor
+		c.nodes[0].crash()
+		c.nodes[2].hints[0] = true
+		stop := c.start()
+		time.Sleep(time.Hour)
+		if c.nodes[1].Stable(0).Get(was) != 0 {
+			t.Error("retired while there are hints")
+		}
+		stop()
+		c.nodes[2].hints[0] = false
+		stop = c.start()
+		time.Sleep(10 * time.Minute)
+		stop()
+		if c.nodes[1].Stable(0).Get(was) == 0 {
+			t.Error("not retired although there are no hints any more")
+		}
+	})
+}
+
+func TestReplicaThatCannotReadAKeyVouchesForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newFakeCluster(3, 1, Options{Period: time.Minute})
+		put(t, "key", true, c.nodes[0], c.nodes...)
+		put(t, "other", false, c.nodes[0])
+		c.nodes[1].unread["key"] = true
+		stop := c.start()
+		time.Sleep(10 * time.Minute)
+		if v := c.nodes[0].Stable(0); len(v) > 0 {
+			t.Errorf("stable is %v", v)
+		}
+		if c.nodes[1].contents()["other"] == "" {
+			t.Error("what can be read was not exchanged")
+		}
+		c.nodes[1].mu.Lock()
+		clear(c.nodes[1].unread)
+		c.nodes[1].mu.Unlock()
+		time.Sleep(10 * time.Minute)
+		stop()
+		if v := c.nodes[0].Stable(0); len(v) == 0 {
+			t.Error("nothing is stable although all can be read")
+		}
+	})
+}
+
+var walks = flag.Int("walks", 60, "how many seeds TestFaultsLoseAndReviveNothing takes")
+
+// TestFaultsLoseAndReviveNothing draws writes, deletes, messages that are lost, late or doubled, netsplits, crashes, and one lost disk at a
+// time, with exchanges running throughout. In the end the replicas are equal, hold every acknowledged write that no other has seen, and nothing
+// that an acknowledged one has seen.
+func TestFaultsLoseAndReviveNothing(t *testing.T) {
+	for seed := range uint64(*walks) {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { walk(t, seed) })
+		})
+	}
+}
+
+type message struct {
+	to  *fakeNode
+	key string
+	o   causal.Object
+}
+
+// write is a write as it truly was: what it superseded, and whether it was acknowledged.
+type write struct {
+	key       string
+	tombstone bool
+	over      []causal.Dot
+	acked     bool
+}
+
+func walk(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	c := newFakeCluster(3, 2, Options{Period: 20 * time.Second, CompareTries: 2})
+	writes := make(map[causal.Dot]*write)
+	var late []message
+	stop := c.start()
+	wiped := -1
+	for range 120 {
+		time.Sleep(time.Duration(rng.IntN(8000)) * time.Millisecond)
+		n := c.nodes[rng.IntN(3)]
+		switch k := rng.IntN(20); {
+		case k < 12:
+			late = append(late, c.writeSome(rng, n, writes)...)
+		case k < 15 && len(late) > 0:
+			m := late[rng.IntN(len(late))]
+			_ = m.to.deliver(m.key, m.o)
+		case k < 16:
+			c.isolate(n, rng.IntN(2) == 0)
+		case k < 17:
+			n.crash()
+		case k < 18:
+			n.reclaim()
+		case k < 19 && (wiped < 0 || c.allFilled()):
+			wiped = rng.IntN(3)
+			c.nodes[wiped].wipe()
+		}
+	}
+	for _, n := range c.nodes {
+		c.isolate(n, false)
+	}
+	for _, m := range late {
+		_ = m.to.deliver(m.key, m.o)
+	}
+	defer stop()
+	time.Sleep(5 * time.Minute)
+	c.mustAgree(t, "in the end")
+	c.mustHaveKept(t, writes)
+	for _, n := range c.nodes {
+		n.reclaim()
+		for key, o := range n.objects {
+			if o.Settled(n.rules[c.partition([]byte(key))].Stable, 0) || n.tombstonesOnly(key) {
+				t.Fatalf("%s: the tombstone of %s is left: %v, stable %v", n.id, key, o, n.parts[c.partition([]byte(key))].stable)
+			}
+		}
+	}
+}
+
+func (n *fakeNode) tombstonesOnly(key string) bool {
+	return !slices.ContainsFunc(n.objects[key].Siblings, func(s causal.Sibling) bool { return !s.Tombstone })
+}
+
+func (c *fakeCluster) allFilled() bool {
+	for _, n := range c.nodes {
+		for p := range n.parts {
+			if !n.Filled(ring.PartitionID(p)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// writeSome writes at a node that vouches for the key, delivers to some of the others, and returns what is still on its way.
+func (c *fakeCluster) writeSome(rng *rand.Rand, n *fakeNode, writes map[causal.Dot]*write) (late []message) {
+	key := fmt.Sprint("key", rng.IntN(5))
+	if !n.Filled(c.partition([]byte(key))) {
+		return nil
+	}
+	if rng.IntN(2) == 0 { // an ordered write: it joins another replica's vector first
+		other := c.nodes[rng.IntN(3)]
+		if other != n && !c.isCut(n.id, other.id) && other.Filled(c.partition([]byte(key))) {
+			items, _ := other.Held([][]byte{[]byte(key)}, 0)
+			_ = n.deliver(key, items[0].Object)
+		}
+	}
+	before := n.objects[key]
+	tombstone := rng.IntN(3) == 0
+	o := n.write(key, tombstone)
+	dot := causal.Dot{Actor: n.actor, Time: n.clock}
+	w := &write{key: key, tombstone: tombstone}
+	for _, s := range before.Siblings {
+		w.over = append(w.over, s.Dot)
+	}
+	writes[dot] = w
+	for _, to := range c.nodes {
+		if to == n {
+			continue
+		}
+		if m := (message{to, key, o}); rng.IntN(3) > 0 && !c.isCut(n.id, to.id) {
+			w.acked = to.deliver(key, o) == nil || w.acked
+		} else {
+			late = append(late, m)
+		}
+	}
+	return late
+}
+
+// mustHaveKept judges what the replicas hold in the end.
+func (c *fakeCluster) mustHaveKept(t *testing.T, writes map[causal.Dot]*write) {
+	t.Helper()
+	over := make(map[causal.Dot]bool)      // seen by any write
+	overAcked := make(map[causal.Dot]bool) // seen by an acknowledged one
+	for _, w := range writes {
+		for _, d := range w.over {
+			over[d] = true
+			overAcked[d] = overAcked[d] || w.acked
+		}
+	}
+	n := c.nodes[0]
+	for dot, w := range writes {
+		held := slices.ContainsFunc(n.objects[w.key].Siblings, func(s causal.Sibling) bool { return s.Dot == dot })
+		if w.acked && !held && !over[dot] && !w.tombstone {
+			t.Errorf("the write %v of %s was acknowledged, and is lost: %v", dot, w.key, n.objects[w.key])
+		}
+		if held && overAcked[dot] {
+			t.Errorf("the write %v of %s is back, although an acknowledged one has seen it", dot, w.key)
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package antientropy
+
+import (
+	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/ring"
+)
+
+// mark is how things stood in a partition when an exchange began: all events of the actor up to at were durable here, none smaller was in
+// flight, and the events of those that retire were refused.
+type mark struct {
+	actor    causal.Actor
+	at       causal.Timestamp
+	retiring []causal.Actor
+}
+
+// credit is a mark with the replicas that have durably joined, since, all that this one held at it. When all have, the events up to it are
+// stable. Source: Gonçalves et al., "DottedDB", §4; the model in docs/decisions/0004-stability.md says why only exchanges that begin after a mark count for it.
+type credit struct {
+	mark
+	from map[ring.NodeID]bool
+}
+
+// marksOf sets the marks of partitions that have none and need one, and returns those that stand.
+func (x *Exchanger) marksOf(ps []ring.PartitionID) map[ring.PartitionID]mark {
+	marks := make(map[ring.PartitionID]mark, len(ps))
+	actor := x.replica.Actor()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, p := range ps {
+		c := x.marks[p]
+		if c != nil && c.actor != actor {
+			delete(x.marks, p) // the actor's memory is broken
+			c = nil
+		}
+		if at := x.replica.Issued(p); c == nil && x.replica.Filled(p) && at > x.replica.Stable(p).Get(actor) {
+			c = &credit{mark{actor: actor, at: at}, make(map[ring.NodeID]bool)}
+			x.marks[p] = c
+		}
+		m := mark{retiring: x.retiringLocked(p)}
+		if c != nil {
+			m.actor, m.at = c.actor, c.at
+		}
+		marks[p] = m
+	}
+	return marks
+}
+
+// creditLocked says that a replica, which vouches for the partition, has joined all that was held at a mark. It returns what is stable
+// now because of it.
+func (x *Exchanger) creditLocked(p ring.PartitionID, id ring.NodeID, m mark) causal.Vector {
+	c := x.marks[p]
+	if c == nil || c.actor != m.actor || c.at != m.at || x.replica.Actor() != m.actor {
+		return nil
+	}
+	c.from[id] = true
+	if len(c.from) < x.opt.Table.N()-1 {
+		return nil
+	}
+	delete(x.marks, p)
+	return causal.Vector{{Actor: c.actor, Time: c.at}}
+}
