@@ -34,7 +34,7 @@ func (e *Engine) nameDamage(s *opened, dataEnd, size int64) error {
 // attribute finds the keys that stood in the damaged places.
 func (e *Engine) attribute(s *opened, hints *hintFileReader, lost *unreadable) error {
 	for {
-		l, ok, err := hints.next()
+		l, ok, err := hints.entry()
 		if err != nil || !ok {
 			return err
 		}
@@ -82,12 +82,12 @@ type unreadable struct {
 	offsets map[uint32]bool
 }
 
-func (u *unreadable) next() (entry, bool, error) {
-	l, ok, err := u.src.next()
-	if ok && u.offsets[l.Offset] {
-		l.Flags |= flagUnreadable
+func (u *unreadable) next(at *hashedEntry) (ok bool, err error) {
+	ok, err = u.src.next(at)
+	if ok && u.offsets[at.Offset] {
+		at.Flags |= flagUnreadable
 	}
-	return l, ok, err
+	return ok, err
 }
 
 func (u *unreadable) fork() (source, error) {

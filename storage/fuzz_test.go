@@ -143,7 +143,7 @@ func FuzzHintFile(f *testing.F) {
 		defer r.close()
 		var last []byte
 		for n := 0; ; n++ {
-			l, ok, err := r.next()
+			l, ok, err := r.entry()
 			if err != nil || !ok {
 				return
 			}

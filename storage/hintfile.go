@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 
+	"github.com/ringcask/ringcask/storage/internal/run"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
 
@@ -164,7 +165,8 @@ type hintFileReader struct {
 	buf      []byte
 	block    fieldReader
 	entries  uint64
-	last     []byte
+	// last is the key before, in buf or, at the beginning of a block, in lastBuf.
+	last, lastBuf []byte
 }
 
 func (r *hintFileReader) fork() (source, error) { return openHintFile(r.fs, r.seg) }
@@ -207,7 +209,7 @@ func (r *hintFileReader) close() error { return r.file.Close() }
 // drain reads to the end, which checks everything.
 func (r *hintFileReader) drain() error {
 	for {
-		if _, ok, err := r.next(); err != nil || !ok {
+		if _, ok, err := r.entry(); err != nil || !ok {
 			return err
 		}
 	}
@@ -218,7 +220,15 @@ func (r *hintFileReader) rewind() {
 	r.at, r.number, r.entries, r.block = hintFileHeaderBytes, 0, 0, fieldReader{}
 }
 
-func (r *hintFileReader) next() (entry, bool, error) {
+func (r *hintFileReader) next(at *hashedEntry) (ok bool, err error) {
+	if at.entry, ok, err = r.entry(); ok {
+		at.hash, at.head = run.Hash(at.key), headOf(at.key)
+	}
+	return ok, err
+}
+
+// entry reads the next entry.
+func (r *hintFileReader) entry() (l entry, ok bool, err error) {
 	if r.block.at == len(r.block.b) {
 		if r.number == r.header.blocks {
 			if r.entries != r.header.entries || r.at != r.size {
@@ -230,7 +240,7 @@ func (r *hintFileReader) next() (entry, bool, error) {
 			return entry{}, false, fmt.Errorf("%s: %w", r.path, err)
 		}
 	}
-	l, err := takeHintEntry(&r.block, &r.header)
+	l, err = takeHintEntry(&r.block, &r.header)
 	if err == nil && r.entries > 0 && bytes.Compare(r.last, l.key) >= 0 {
 		err = errHintFile
 	}
@@ -238,12 +248,14 @@ func (r *hintFileReader) next() (entry, bool, error) {
 		return entry{}, false, fmt.Errorf("%s: %w", r.path, err)
 	}
 	r.entries++
-	r.last = append(r.last[:0], l.key...)
+	r.last = l.key
 	return l, true, nil
 }
 
 // load reads the next block.
 func (r *hintFileReader) load() error {
+	r.lastBuf = append(r.lastBuf[:0], r.last...)
+	r.last = r.lastBuf
 	var head [8]byte
 	if err := readFull(r.file, head[:], r.at); err != nil {
 		return err

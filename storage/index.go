@@ -124,22 +124,6 @@ func (x *index) get(key []byte) (entry, bool) {
 	return en, ok
 }
 
-// load adds an entry whose key is greater than all before it in its shard, while the engine opens. Tombstones are left out
-// where nothing older can be found.
-func (x *index) load(e *entry, hash uint64, keep bool) {
-	shadows := x.inRuns(hash)
-	if !e.live() && !keep && !shadows {
-		return
-	}
-	s := x.shard(hash)
-	if shadows {
-		s.shadows++
-	}
-	s.count(e.Location, 1)
-	s.grew(1, e, nil)
-	s.table.Append(e.key, e.meta, e.Location)
-}
-
 // seen is told of a change what stood there; its entry is valid in the call only.
 type seen func(c *change, old entry, existed bool)
 

@@ -8,15 +8,22 @@ import (
 	"unsafe"
 
 	"github.com/ringcask/ringcask/storage/internal/memindex"
+	"github.com/ringcask/ringcask/storage/internal/run"
 )
 
 // source is a stream of entries, sorted by key and without repetition. The slices are valid until the next call; ok is
 // false at the end.
 type source interface {
-	next() (en entry, ok bool, err error)
+	next(at *hashedEntry) (ok bool, err error)
 	// fork returns another stream of the same, from the beginning, to be closed.
 	fork() (source, error)
 	close() error
+}
+
+// hashedEntry is an entry with the hash of its key and the first 8 bytes of it, as headOf has them.
+type hashedEntry struct {
+	entry
+	hash, head uint64
 }
 
 // keyList collects the keys of one segment.
@@ -51,17 +58,18 @@ func (k *keyList) free() {
 
 type keyItem struct {
 	// head is the first 8 bytes of the key, which decide most comparisons.
-	head           uint64
-	at             int
-	seq            uint64
-	offset, length uint32
-	keyLen         uint16
-	metaLen, flags uint8
+	head uint64
+	// hash is taken when the key is at hand: later it is far away in memory.
+	hash, seq          uint64
+	at, offset, length uint32
+	keyLen             uint16
+	metaLen, flags     uint8
 }
 
 func (k *keyList) add(f *frame, off int64) {
 	item := keyItem{
-		head: headOf(f.key), at: len(k.arena), seq: f.seq, offset: uint32(off), length: uint32(f.length),
+		head: headOf(f.key), hash: run.Hash(f.key), seq: f.seq,
+		at: uint32(len(k.arena)), offset: uint32(off), length: uint32(f.length),
 		keyLen: uint16(len(f.key)), metaLen: uint8(len(f.meta)),
 	}
 	if f.kind == kindDelete {
@@ -78,7 +86,7 @@ func (k *keyList) truncate(n int) {
 	}
 }
 
-func (k *keyList) key(i *keyItem) []byte { return k.arena[i.at : i.at+int(i.keyLen)] }
+func (k *keyList) key(i *keyItem) []byte { return k.arena[i.at:][:i.keyLen] }
 
 // sort orders the list by key and keeps the newest record of each.
 func (k *keyList) sort() {
@@ -94,13 +102,15 @@ func (k *keyList) sort() {
 		}
 		return cmp.Compare(b.seq, a.seq)
 	})
-	k.items = slices.CompactFunc(k.items, func(a, b keyItem) bool { return bytes.Equal(k.key(&a), k.key(&b)) })
+	k.items = slices.CompactFunc(k.items, func(a, b keyItem) bool {
+		return a.hash == b.hash && bytes.Equal(k.key(&a), k.key(&b))
+	})
 }
 
 func (k *keyList) item(i int) entry {
 	it := &k.items[i]
 	key := k.key(it)
-	return entry{key, k.arena[it.at+len(key) : it.at+len(key)+int(it.metaLen)], memindex.Location{
+	return entry{key, k.arena[int(it.at)+len(key):][:it.metaLen], memindex.Location{
 		Seq: it.seq, Segment: k.segment, Offset: it.offset, Length: it.length, Flags: it.flags,
 	}}
 }
@@ -121,10 +131,11 @@ func (k *keyList) fork() (source, error) {
 
 func (k *keyList) close() error { return nil }
 
-func (k *keyList) next() (entry, bool, error) {
+func (k *keyList) next(at *hashedEntry) (ok bool, err error) {
 	if k.at == len(k.items) {
-		return entry{}, false, nil
+		return false, nil
 	}
+	at.entry, at.hash, at.head = k.item(k.at), k.items[k.at].hash, k.items[k.at].head
 	k.at++
-	return k.item(k.at - 1), true, nil
+	return true, nil
 }

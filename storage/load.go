@@ -2,12 +2,11 @@ package storage
 
 import (
 	"bytes"
-	"container/heap"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/ringcask/ringcask/storage/internal/run"
+	"github.com/ringcask/ringcask/storage/internal/memindex"
 )
 
 // seqsMax bounds the records that one segment can have held.
@@ -93,25 +92,21 @@ func (e *Engine) loadShards(found []*opened, mine func(hash uint64) bool) error 
 			h = append(h, c)
 		}
 	}
-	heap.Init(&h)
+	h.init()
+	into := newLoader(e.index)
 	last, any := []byte(nil), false
 	for len(h) > 0 {
-		c := h[0]
+		at := &h[0].at
 		// The heap gives the newest record of a key first.
-		if !any || !bytes.Equal(last, c.at.key) {
-			last, any = append(last[:0], c.at.key...), true
-			e.index.load(&c.at, c.hash, e.index.keepTombstones && c.at.Seq > e.lostSeq)
+		if !any || !bytes.Equal(last, at.key) {
+			last, any = append(last[:0], at.key...), true
+			into.load(at, e.index.keepTombstones && at.Seq > e.lostSeq)
 		}
-		ok, err := c.advance()
-		if err != nil {
+		if err := h.advance(); err != nil {
 			return err
 		}
-		if !ok {
-			heap.Pop(&h)
-		} else if len(h) > 1 {
-			heap.Fix(&h, 0)
-		}
 	}
+	into.flush()
 	return nil
 }
 
@@ -119,38 +114,116 @@ func (e *Engine) loadShards(found []*opened, mine func(hash uint64) bool) error 
 type cursor struct {
 	src  source
 	mine func(hash uint64) bool
-	at   entry
-	hash uint64
+	at   hashedEntry
 }
 
 func (c *cursor) advance() (ok bool, err error) {
 	for {
-		if c.at, ok, err = c.src.next(); !ok || err != nil {
+		if ok, err = c.src.next(&c.at); !ok || err != nil {
 			return ok, err
 		}
-		if c.hash = run.Hash(c.at.key); c.mine(c.hash) {
+		if c.mine(c.at.hash) {
 			return true, nil
 		}
 	}
 }
 
-// sourceHeap orders cursors by key, and by falling sequence number for the same key.
-type sourceHeap []*cursor
-
-func (h sourceHeap) Len() int      { return len(h) }
-func (h sourceHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *sourceHeap) Push(x any)   { *h = append(*h, x.(*cursor)) }
-
-func (h sourceHeap) Less(i, j int) bool {
-	if c := bytes.Compare(h[i].at.key, h[j].at.key); c != 0 {
-		return c < 0
+// before orders cursors by key, and by falling sequence number for the same key.
+func (c *cursor) before(o *cursor) bool {
+	if c.at.head != o.at.head {
+		return c.at.head < o.at.head
 	}
-	return h[i].at.Seq > h[j].at.Seq
+	if order := bytes.Compare(c.at.key, o.at.key); order != 0 {
+		return order < 0
+	}
+	return c.at.Seq > o.at.Seq
 }
 
-func (h *sourceHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
+// sourceHeap has the cursors that are not at their end, the one that comes first on top.
+type sourceHeap []*cursor
+
+func (h sourceHeap) init() {
+	for i := len(h)/2 - 1; i >= 0; i-- {
+		h.down(i)
+	}
+}
+
+// advance has the first cursor go on.
+func (h *sourceHeap) advance() error {
+	all := *h
+	ok, err := all[0].advance()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		n := len(all) - 1
+		all[0], all = all[n], all[:n]
+		*h = all
+	}
+	all.down(0)
+	return nil
+}
+
+func (h sourceHeap) down(i int) {
+	for {
+		first := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(h); child++ {
+			if h[child].before(h[first]) {
+				first = child
+			}
+		}
+		if first == i {
+			return
+		}
+		h[i], h[first] = h[first], h[i]
+		i = first
+	}
+}
+
+// loader fills shards of an index while the engine opens. Those of two loaders must not be the same.
+type loader struct {
+	index  *index
+	shards []shardLoader
+}
+
+// shardLoader fills one shard. It counts by itself what others may look at in the shard.
+type shardLoader struct {
+	appender           *memindex.Appender
+	entries, textBytes int64
+}
+
+func newLoader(x *index) *loader {
+	l := &loader{index: x, shards: make([]shardLoader, len(x.shards))}
+	for i := range l.shards {
+		l.shards[i].appender = memindex.NewAppender(x.shards[i].table)
+	}
+	return l
+}
+
+// load adds an entry whose key is greater than all before it in its shard. Tombstones are left out where nothing older can be
+// found.
+func (l *loader) load(e *hashedEntry, keep bool) {
+	shadows := l.index.inRuns(e.hash)
+	if !e.live() && !keep && !shadows {
+		return
+	}
+	i := l.index.shardOf(e.hash)
+	s, into := &l.index.shards[i], &l.shards[i]
+	if shadows {
+		s.shadows++
+	}
+	s.count(e.Location, 1)
+	into.entries++
+	into.textBytes += int64(len(e.key) + len(e.meta))
+	into.appender.Append(e.key, e.meta, e.Location)
+}
+
+// flush has the index take all that was loaded.
+func (l *loader) flush() {
+	for i := range l.shards {
+		from, s := &l.shards[i], &l.index.shards[i]
+		from.appender.Flush()
+		s.entries.Add(from.entries)
+		s.textBytes.Add(from.textBytes)
+	}
 }

@@ -122,15 +122,18 @@ func BenchmarkAppend(b *testing.B) {
 	rand.Shuffle(benchKeys, func(i, j int) { r.locs[i], r.locs[j] = r.locs[j], r.locs[i] })
 	r = r.reordered(r.inOrder())
 	t := New(Options{})
+	a := NewAppender(t)
 	n := 0
 	for b.Loop() {
 		if n == benchKeys {
 			t.Close()
 			t, n = New(Options{}), 0
+			a = NewAppender(t)
 		}
-		t.Append(r.keys[n], r.meta(n), r.locs[n])
+		a.Append(r.keys[n], r.meta(n), r.locs[n])
 		n++
 	}
+	a.Flush()
 	reportSize(b, t)
 	t.Close()
 }
@@ -213,9 +216,11 @@ func TestMemoryPerKey(t *testing.T) {
 			}},
 			{"Append", func(tab *Table) {
 				written := r.shuffled()
+				a := NewAppender(tab)
 				for i, k := range r.inOrder() {
-					tab.Append(r.keys[k], r.meta(k), r.locs[written[i]])
+					a.Append(r.keys[k], r.meta(k), r.locs[written[i]])
 				}
+				a.Flush()
 			}},
 		} {
 			tab := New(Options{})

@@ -430,6 +430,54 @@ type leafForm struct {
 	frame                            frame
 }
 
+// shape is what decides the form of a leaf, but for the prefix.
+type shape struct {
+	n, keyLen, metaLen int
+	// keysVary says that the keys are not of one length. For the metas, metaLen is metasVary.
+	keysVary bool
+	// text is how long keys and metas are together.
+	text   int
+	spread spread
+}
+
+func (s *shape) reset() { *s = shape{} }
+
+func (s *shape) add(e *entry) {
+	keyLen, metaLen := e.metaAt-e.keyAt, e.end-e.metaAt
+	if s.n == 0 {
+		s.keyLen, s.metaLen = keyLen, metaLen
+	}
+	s.n++
+	s.keysVary = s.keysVary || keyLen != s.keyLen
+	if metaLen != s.metaLen {
+		s.metaLen = metasVary
+	}
+	s.text += keyLen + metaLen
+	s.spread.add(&e.loc, keyLen+metaLen)
+}
+
+// stride is the size of an entry, or 0 if they have slots.
+func (s *shape) stride(prefixLen, locBytes int) int {
+	if size := s.keyLen - prefixLen + s.metaLen + locBytes; !s.keysVary && s.metaLen != metasVary && size <= leafBytesMax {
+		return size
+	}
+	return 0
+}
+
+// used is how long the leaf is.
+func (s *shape) used(prefixLen int) int {
+	locBytes := s.spread.bytes()
+	used := leafHeader + prefixLen + s.text + s.n*(locBytes-prefixLen)
+	switch {
+	case s.stride(prefixLen, locBytes) > 0:
+	case s.metaLen == metasVary:
+		used += 3 * s.n
+	default:
+		used += 2 * s.n
+	}
+	return used
+}
+
 // form works out the leaf of the entries from i to before j, which are some.
 func (s *entries) form(i, j int) (f leafForm) {
 	f.prefixLen = commonPrefix(s.key(i), s.key(j-1))
@@ -437,32 +485,14 @@ func (s *entries) form(i, j int) (f leafForm) {
 		// A leaf's first entry says nothing of what the keys to come have in common.
 		f.prefixLen = f.prefixLen / 2
 	}
-	first := &s.list[i]
-	keyLen, uniform := first.metaAt-first.keyAt, true
-	f.metaLen = first.end - first.metaAt
-	var sp spread
-	text := 0
+	var sh shape
 	for k := i; k < j; k++ {
-		e := &s.list[k]
-		sp.add(&e.loc, e.end-e.keyAt)
-		uniform = uniform && e.metaAt-e.keyAt == keyLen
-		if e.end-e.metaAt != f.metaLen {
-			f.metaLen = metasVary
-		}
-		text += e.end - e.keyAt
+		sh.add(&s.list[k])
 	}
-	f.frame = sp.frame()
-	n := j - i
-	f.used = leafHeader + f.prefixLen + text + n*(int(f.frame.bytes)-f.prefixLen)
-	stride := keyLen - f.prefixLen + f.metaLen + int(f.frame.bytes)
-	switch {
-	case uniform && f.metaLen != metasVary && stride <= leafBytesMax && stride > 0:
-		f.stride = stride
-	case f.metaLen == metasVary:
-		f.used += 3 * n
-	default:
-		f.used += 2 * n
-	}
+	f.frame = sh.spread.frame()
+	f.metaLen = sh.metaLen
+	f.used = sh.used(f.prefixLen)
+	f.stride = sh.stride(f.prefixLen, int(f.frame.bytes))
 	return f
 }
 

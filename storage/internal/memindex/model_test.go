@@ -176,22 +176,41 @@ func (w *world) set(key string) {
 	w.m.set(key, value{meta, loc})
 }
 
+// append appends a key, or some at once.
 func (w *world) append() {
-	key := w.key(w.c)
+	a := NewAppender(w.t)
+	n := 1
+	if w.c.n(20) == 0 {
+		n = 1 + w.c.n(8)
+	}
+	for range n {
+		key, ok := w.greaterKey()
+		if !ok {
+			break
+		}
+		meta, loc := w.meta(), w.location()
+		a.Append([]byte(key), []byte(meta), loc)
+		w.m.set(key, value{meta, loc})
+		if w.c.n(100) == 0 {
+			a.Flush()
+		}
+	}
+	a.Flush()
+}
+
+// greaterKey is a key that is greater than all that are there. ok is false if none was found.
+func (w *world) greaterKey() (key string, ok bool) {
+	key = w.key(w.c)
 	if n := len(w.m.keys); n > 0 && key <= w.m.keys[n-1] {
 		last := w.m.keys[n-1]
 		if key = last + "a"; len(last) > 60 {
 			if key = last[:len(last)-1] + string(last[len(last)-1]+1); last[len(last)-1] == 0xff {
-				return
+				return "", false
 			}
 		}
-		if key <= last || len(key) > keyBytesMax {
-			return
-		}
+		return key, key > last && len(key) <= keyBytesMax
 	}
-	meta, loc := w.meta(), w.location()
-	w.t.Append([]byte(key), []byte(meta), loc)
-	w.m.set(key, value{meta, loc})
+	return key, true
 }
 
 func (w *world) sweep() {

@@ -169,6 +169,15 @@ func (s *spread) add(loc *Location, textLen int) {
 	s.flags |= loc.Flags
 }
 
+// bits is how many bits the entries need.
+func (s *spread) bits() int {
+	return bits.Len64(s.seqMax-s.seqMin) + bits.Len32(s.offMax-s.offMin) + bits.Len32(s.lenMax-s.lenMin) +
+		bits.Len32(s.segMax-s.segMin) + bits.Len8(s.flags)
+}
+
+// bytes is how long a packed location is.
+func (s *spread) bytes() int { return min((s.bits()+frameSpare+7)/8, frameBytesMax) }
+
 // frame returns the frame. Spare bits widen the fields that are likeliest to grow, and room in a field is on the side on
 // which it grows: later records have greater numbers.
 func (s *spread) frame() frame {
@@ -178,12 +187,9 @@ func (s *spread) frame() frame {
 		lenBits:   uint8(bits.Len32(s.lenMax - s.lenMin)),
 		segBits:   uint8(bits.Len32(s.segMax - s.segMin)),
 		flagsBits: uint8(bits.Len8(s.flags)),
+		bytes:     uint8(s.bytes()),
 	}
-	sum := func() int {
-		return int(f.seqBits) + int(f.offBits) + int(f.lenBits) + int(f.segBits) + int(f.flagsBits)
-	}
-	f.bytes = uint8(min((sum()+frameSpare+7)/8, frameBytesMax))
-	spare := int(f.bytes)*8 - sum()
+	spare := int(f.bytes)*8 - s.bits()
 	for i := range spare {
 		switch {
 		case i%3 == 0 && f.segBits < 32:

@@ -169,31 +169,6 @@ func (t *Table) Update(key []byte, loc Location) bool {
 	return true
 }
 
-// Append stores a key that is greater than all keys in the table; it panics if the key is not. It leaves full leaves
-// behind. It copies key and meta, which must not be the table's memory; for their sizes see Set.
-func (t *Table) Append(key, meta []byte, loc Location) {
-	checkSizes(key, meta)
-	t.begin()
-	if t.root == none {
-		t.first(key, meta, loc, leafBytesMax)
-		return
-	}
-	l := t.ownPath(t.locateLast())
-	n := l.count()
-	if i, found := l.search(key); i < n || found {
-		panic("memindex: Append of a key that is not the greatest")
-	}
-	t.len++
-	if room, ok := l.room(key, meta, &loc); ok && l.used()+room <= leafBytesMax {
-		if l.used()+room+leafPad > granulesOf(l)<<granuleShift {
-			l = t.grow(l, leafBytesMax+leafPad)
-		}
-		l.insert(l, n, key, meta, &loc, room)
-		return
-	}
-	t.appendRebuilt(l, key, meta, loc)
-}
-
 func checkSizes(key, meta []byte) {
 	if len(key) > keyBytesMax || len(meta) > metaBytesMax {
 		panic("memindex: the key or the meta is too long")

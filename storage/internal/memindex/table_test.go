@@ -81,15 +81,31 @@ func TestAnEmptyTableHasNothing(t *testing.T) {
 	}
 }
 
+// appendNumbered fills a table with n numbered keys.
+func appendNumbered(tab *Table, n int, meta []byte, at func(i int) Location) {
+	a := NewAppender(tab)
+	for i := range n {
+		a.Append(numbered(i), meta, at(i))
+	}
+	a.Flush()
+}
+
 func TestTooLongKeysPanic(t *testing.T) {
 	tab := New(Options{})
 	defer tab.Close()
-	tab.Append([]byte("b"), nil, Location{})
+	a := NewAppender(tab)
+	a.Append([]byte("b"), nil, Location{})
+	a.Flush()
 	for name, f := range map[string]func(){
 		"key":    func() { tab.Set(make([]byte, keyBytesMax+1), nil, Location{}) },
-		"meta":   func() { tab.Append([]byte("c"), make([]byte, metaBytesMax+1), Location{}) },
-		"order":  func() { tab.Append([]byte("a"), nil, Location{}) },
-		"repeat": func() { tab.Append([]byte("b"), nil, Location{}) },
+		"meta":   func() { a.Append([]byte("c"), make([]byte, metaBytesMax+1), Location{}) },
+		"order":  func() { a.Append([]byte("a"), nil, Location{}) },
+		"repeat": func() { a.Append([]byte("b"), nil, Location{}) },
+		"order before Flush": func() {
+			b := NewAppender(tab)
+			b.Append([]byte("d"), nil, Location{})
+			b.Append([]byte("c"), nil, Location{})
+		},
 	} {
 		func() {
 			defer func() {
@@ -135,9 +151,7 @@ func TestLongestKeysAndMetas(t *testing.T) {
 func TestChangesCopyALeafOncePerGeneration(t *testing.T) {
 	tab := New(Options{})
 	defer tab.Close()
-	for i := range 10000 {
-		tab.Append(numbered(i), nil, Location{Seq: uint64(i)})
-	}
+	appendNumbered(tab, 10000, nil, func(i int) Location { return Location{Seq: uint64(i)} })
 	v, same := tab.View(), tab.View()
 	if v.generation != same.generation {
 		t.Fatal("views without a change between have different generations")
@@ -239,9 +253,9 @@ func TestSweepEmptiesLeavesAndJoinsThem(t *testing.T) {
 		t.Run(fmt.Sprintf("one of %d stays, %d leaves at once", keepOf, c.atOnce), func(t *testing.T) {
 			tab := New(Options{})
 			defer tab.Close()
-			for i := range n {
-				tab.Append(numbered(i), []byte("meta"), Location{Seq: uint64(i), Flags: uint8(min(i%keepOf, 1))})
-			}
+			appendNumbered(tab, n, []byte("meta"), func(i int) Location {
+				return Location{Seq: uint64(i), Flags: uint8(min(i%keepOf, 1))}
+			})
 			v := tab.View()
 			var from []byte
 			calls := 0
@@ -517,9 +531,7 @@ func TestCheckSeesWhatIsBroken(t *testing.T) {
 		"lost child":  func(tab *Table, _ leaf) { tab.setRef(tab.height, tab.root) },
 	} {
 		tab := New(Options{Heap: true})
-		for i := range 1000 {
-			tab.Append(numbered(i), nil, Location{Seq: uint64(i)})
-		}
+		appendNumbered(tab, 1000, nil, func(i int) Location { return Location{Seq: uint64(i)} })
 		tab.check(t)
 		breakIt(tab, tab.locate(numbered(500)))
 		failed := func() (failed bool) {

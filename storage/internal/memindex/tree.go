@@ -101,22 +101,6 @@ func (t *Table) insertGrowing(l leaf, i int, key, meta []byte, loc *Location, ro
 	t.drop(old)
 }
 
-// grow gives the leaf at the path's end room for size bytes.
-func (t *Table) grow(l leaf, size int) leaf {
-	old := t.path[t.height].ref
-	have, want := granulesOf(l), granulesFor(size)
-	if got := t.arena.extend(old, have, want, want); got > have {
-		setGranules(l, got)
-		return l
-	}
-	r, b := t.alloc(size)
-	copy(b[leafUsed:], l[leafUsed:l.used()])
-	leaf(b).measure()
-	t.setRef(t.height, r)
-	t.drop(old)
-	return leaf(b)
-}
-
 // trim gives back the room behind a leaf's end.
 func (t *Table) trim(r ref, l leaf) {
 	l.measure()
@@ -155,34 +139,6 @@ func (t *Table) replaceLeaf() {
 		t.drop(old)
 		t.newRoot(&t.leaves)
 	}
-}
-
-// appendRebuilt appends an entry that the last leaf has no room for, or not in its form.
-func (t *Table) appendRebuilt(l leaf, key, meta []byte, loc Location) {
-	t.entries.reset()
-	t.entries.addLeaf(l, 0, l.count())
-	t.entries.add(nil, key, meta, loc)
-	n := len(t.entries.list)
-	last := t.path[t.height].ref
-	if f := t.entries.form(0, n); f.used <= leafBytesMax {
-		if f.used+leafPad <= granulesOf(l)<<granuleShift {
-			t.entries.write(l, &f, 0, n)
-			return
-		}
-		t.setRef(t.height, t.writeLeaf(&f, 0, n, leafBytesMax))
-		t.drop(last)
-		return
-	}
-	t.trim(last, l)
-	t.leaves.reset()
-	t.leaves.add(last, nil, nil)
-	t.leaves.add(t.buildLeaf(n-1, n, leafBytesMax), t.entries.separator(n-1), nil)
-	if t.height == 0 {
-		t.newRoot(&t.leaves)
-		return
-	}
-	at := int(t.path[t.height-1].at)
-	t.splice(t.height-1, at, at+1, &t.leaves, true)
 }
 
 // settle gives back memory after an entry was removed from the leaf at the path's end.
