@@ -208,6 +208,10 @@ type fieldReader struct {
 }
 
 func (r *fieldReader) uvarint() uint64 {
+	if r.at < len(r.b) && r.b[r.at] < 0x80 {
+		r.at++
+		return uint64(r.b[r.at-1])
+	}
 	v, n := binary.Uvarint(r.b[min(r.at, len(r.b)):])
 	if n <= 0 {
 		r.bad = true

@@ -182,7 +182,8 @@ func isOurs(name string) bool {
 	})
 }
 
-// openSegments opens every segment that is in no run, several at a time, oldest first in the result.
+// openSegments opens every segment that is in no run, several at a time, oldest first in the result. It begins with the youngest:
+// those that a crash has left without hint files take longest.
 func (e *Engine) openSegments(names []string, runs []*opened) ([]*opened, error) {
 	var found []*opened
 	for _, name := range names {
@@ -196,7 +197,7 @@ func (e *Engine) openSegments(names []string, runs []*opened) ([]*opened, error)
 	var workers sync.WaitGroup
 	for range min(len(found), runtime.GOMAXPROCS(0)) {
 		workers.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(found); i = int(next.Add(1)) - 1 {
+			for i := len(found) - int(next.Add(1)); i >= 0; i = len(found) - int(next.Add(1)) {
 				errs[i] = e.openSegment(found[i], i == len(found)-1)
 			}
 		})
