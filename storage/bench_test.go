@@ -2,8 +2,11 @@ package storage
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -131,5 +134,63 @@ func BenchmarkScan100(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkOpen opens a store that was closed, once with and once without its hint files.
+func BenchmarkOpen(b *testing.B) {
+	const keys = 200_000
+	for _, hints := range []bool{true, false} {
+		b.Run(fmt.Sprintf("hints=%v", hints), func(b *testing.B) {
+			o := Options{Sync: SyncNever, SegmentBytesMax: 8 << 20, MergeDisabled: true}
+			dir := b.TempDir()
+			open := func() *Engine {
+				e, err := Open(dir, o)
+				if err != nil {
+					b.Fatal(err)
+				}
+				return e
+			}
+			benchFill(b, open(), keys)
+			for b.Loop() {
+				b.StopTimer()
+				if !hints {
+					removeHintFiles(b, dir)
+				}
+				b.StartTimer()
+				e := open()
+				b.StopTimer()
+				if err := e.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/keys, "ns/key")
+		})
+	}
+}
+
+// benchFill puts keys and closes the engine.
+func benchFill(b *testing.B, e *Engine, keys uint64) {
+	meta, value := make([]byte, 15), make([]byte, 128)
+	key := make([]byte, 0, 16)
+	for n := range keys {
+		key = benchKey(key, n)
+		if err := e.PutMeta(key, meta, value); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func removeHintFiles(b *testing.B, dir string) {
+	files, err := filepath.Glob(filepath.Join(dir, "*"+hintFileSuffix))
+	for _, path := range files {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		b.Fatal(err)
 	}
 }
