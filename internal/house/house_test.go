@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"internal/wire":         {},
 	"internal/house":        {},
 	"internal/testport":     {},
-	"hintedhandoff":         {},
+	"hintedhandoff":         {"ring", "internal/causal", "storage"},
 	"antientropy":           {},
 }
 

@@ -1,0 +1,125 @@
+package hintedhandoff
+
+import (
+	"github.com/ringcask/ringcask/ring"
+	"github.com/ringcask/ringcask/storage"
+)
+
+// reason is why hints are removed.
+type reason uint8
+
+const (
+	// removeAcked: the target has them.
+	removeAcked reason = iota
+	// removeAged: they are too old. Counted ones stay; the partitions of the others become needs in the same frame.
+	removeAged
+	// removeForgotten: the target is no member any more. Counted ones stay.
+	removeForgotten
+	// removeForced is removeForgotten, counted ones and all.
+	removeForced
+	// removeLost: they cannot be read. Their partitions become needs.
+	removeLost
+)
+
+// sparesCounted says whether counted hints stay.
+func (r reason) sparesCounted() bool { return r == removeAged || r == removeForgotten }
+
+// makesNeeds says whether the partitions of the hints become needs.
+func (r reason) makesNeeds() bool { return r == removeAged || r == removeLost }
+
+// removalItemsMax bounds one removal.
+const removalItemsMax = 256
+
+// removal removes hints of one target, each only while it has the revision that it was seen with.
+type removal struct {
+	s      *Store
+	target ring.NodeID
+	reason reason
+	// keys are the engine's.
+	keys      [][]byte
+	revisions []uint64
+	size      int
+	// gone are the hints that the last decision removes.
+	gone []entry
+	// done is told how many were removed, and their bytes. It must not block.
+	done func(removed int, bytes int64, err error)
+}
+
+// add adds a hint. It keeps key.
+func (r *removal) add(key []byte, revision uint64) {
+	r.keys = append(r.keys, key)
+	r.revisions = append(r.revisions, revision)
+	r.size += len(key)
+}
+
+// submit starts the removal; done is called once, perhaps before it returns. Errors are those of Engine.Submit and Mutation.Done.
+func (r *removal) submit() {
+	if r.reason.makesNeeds() {
+		// Noted first: an exchange that begins from now on is one that began after it.
+		for _, key := range r.keys {
+			r.s.need(r.pair(key))
+		}
+	}
+	if err := r.s.engine.Submit(r); err != nil {
+		r.Done(err)
+	}
+}
+
+// run is submit, waited for.
+func (r *removal) run() (removed int, err error) {
+	done := make(chan error, 1)
+	r.done = func(n int, _ int64, err error) {
+		removed = n
+		done <- err
+	}
+	r.submit()
+	err = <-done
+	return removed, err
+}
+
+func (r *removal) pair(key []byte) Pair {
+	return Pair{r.target, r.s.opts.Partition(key[2+len(r.target):])}
+}
+
+func (r *removal) Keys() [][]byte { return r.keys }
+
+// SizeBytes implements storage.Sized.
+func (r *removal) SizeBytes() int { return r.size }
+
+func (r *removal) Decide(cur []storage.Current, w *storage.Writes) error {
+	r.gone = append(r.gone[:0], make([]entry, len(cur))...)
+	for i := range cur {
+		h, _, err := parseMeta(cur[i].Meta)
+		switch {
+		case cur[i].State == storage.Unknown && r.reason == removeLost:
+			// What the book has of it stays until the next open.
+		case cur[i].State != storage.Present || err != nil || h.revision != r.revisions[i]:
+			continue
+		case h.counted && r.reason.sparesCounted():
+			continue
+		default:
+			r.gone[i] = h.entry(len(r.keys[i]), len(cur[i].Meta))
+		}
+		w.Delete(r.keys[i])
+		if r.reason.makesNeeds() {
+			r.s.needs.write(w, r.pair(r.keys[i]))
+		}
+	}
+	return nil
+}
+
+func (r *removal) Decided() {}
+
+func (r *removal) Done(err error) {
+	removed, bytes := 0, int64(0)
+	for i := range r.gone {
+		if err != nil || r.gone[i].bytes == 0 {
+			continue
+		}
+		removed++
+		bytes += r.gone[i].bytes
+		r.s.book.change(r.target, r.pair(r.keys[i]).Partition, r.gone[i], entry{})
+	}
+	r.s.totals.remove(r.reason, removed, bytes)
+	r.done(removed, bytes, err)
+}
