@@ -9,14 +9,13 @@ import (
 	"github.com/ringcask/ringcask/internal/causal"
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage"
-	"github.com/ringcask/ringcask/storage/vfs"
 )
 
 func benchStore(b *testing.B, send func(deadline time.Time, target ring.NodeID, items []Item, done func(error))) *Store {
 	b.Helper()
 	s, err := Open(b.TempDir(), Options{
 		Partition: partition, Send: send, BytesPerSecond: -1, BytesMax: 1 << 40,
-		Storage: storage.Options{FS: vfs.OS{}, Sync: storage.SyncNever, ReserveBytes: -1},
+		Storage: storage.Options{Sync: storage.SyncNever},
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -37,6 +37,8 @@ type replay struct {
 // targetReplay is what is remembered of one target from replay to replay.
 type targetReplay struct {
 	running bool
+	// down says that it was not up when it was last looked at.
+	down bool
 	// notBefore is when the next replay may begin.
 	notBefore time.Time
 	poison    map[string]*poisoned // by the engine's key
@@ -82,6 +84,10 @@ func (r *replay) begin(target ring.NodeID) *targetReplay {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := r.ofLocked(target)
+	if up && t.down {
+		t.renewLocked()
+	}
+	t.down = !up
 	if t.running || !up || now.Before(t.notBefore) {
 		return nil
 	}
@@ -120,14 +126,19 @@ func (r *replay) prune() {
 func (r *replay) targetUp(target ring.NodeID) {
 	r.mu.Lock()
 	if t := r.targets[target]; t != nil {
-		t.notBefore = time.Time{}
-		for _, p := range t.poison {
-			p.until = time.Time{}
-		}
-		notify(t.kick)
+		t.renewLocked()
 	}
 	r.mu.Unlock()
 	notify(r.wake)
+}
+
+// renewLocked ends all pauses: what the target refused before it went away it may take now.
+func (t *targetReplay) renewLocked() {
+	t.notBefore = time.Time{}
+	for _, p := range t.poison {
+		p.until = time.Time{}
+	}
+	notify(t.kick)
 }
 
 func notify(c chan struct{}) {

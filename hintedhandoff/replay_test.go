@@ -89,10 +89,10 @@ func TestSlowTargetHoldsUpNobodyElse(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, disk *vfstest.FS) {
 		o := w.options(disk)
 		o.BatchItemsMax, o.BatchesInFlightMax = 1, 3
-		var late []func(error)
+		late := make(chan func(error), 100)
 		w.onSend = func(target ring.NodeID, _ []Item, done func(error)) bool {
 			if target == "n1" {
-				late = append(late, done)
+				late <- done
 			}
 			return target == "n1"
 		}
@@ -113,8 +113,8 @@ func TestSlowTargetHoldsUpNobodyElse(t *testing.T) {
 		if st := s.targetStats("n1"); st.LastError != errUnanswered.Error() || st.Hints != 10 {
 			t.Errorf("unanswered: %+v", st)
 		}
-		for _, done := range late {
-			done(nil) // too late for most: ignored, for nobody knows any more what for
+		for range len(late) {
+			(<-late)(nil) // too late for most: ignored, for nobody knows any more what for
 		}
 		time.Sleep(time.Second)
 		stop() // with batches that are never answered
@@ -197,6 +197,29 @@ func TestFlappingTargetGetsEverythingInTheEnd(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if st := s.Stats(); w.holds("n1") != 3000 || st.Hints != 0 || st.Totals.Replayed != 3000 {
 			t.Errorf("it has %d; %+v", w.holds("n1"), st.Totals)
+		}
+	})
+}
+
+func TestTargetThatWasDownGetsAtOnceWhatItRefusedBefore(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, disk *vfstest.FS) {
+		o := w.options(disk)
+		o.PoisonMin, o.PoisonMax = time.Hour, time.Hour
+		s := mustOpen(t, o)
+		s.mustAdd(t, "n1", false, hintOf("key"))
+		w.refusing("key")
+		start(t, s)
+		time.Sleep(time.Minute)
+		if st := s.targetStats("n1"); st.Poisoned != 1 {
+			t.Fatalf("%+v", st)
+		}
+		w.setDown("n1", true) // a restart, say
+		time.Sleep(time.Second)
+		w.refusing()
+		w.setDown("n1", false)
+		time.Sleep(2 * time.Second)
+		if w.holds("n1") != 1 {
+			t.Error("it waits for the end of the hour")
 		}
 	})
 }

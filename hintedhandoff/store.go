@@ -29,8 +29,8 @@ type Store struct {
 	adds sync.Pool
 }
 
-// Open opens the store in the directory dir, making it if it is missing, and counts what is in it, which reads no values. It
-// starts nothing but the engine; Run does the work. Errors are those of storage.Open, and storage.ErrFormat for hints that a later version wrote.
+// Open opens the store in the directory dir, making it if it is missing, and counts what is in it, which reads no values. What
+// needs repair from before is in Needs; Options.Repair is not told of it again. Open starts nothing but the engine; Run does the work. Errors are those of storage.Open, and storage.ErrFormat for hints that a later version wrote.
 func Open(dir string, o Options) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -142,8 +142,10 @@ func (s *Store) Run(ctx context.Context) error {
 
 // Close closes the engine, after Run has returned. It returns nil, or why not all that was acknowledged is known to be durable.
 func (s *Store) Close() error {
-	kept := s.writeNeeds()
-	return errors.Join(s.engine.Close(), kept)
+	if err := s.writeNeeds(); err != nil {
+		s.opts.Logger.Warn("hintedhandoff: needs are lost that could not be written", "error", err)
+	}
+	return s.engine.Close()
 }
 
 // HasHints says whether there are hints for a partition, for any target, the ones that are being added among them. It may be true without cause for a

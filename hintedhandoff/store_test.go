@@ -43,6 +43,11 @@ func TestHintsAreReplayedWithinTwoSecondsOfTheTargetsReturn(t *testing.T) {
 		if st := s.Stats(); st.Hints != 0 || st.Bytes != 0 || len(st.Targets) != 0 || st.Totals.Replayed != 1000 {
 			t.Errorf("afterwards: %+v", st)
 		}
+		for p := range ring.PartitionID(testPartitions) {
+			if s.HasHints(p) {
+				t.Errorf("partition %d has hints", p)
+			}
+		}
 		s.checkBook(t)
 	})
 }
@@ -132,6 +137,7 @@ func TestHintThatIsJoinedWhileItIsSentStays(t *testing.T) {
 		s.mustAdd(t, "n1", false, item("changed", written(1, 1, "a")), hintOf("unchanged"))
 		start(t, s)
 		time.Sleep(s.opts.PollInterval / 2) // the next look at the targets is not now
+		synctest.Wait()
 		more := causal.Join(written(1, 1, "a"), written(2, 2, "b"))
 		s.mustAdd(t, "n1", false, item("changed", more))
 		answer(nil)
