@@ -12,13 +12,17 @@ import (
 
 // Add notes that target has not acknowledged items, whose keys must all be different. It does not block and calls done once, perhaps
 // before it returns: with nil when the hints are durable under the engine's sync policy, all in one atomic frame. done must not block, nor
-// hold a lock that is held over an Add. Items and what they hold must not change until then. A zero deadline is none; it is judged
+// hold a lock that is held over an Add. Items and what they hold must not change until then; the objects must be valid. A zero deadline is none; it is judged
 // when the decision is taken.
 //
-// Errors: ErrFull, ErrOverloaded, context.DeadlineExceeded, storage.ErrTooLarge, storage.ErrDiskFull, storage.ErrReadOnly,
+// Errors: ErrInvalid, ErrFull, ErrOverloaded, context.DeadlineExceeded, storage.ErrTooLarge, storage.ErrDiskFull, storage.ErrReadOnly,
 // storage.ErrClosed (effect: none), *storage.IOError (effect: unknown). After any of them counted hints must not be counted; uncounted
-// ones are dropped, and their partitions become needs. The record of a need is written by Run, and not waited for.
+// ones are dropped, and their partitions become needs (but for ErrInvalid). The record of a need is written by Run, and not waited for.
 func (s *Store) Add(deadline time.Time, target ring.NodeID, items []Item, counted bool, done func(error)) {
+	if !valid(target, items) {
+		done(ErrInvalid)
+		return
+	}
 	m, _ := s.adds.Get().(*adding)
 	if m == nil {
 		m = &adding{s: s}
@@ -34,6 +38,11 @@ func (s *Store) Add(deadline time.Time, target ring.NodeID, items []Item, counte
 	if err := s.engine.Submit(m); err != nil {
 		m.Done(err)
 	}
+}
+
+// valid says whether there can be such hints.
+func valid(target ring.NodeID, items []Item) bool {
+	return target.Validate() == nil && !slices.ContainsFunc(items, func(it Item) bool { return len(it.Key) == 0 })
 }
 
 // adding is the mutation behind Add.
@@ -105,7 +114,7 @@ func (m *adding) Decide(cur []storage.Current, w *storage.Writes) error {
 // join decides on one hint. What cannot be read is replaced: nothing can be joined with it, and no copy is worse for it.
 func (m *adding) join(i int, cur *storage.Current, w *storage.Writes) error {
 	item, c := &m.items[i], &m.changes[i]
-	*c = change{lost: cur.State == storage.Unknown && !m.s.unnamed}
+	*c = change{lost: cur.State == storage.Unknown && !m.s.unnamed.Load()}
 	next, joined := head{counted: m.counted, noted: m.noted}, item.Object
 	if cur.State == storage.Present {
 		stored, complete, err := m.decode(cur)

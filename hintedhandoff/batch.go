@@ -33,10 +33,12 @@ func (s *Store) readBatch(target ring.NodeID, from []byte, itemsMax int, skip fu
 	rng.Select = func(key, _ []byte) bool { return !skip(key) }
 	for rec, err := range s.engine.Scan(rng) {
 		if isCorrupt(err) {
-			if rec.Key != nil {
+			if rec.Key == nil {
+				s.loseUnnamed()
+			} else {
 				lost = append(lost, unreadable{key: bytes.Clone(rec.Key)})
 			}
-			continue // a damaged range is for the next open to report: what it held is not known
+			continue
 		}
 		if err != nil {
 			failed = err

@@ -111,12 +111,14 @@ func TestNoAcknowledgedHintIsLostByACrashAtAnyPoint(t *testing.T) {
 	}
 	finished := false
 	for n := 0; !finished && !t.Failed(); n += every {
-		synctest.Test(t, func(t *testing.T) { finished = crashAfter(t, n) })
+		for _, keep := range []vfstest.Keep{vfstest.Nothing(), vfstest.Random(uint64(n)), vfstest.Everything()} {
+			synctest.Test(t, func(t *testing.T) { finished = crashAfter(t, n, keep) })
+		}
 	}
 }
 
 // crashAfter has the power fail after n changes of the disk. It is true if that was after the end.
-func crashAfter(t *testing.T, n int) (finished bool) {
+func crashAfter(t *testing.T, n int, keep vfstest.Keep) (finished bool) {
 	disk := vfstest.New()
 	d := &diary{w: newWorld(), acked: make(map[ring.NodeID][]Item), counted: make(map[string]bool)}
 	d.w.setDown("n3", true)
@@ -127,7 +129,7 @@ func crashAfter(t *testing.T, n int) (finished bool) {
 	d.work(t, o)
 	finished = !disk.Crashed()
 
-	o.Storage.FS = disk.Crash(vfstest.Random(uint64(n)))
+	o.Storage.FS = disk.Crash(keep)
 	s, err := Open(testDir, o)
 	if err != nil {
 		t.Fatalf("crash after %d changes: %v", n, err)

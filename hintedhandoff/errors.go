@@ -9,6 +9,8 @@ import (
 
 // Errors. None of them leaves a hint behind.
 var (
+	// ErrInvalid: the target's name is none, or a key is empty.
+	ErrInvalid = errors.New("hintedhandoff: no valid target or key")
 	// ErrFull: the hints have Options.BytesMax.
 	ErrFull = errors.New("hintedhandoff: no room for more hints")
 	// ErrOverloaded: too many hints are being added.

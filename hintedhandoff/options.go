@@ -33,7 +33,8 @@ type Options struct {
 	Send func(deadline time.Time, target ring.NodeID, items []Item, done func(error))
 	// Up says whether a target can most likely be reached. It must not block. Nil says that all can.
 	Up func(target ring.NodeID) bool
-	// Repair is told of each partition that has come to need repair, or does so again after Needs was asked. It must not block, and not call the Store.
+	// Repair is told of each partition that has come to need repair, or does so again after Needs was asked. It must not block, and not call the Store; Open
+	// may call it already.
 	Repair func(target ring.NodeID, partition ring.PartitionID)
 	// Shared are the partitions that this node shares with others: what needs repair where damage took hints and does not say which.
 	// Nil is none: then such damage is only logged.

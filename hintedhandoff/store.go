@@ -23,8 +23,8 @@ type Store struct {
 	// revision is the last that a hint was given.
 	revision atomic.Uint64
 	totals   totals
-	// unnamed says that the engine has lost records without knowing which, so that it takes no key for absent. It is set by Open.
-	unnamed bool
+	// unnamed says that the engine has lost records without knowing which, so that it takes keys for unknown that never were there.
+	unnamed atomic.Bool
 	// adds are pooled: an Add in steady state allocates nothing of its own.
 	adds sync.Pool
 }
@@ -51,14 +51,17 @@ func Open(dir string, o Options) (*Store, error) {
 // load fills the book and the needs from the index, and gives up what cannot be read.
 func (s *Store) load() error {
 	var lost [][]byte
-	s.unnamed = s.engine.Stats().UnknownAll
+	if s.engine.Stats().UnknownAll {
+		s.loseUnnamed()
+	}
 	for rec, err := range s.engine.Scan(storage.Range{KeysOnly: true}) {
 		switch {
 		case err == nil:
 			err = s.loadRecord(rec.Key, rec.Meta)
 		case !isCorrupt(err):
 		case rec.Key == nil:
-			s.unnamed, err = true, nil
+			s.loseUnnamed()
+			err = nil
 		default:
 			lost, err = append(lost, append([]byte(nil), rec.Key...)), nil
 		}
@@ -68,9 +71,6 @@ func (s *Store) load() error {
 	}
 	for _, key := range lost {
 		s.lose(key, nil)
-	}
-	if s.unnamed {
-		s.loseUnnamed()
 	}
 	return nil
 }
@@ -120,8 +120,11 @@ func revisionOf(meta []byte) uint64 {
 	return h.revision
 }
 
-// loseUnnamed makes a need of all that there may have been hints of.
+// loseUnnamed makes a need of all that there may have been hints of, once.
 func (s *Store) loseUnnamed() {
+	if s.unnamed.Swap(true) {
+		return
+	}
 	pairs := s.opts.Shared()
 	s.opts.Logger.Error("hintedhandoff: hints were lost, and the damage does not say which: all partitions need repair", "partitions", len(pairs))
 	for _, p := range pairs {

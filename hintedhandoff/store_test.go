@@ -286,6 +286,30 @@ func TestExpiredDeadlineAddsNothing(t *testing.T) {
 	}
 }
 
+func TestInvalidHintsLeaveNothingBehind(t *testing.T) {
+	o := newWorld().options(vfstest.New())
+	s := mustOpen(t, o)
+	for _, target := range []ring.NodeID{"", "a node", ring.NodeID(make([]byte, 300))} {
+		if err := s.addNow(target, false, hintOf("key")); !errors.Is(err, ErrInvalid) {
+			t.Errorf("target %q: %v", target, err)
+		}
+	}
+	if err := s.addNow("n1", false, hintOf("")); !errors.Is(err, ErrInvalid) {
+		t.Errorf("no key: %v", err)
+	}
+	large := item(string(make([]byte, 5000)), written(1, 1, "v"))
+	if err := s.addNow("n1", false, large); !errors.Is(err, storage.ErrTooLarge) {
+		t.Errorf("large key: %v", err)
+	}
+	if s.Stats().Hints != 0 || len(s.Needs()) != 1 {
+		t.Errorf("%d hints, needs %v", s.Stats().Hints, s.Needs())
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, o)
+}
+
 func TestHintsNeedsAndCountsSurviveARestart(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, disk *vfstest.FS) {
 		w.setDown("n1", true)
