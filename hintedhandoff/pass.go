@@ -86,7 +86,7 @@ func (p *pass) run(ctx context.Context) (pause time.Duration) {
 
 func (p *pass) mayRead() bool {
 	room := p.s.opts.BatchesInFlightMax
-	return p.cursor != nil && p.worst == nil && !p.stuck && len(p.flights) < room && p.removing < room
+	return p.cursor != nil && p.worst == nil && !p.stuck && len(p.flights) < room && p.removing < room && p.s.opts.Up(p.target)
 }
 
 // read reads the next batch and moves the cursor behind it.
@@ -169,7 +169,7 @@ func (p *pass) remove(f *flight) {
 	f.removing = true
 	p.removing++
 	r := &removal{s: p.s, target: p.target, reason: removeAcked, keys: f.keys, revisions: f.revisions}
-	r.done = func(removed int, _ int64, err error) {
+	r.done = func(removed int, err error) {
 		p.s.totals.changed.Add(int64(len(f.keys) - removed))
 		f.err = err
 		p.results <- f

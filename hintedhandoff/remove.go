@@ -11,26 +11,22 @@ type reason uint8
 const (
 	// removeAcked: the target has them.
 	removeAcked reason = iota
-	// removeAged: they are too old. Counted ones stay; the partitions of the others become needs in the same frame.
+	// removeAged: they are too old. Their partitions become needs.
 	removeAged
-	// removeForgotten: the target is no member any more. Counted ones stay.
+	// removeForgotten: the target is no member any more.
 	removeForgotten
-	// removeForced is removeForgotten, counted ones and all.
-	removeForced
 	// removeLost: they cannot be read. Their partitions become needs.
 	removeLost
 )
 
-// sparesCounted says whether counted hints stay.
-func (r reason) sparesCounted() bool { return r == removeAged || r == removeForgotten }
-
-// makesNeeds says whether the partitions of the hints become needs.
+// makesNeeds says whether the partitions of the hints become needs, in the same frame as the removal.
 func (r reason) makesNeeds() bool { return r == removeAged || r == removeLost }
 
 // removalItemsMax bounds one removal.
 const removalItemsMax = 256
 
-// removal removes hints of one target, each only while it has the revision that it was seen with.
+// removal removes hints of one target, each only while it has the revision that it was seen with: so one that was counted
+// meanwhile stays.
 type removal struct {
 	s      *Store
 	target ring.NodeID
@@ -41,8 +37,8 @@ type removal struct {
 	size      int
 	// gone are the hints that the last decision removes.
 	gone []entry
-	// done is told how many were removed, and their bytes. It must not block.
-	done func(removed int, bytes int64, err error)
+	// done is told how many were removed. It must not block.
+	done func(removed int, err error)
 }
 
 // add adds a hint. It keeps key.
@@ -66,15 +62,14 @@ func (r *removal) submit() {
 }
 
 // run is submit, waited for.
-func (r *removal) run() (removed int, err error) {
-	done := make(chan error, 1)
-	r.done = func(n int, _ int64, err error) {
-		removed = n
-		done <- err
+func (r *removal) run() error {
+	if len(r.keys) == 0 {
+		return nil
 	}
+	done := make(chan error, 1)
+	r.done = func(_ int, err error) { done <- err }
 	r.submit()
-	err = <-done
-	return removed, err
+	return <-done
 }
 
 func (r *removal) pair(key []byte) Pair {
@@ -94,8 +89,6 @@ func (r *removal) Decide(cur []storage.Current, w *storage.Writes) error {
 		case cur[i].State == storage.Unknown && r.reason == removeLost:
 			// What the book has of it stays until the next open.
 		case cur[i].State != storage.Present || err != nil || h.revision != r.revisions[i]:
-			continue
-		case h.counted && r.reason.sparesCounted():
 			continue
 		default:
 			r.gone[i] = h.entry(len(r.keys[i]), len(cur[i].Meta))
@@ -121,5 +114,5 @@ func (r *removal) Done(err error) {
 		r.s.book.change(r.target, r.pair(r.keys[i]).Partition, r.gone[i], entry{})
 	}
 	r.s.totals.remove(r.reason, removed, bytes)
-	r.done(removed, bytes, err)
+	r.done(removed, err)
 }

@@ -92,7 +92,7 @@ func (t *totals) remove(why reason, n int, bytes int64) {
 		t.replayedBytes.Add(bytes)
 	case removeAged:
 		t.aged.Add(int64(n))
-	case removeForgotten, removeForced:
+	case removeForgotten:
 		t.forgotten.Add(int64(n))
 	}
 }

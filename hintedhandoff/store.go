@@ -110,7 +110,7 @@ func (s *Store) lose(key, meta []byte) {
 	s.opts.Logger.Error("hintedhandoff: a hint cannot be read, its partition needs repair", "target", target, "key", string(rest))
 	r := &removal{s: s, target: target, reason: removeLost}
 	r.add(key, revisionOf(meta))
-	if _, err := r.run(); err != nil {
+	if err := r.run(); err != nil {
 		s.opts.Logger.Warn("hintedhandoff: remove a hint that cannot be read", "error", err)
 	}
 }

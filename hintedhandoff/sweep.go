@@ -20,7 +20,7 @@ func (s *Store) sweepAges(ctx context.Context) {
 	for sleep(ctx, s.opts.sweepInterval(), nil) {
 		limit := millis(s.opts.Now().Add(-s.opts.AgeMax))
 		for _, target := range s.book.agedTargets(limit) {
-			_, err := s.sweep(ctx, target, removeAged, func(h head) bool { return !h.counted && h.noted < limit })
+			err := s.sweep(ctx, target, removeAged, func(h head) bool { return !h.counted && h.noted < limit })
 			if err != nil && ctx.Err() == nil {
 				s.opts.Logger.Warn("hintedhandoff: drop old hints", "target", target, "error", err)
 			}
@@ -28,28 +28,24 @@ func (s *Store) sweepAges(ctx context.Context) {
 	}
 }
 
-// sweep removes the hints of a target that match, and returns how many those were. It reads the index only. Errors: those of
-// Engine.Scan and Submit, and the cause of ctx's end.
-func (s *Store) sweep(ctx context.Context, target ring.NodeID, why reason, match func(head) bool) (removed int, err error) {
+// sweep removes the hints of a target that match. It reads the index only. Errors: those of Engine.Scan and Submit, and the cause of
+// ctx's end.
+func (s *Store) sweep(ctx context.Context, target ring.NodeID, why reason, match func(head) bool) error {
 	from := appendHintKey(nil, target, nil)
 	for from != nil {
 		if ctx.Err() != nil {
-			return removed, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
-		var r *removal
-		if r, from, err = s.matching(target, from, why, match); err != nil {
-			return removed, err
-		}
-		if len(r.keys) == 0 {
-			continue
-		}
-		n, err := r.run()
-		removed += n
+		r, next, err := s.matching(target, from, why, match)
 		if err != nil {
-			return removed, fmt.Errorf("hintedhandoff: remove hints: %w", err)
+			return err
 		}
+		if err := r.run(); err != nil {
+			return fmt.Errorf("hintedhandoff: remove hints: %w", err)
+		}
+		from = next
 	}
-	return removed, nil
+	return nil
 }
 
 // matching is the removal of the first hints from a key on that match, and the key where the next ones begin; nil at the end.
@@ -77,14 +73,10 @@ func (s *Store) matching(target ring.NodeID, from []byte, why reason, match func
 // *CountedError, and changes nothing, where some of the hints are copies that a write counted; those that come in between stay, and are reported
 // alike. It may read much of the index, and ends early with the cause of ctx's end. Hints that are added meanwhile may stay. Other errors are those of the engine.
 func (s *Store) Forget(ctx context.Context, target ring.NodeID, force bool) error {
-	why := removeForced
-	if !force {
-		why = removeForgotten
-		if err := s.countedError(target); err != nil {
-			return err
-		}
+	if err := s.countedError(target); err != nil && !force {
+		return err
 	}
-	if _, err := s.sweep(ctx, target, why, func(head) bool { return true }); err != nil {
+	if err := s.sweep(ctx, target, removeForgotten, func(h head) bool { return force || !h.counted }); err != nil {
 		return err
 	}
 	s.needs.clearTarget(target)
