@@ -41,7 +41,8 @@
 // Options.BytesMax bounds the hints of all targets together, first come first served: a target that misses much can take all of the
 // room, and then the others' uncounted hints are dropped as well and counted ones refused. The store on the disk can be larger by what is dead in it (see
 // package storage). An uncounted hint older than Options.AgeMax is dropped when a sweep finds it, at most a 64th of AgeMax later. The
-// ages are known to the second without reading the store.
+// ages are known to the second without reading the store, which takes a small entry of memory for each second and target in which hints were
+// noted. A hint takes the memory of an entry in the engine's index.
 //
 // # Damage
 //
