@@ -70,6 +70,11 @@ type Options struct {
 	// into it; beyond it they are read by calls, which a page cache that is too small serves better. Zero is half of the
 	// memory that the process may use (by the machine, its control group, GOMEMLIMIT). Negative maps nothing.
 	MapBytesMax int64
+	// OpenFilesMax bounds how many sealed segments and runs are open at once: what is read least is closed, and opened again when it is
+	// read. The bound is passed by those that are being read at one moment where it is less, and does not count the active segment,
+	// what background work writes, and merged files that a scan, a Verify or a Snapshot still reads. A file that is mapped is
+	// read without being open. Zero is 1,024, or half of what the process may have open if that is less; negative is no bound.
+	OpenFilesMax int
 	// CacheBytes bounds the cache of blocks that are read by calls or are compressed. Zero is 32 MiB, or a sixteenth
 	// of the memory if that is less; negative is no cache.
 	CacheBytes int64

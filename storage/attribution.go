@@ -19,7 +19,7 @@ func (e *Engine) nameDamage(s *opened, dataEnd, size int64) error {
 		d.KeysKnown, d.FirstSeq, d.LastSeq = true, 0, 0
 		s.damage = append(s.damage, d)
 	}
-	hints, err := openHintFile(e.fs, s.seg)
+	hints, err := openHintFile(e.files, s.seg)
 	if err != nil {
 		return &IOError{"read", s.seg.hintFilePath(), err}
 	}
@@ -90,9 +90,6 @@ func (u *unreadable) next(at *hashedEntry) (ok bool, err error) {
 	return ok, err
 }
 
-func (u *unreadable) fork() (source, error) {
-	src, err := u.src.fork()
-	return &unreadable{src: src, offsets: u.offsets}, err
+func (u *unreadable) fork() source {
+	return &unreadable{src: u.src.fork(), offsets: u.offsets}
 }
-
-func (u *unreadable) close() error { return u.src.close() }

@@ -67,8 +67,10 @@ func BenchmarkPutNoSync(b *testing.B) {
 const benchKeys = 200_000
 
 // benchLoaded opens an engine with benchKeys records.
-func benchLoaded(b *testing.B) *Engine {
-	e, err := Open(b.TempDir(), Options{Sync: SyncNever})
+func benchLoaded(b *testing.B) *Engine { return benchLoadedWith(b, Options{Sync: SyncNever}) }
+
+func benchLoadedWith(b *testing.B, o Options) *Engine {
+	e, err := Open(b.TempDir(), o)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -155,7 +157,7 @@ func BenchmarkOpen(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
 				if !hints {
-					removeHintFiles(b, dir)
+					dropHintFiles(b, dir)
 				}
 				b.StartTimer()
 				e := open()
@@ -185,12 +187,36 @@ func benchFill(b *testing.B, e *Engine, keys uint64) {
 	}
 }
 
-func removeHintFiles(b *testing.B, dir string) {
+func dropHintFiles(b *testing.B, dir string) {
 	files, err := filepath.Glob(filepath.Join(dir, "*"+hintFileSuffix))
 	for _, path := range files {
 		err = errors.Join(err, os.Remove(path))
 	}
 	if err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkGetByCalls reads what is not mapped, of segments and of a run.
+func BenchmarkGetByCalls(b *testing.B) {
+	for _, merged := range []bool{false, true} {
+		b.Run(fmt.Sprintf("merged=%v", merged), func(b *testing.B) {
+			e := benchLoadedWith(b, Options{Sync: SyncNever, SegmentBytesMax: 1 << 20, MapBytesMax: -1, CacheBytes: -1, MergeDisabled: true})
+			if merged {
+				mustMerge(b, e)
+				b.ResetTimer()
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				var key, dst []byte
+				var err error
+				for pb.Next() {
+					key = benchKey(key, rand.Uint64N(benchKeys))
+					if dst, err = e.Get(key, dst[:0]); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
 	}
 }

@@ -254,6 +254,7 @@ func (e *Engine) seal(seg *segment) error {
 		return err
 	}
 	seg.sealed.Store(true)
+	seg.file.Release()
 	if seg.mapped.Load() > 0 {
 		e.countMapped(seg, min(seg.written.Load(), int64(len(seg.mapping.Bytes))))
 	}
@@ -285,10 +286,11 @@ func (e *Engine) mark(seg *segment, cut bool) error {
 
 // createSegment makes the file of a new segment.
 func (e *Engine) createSegment(seg *segment) error {
-	f, err := e.fs.Create(seg.path)
+	created, err := e.fs.Create(seg.path)
 	if err != nil {
 		return &IOError{"create", seg.path, err}
 	}
+	f := e.files.Adopt(seg.path, created)
 	seg.file = f
 	header := segmentHeader{id: seg.id, engine: e.engine, firstSeq: seg.firstSeq}.encode()
 	if _, err = f.WriteAt(header, 0); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync"
@@ -28,6 +29,9 @@ type crowd struct {
 	pairs atomic.Int64
 	// turns lets the others in after each write. Without it they would have the processors to themselves.
 	turns chan struct{}
+	// at is where the engine is. Snapshots come beside it.
+	at        place
+	snapshots int
 }
 
 const (
@@ -39,7 +43,7 @@ const (
 func steadyKey(i int) []byte  { return fmt.Appendf(nil, "steady-%02d", i) }
 func counterKey(i int) []byte { return fmt.Appendf(nil, "counter-%d", i) }
 
-// TestConformanceEverythingAtOnce reads, scans, writes, counts, merges, verifies and closes at the same time. No reader may see a
+// TestConformanceEverythingAtOnce reads, scans, writes, counts, merges, verifies, takes snapshots and closes at the same time. No reader may see a
 // version older than what was acknowledged before it came, half a batch, or a key missing that was never deleted; and all that
 // was acknowledged is there after a reopen.
 func TestConformanceEverythingAtOnce(t *testing.T) {
@@ -56,7 +60,7 @@ func TestConformanceEverythingAtOnce(t *testing.T) {
 					everythingAtOnce(t, at(t), Options{
 						Sync: policy, SyncInterval: time.Millisecond, SegmentBytesMax: 8 << 10, IndexBytesMax: 1, BlockBytes: 512,
 						MergeBytesPerSecond: -1, MapBytesMax: oneOf[int64](rng, -1, 0, 256<<10), CacheBytes: oneOf[int64](rng, -1, 64<<10),
-						Compression: oneOf(rng, CompressionNone, CompressionS2),
+						Compression: oneOf(rng, CompressionNone, CompressionS2), OpenFilesMax: oneOf(rng, 1, 3, 0),
 					}, seed)
 				})
 			})
@@ -65,7 +69,7 @@ func TestConformanceEverythingAtOnce(t *testing.T) {
 }
 
 func everythingAtOnce(t *testing.T, at place, o Options, seed uint64) {
-	c := &crowd{t: t, e: at.open(t, o), turns: make(chan struct{}, 16)}
+	c := &crowd{t: t, e: at.open(t, o), at: at, turns: make(chan struct{}, 16)}
 	rounds := 500
 	if testing.Short() {
 		rounds = 60
@@ -78,7 +82,7 @@ func everythingAtOnce(t *testing.T, at place, o Options, seed uint64) {
 		writers.Go(func() { c.count(rounds/2, rand.New(rand.NewPCG(seed, uint64(100+w)))) })
 	}
 	writers.Go(func() { c.writePairs(rounds / 2) })
-	for i, use := range []func(*rand.Rand) error{c.read, c.read, c.scan, c.scan, c.merge, c.verify, c.stats} {
+	for i, use := range []func(*rand.Rand) error{c.read, c.read, c.scan, c.scan, c.merge, c.verify, c.stats, c.snapshot} {
 		others.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(200+i)))
 			for {
@@ -296,6 +300,31 @@ func (c *crowd) stats(*rand.Rand) error {
 	}
 	if c.e.closed.Load() {
 		return ErrClosed
+	}
+	return nil
+}
+
+// snapshot takes a snapshot and looks into it.
+func (c *crowd) snapshot(*rand.Rand) error {
+	var before [crowdKeys]int64
+	for i := range before {
+		before[i] = c.acked[i].Load()
+	}
+	c.snapshots++
+	dir := filepath.Join(filepath.Dir(c.at.dir), fmt.Sprint("snapshot-", c.snapshots))
+	if _, err := c.e.Snapshot(context.Background(), dir); err != nil {
+		return err
+	}
+	e, err := Open(dir, Options{FS: c.at.fs, MergeDisabled: true, OpenFilesMax: 1, MapBytesMax: -1})
+	if err != nil {
+		return err
+	}
+	defer e.Close()
+	for i := range before {
+		v, err := e.Get(steadyKey(i), nil)
+		if before[i] > 0 && (err != nil || versionOf(v) < before[i]) {
+			return fmt.Errorf("snapshot: steady key %d is %.20q, %w; acknowledged was %d", i, v, err, before[i])
+		}
 	}
 	return nil
 }

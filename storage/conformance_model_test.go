@@ -141,6 +141,7 @@ func someOptions(rng *rand.Rand) Options {
 		SegmentBytesMax:     oneOf[int64](rng, segmentBytesLeast, 16<<10, 1<<20),
 		KeyBytesMax:         conformanceKeyBytesMax,
 		MapBytesMax:         oneOf[int64](rng, -1, 0, 0),
+		OpenFilesMax:        oneOf(rng, 1, 2, 0, -1),
 		CacheBytes:          oneOf[int64](rng, -1, 4<<10, 0),
 		IndexBytesMax:       oneOf[int64](rng, 1, 256<<10, 0),
 		Compression:         oneOf(rng, CompressionNone, CompressionS2, CompressionLZ4, CompressionGzip, CompressionZstd),

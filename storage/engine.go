@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/storage/internal/blockcache"
+	"github.com/ringcask/ringcask/storage/internal/handles"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
 
@@ -19,6 +20,7 @@ type Engine struct {
 	dir    string
 	engine engineID
 	lock   io.Closer
+	files  *handles.Pool
 
 	log       *segmentLog
 	index     *index
@@ -168,6 +170,7 @@ func (e *Engine) Close() error {
 		e.closed.Store(true)
 		e.life.Lock()
 		defer e.life.Unlock()
+		e.files.Shut() // the directory may be another engine's before the last scan has ended
 		e.closeErr = errors.Join(err, e.release())
 	})
 	return e.closeErr

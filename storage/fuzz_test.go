@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/ringcask/ringcask/storage/internal/handles"
 	"github.com/ringcask/ringcask/storage/vfs/vfstest"
 )
 
@@ -136,7 +137,7 @@ func FuzzHintFile(f *testing.F) {
 		if err := fs.SetContent(seg.hintFilePath(), data); err != nil {
 			t.Fatal(err)
 		}
-		r, err := openHintFile(fs, seg)
+		r, err := openHintFile(handles.NewPool(fs, 1), seg)
 		if err != nil {
 			return
 		}

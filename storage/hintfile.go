@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 
+	"github.com/ringcask/ringcask/storage/internal/handles"
 	"github.com/ringcask/ringcask/storage/internal/run"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
@@ -154,9 +155,7 @@ func sealHintBlock(block []byte, sum frameSum, number uint32) {
 
 // hintFileReader streams the entries of a hint file. It is a source. Any flaw in the file is errHintFile.
 type hintFileReader struct {
-	fs       vfs.FS
-	seg      *segment
-	file     vfs.File
+	file     *handles.File
 	path     string
 	sum      frameSum
 	header   hintFileHeader
@@ -169,15 +168,18 @@ type hintFileReader struct {
 	last, lastBuf []byte
 }
 
-func (r *hintFileReader) fork() (source, error) { return openHintFile(r.fs, r.seg) }
+// fork reads the same file, which must stay open for it.
+func (r *hintFileReader) fork() source {
+	return &hintFileReader{file: r.file, path: r.path, sum: r.sum, header: r.header, at: hintFileHeaderBytes, size: r.size}
+}
 
-func openHintFile(fsys vfs.FS, seg *segment) (*hintFileReader, error) {
+func openHintFile(files *handles.Pool, seg *segment) (*hintFileReader, error) {
 	path := seg.hintFilePath()
-	f, err := fsys.Open(path)
+	f, err := files.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	r := &hintFileReader{fs: fsys, seg: seg, file: f, path: path, sum: seg.sum, at: hintFileHeaderBytes}
+	r := &hintFileReader{file: f, path: path, sum: seg.sum, at: hintFileHeaderBytes}
 	r.size, err = f.Size()
 	head := make([]byte, hintFileHeaderBytes)
 	if err == nil {

@@ -15,9 +15,8 @@ import (
 // false at the end.
 type source interface {
 	next(at *hashedEntry) (ok bool, err error)
-	// fork returns another stream of the same, from the beginning, to be closed.
-	fork() (source, error)
-	close() error
+	// fork returns another stream of the same, from the beginning.
+	fork() source
 }
 
 // hashedEntry is an entry with the hash of its key and the first 8 bytes of it, as headOf has them.
@@ -125,11 +124,9 @@ func headOf(key []byte) uint64 {
 	return binary.BigEndian.Uint64(b[:])
 }
 
-func (k *keyList) fork() (source, error) {
-	return &keyList{segment: k.segment, arena: k.arena, items: k.items}, nil
+func (k *keyList) fork() source {
+	return &keyList{segment: k.segment, arena: k.arena, items: k.items}
 }
-
-func (k *keyList) close() error { return nil }
 
 func (k *keyList) next(at *hashedEntry) (ok bool, err error) {
 	if k.at == len(k.items) {

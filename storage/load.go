@@ -80,12 +80,7 @@ func (e *Engine) loadShards(found []*opened, mine func(hash uint64) bool) error 
 		if s.src == nil || s.unmade {
 			continue
 		}
-		src, err := s.src.fork()
-		if err != nil {
-			return &IOError{"read", s.seg.hintFilePath(), err}
-		}
-		defer src.close()
-		c := &cursor{src: src, mine: mine}
+		c := &cursor{src: s.src.fork(), mine: mine}
 		if ok, err := c.advance(); err != nil {
 			return &IOError{"read", s.seg.hintFilePath(), err}
 		} else if ok {

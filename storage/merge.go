@@ -131,10 +131,8 @@ func (m *merge) finish(path string) (err error) {
 	if err := e.raiseFormat(); err != nil {
 		return errors.Join(err, e.removeFile(path+vfs.TempSuffix))
 	}
-	for _, r := range p.runs {
-		if r.path == path {
-			r.replaced.Store(true)
-		}
+	if err := holdReplaced(p.runs, path); err != nil {
+		return errors.Join(err, e.removeFile(path+vfs.TempSuffix))
 	}
 	if m.out, err = e.nameRun(p, path); err != nil {
 		return err
@@ -149,6 +147,20 @@ func (m *merge) finish(path string) (err error) {
 		e.index.sweep(1, 0)
 	}
 	return m.retire()
+}
+
+// holdReplaced has a run whose path is about to be that of another one stay open: it is not found by it any more.
+func holdReplaced(runs []*runFile, path string) error {
+	for _, r := range runs {
+		if r.path != path {
+			continue
+		}
+		if err := r.file.Hold(); err != nil {
+			return &IOError{"open", path, err}
+		}
+		r.replaced.Store(true)
+	}
+	return nil
 }
 
 // nameRun gives a run its name, durably, and opens it. Unless it becomes part of the store the file must go before another run is
@@ -498,6 +510,7 @@ func (m *merge) retire() error {
 	e.life.Lock()
 	e.log.remove(m.plan.segments)
 	e.life.Unlock()
+	held := e.holdPinned(m.plan)
 	e.pins.retire(func() {
 		for _, s := range m.plan.segments {
 			e.logClosed(s.close())
@@ -505,8 +518,34 @@ func (m *merge) retire() error {
 		for _, r := range m.plan.runs {
 			e.logClosed(r.close())
 		}
+		if held != nil {
+			e.logClosed(e.removeMerged(m.plan, first, last))
+		}
 	})
+	if held != nil {
+		e.opts.Logger.Warn("storage: merged files keep their names until they are read no more", "dir", e.dir, "error", held)
+		return nil
+	}
 	return e.removeMerged(m.plan, first, last)
+}
+
+// holdPinned has the files that are about to lose their names stay open for those who found them before. Others than the merge
+// have pins then: everybody else held life. An error says that they have to keep their names, to be opened by.
+func (e *Engine) holdPinned(p plan) error {
+	if !e.pins.others() {
+		return nil
+	}
+	for _, s := range p.segments {
+		if err := s.file.Hold(); err != nil {
+			return &IOError{"open", s.path, err}
+		}
+	}
+	for _, r := range p.runs {
+		if err := r.file.Hold(); err != nil {
+			return &IOError{"open", r.path, err}
+		}
+	}
+	return nil
 }
 
 // logClosed logs what a file that is no longer needed says when it is closed.
@@ -516,11 +555,15 @@ func (e *Engine) logClosed(err error) {
 	}
 }
 
-// removeMerged removes the files of what was merged. Those that a crash leaves are removed by the next Open: a run's name says
-// which they are.
+// removeMerged removes the files of what was merged. Those that a crash, or a Close before their last reader is done, leaves are
+// removed by the next Open: a run's name says which they are.
 func (e *Engine) removeMerged(p plan, first, last SegmentID) error {
 	e.naming.Lock()
 	defer e.naming.Unlock()
+	return e.alive(func() error { return e.removeNames(p, first, last) })
+}
+
+func (e *Engine) removeNames(p plan, first, last SegmentID) error {
 	var errs []error
 	for _, s := range p.segments {
 		for _, path := range []string{s.hintFilePath(), s.suspectPath(), s.path} {

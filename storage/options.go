@@ -34,6 +34,7 @@ func (o Options) withDefaults() Options {
 	o.QueueBytesMax = orDefault(o.QueueBytesMax, 64<<20)
 	o.QueueLenMax = orDefault(o.QueueLenMax, 16384)
 	o.MapBytesMax = orDefault(o.MapBytesMax, memoryBytes()/2)
+	o.OpenFilesMax = orDefault(o.OpenFilesMax, max(min(1024, descriptorsMax()/2), 1))
 	o.CacheBytes = orDefault(o.CacheBytes, min(32<<20, memoryBytes()/16))
 	o.IndexBytesMax = orDefault(o.IndexBytesMax, memoryBytes()/16)
 	o.DeadRatioMax = orDefault(o.DeadRatioMax, 0.5)

@@ -37,6 +37,13 @@ func (p *pins) pin() (ticket uint64) {
 	return p.now
 }
 
+// others says whether there are pins but the caller's one.
+func (p *pins) others() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.held) > 1 || p.held[0].count > 1
+}
+
 func (p *pins) unpin(ticket uint64) {
 	p.mu.Lock()
 	i := slices.IndexFunc(p.held, func(h pin) bool { return h.at == ticket })

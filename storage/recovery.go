@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/storage/internal/blockcache"
+	"github.com/ringcask/ringcask/storage/internal/handles"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
 
@@ -67,6 +68,7 @@ func Open(dir string, o Options) (*Engine, error) {
 	o = o.withDefaults()
 	e := &Engine{
 		opts: o, fs: o.FS, dir: dir, log: newSegmentLog(), blockings: newBlockingPool(),
+		files: handles.NewPool(o.FS, o.OpenFilesMax),
 		cache: blockcache.New(max(o.CacheBytes, 0)), stopSyncs: make(chan struct{}), behind: make(chan struct{}, 1),
 	}
 	if err := e.open(); err != nil {
@@ -199,6 +201,9 @@ func (e *Engine) openSegments(names []string, runs []*opened) ([]*opened, error)
 		workers.Go(func() {
 			for i := len(found) - int(next.Add(1)); i >= 0; i = len(found) - int(next.Add(1)) {
 				errs[i] = e.openSegment(found[i], i == len(found)-1)
+				if seg := found[i].seg; seg.sealed.Load() {
+					seg.file.Release()
+				}
 			}
 		})
 	}
@@ -213,9 +218,11 @@ func (e *Engine) openSegments(names []string, runs []*opened) ([]*opened, error)
 
 func (e *Engine) openSegment(s *opened, youngest bool) (err error) {
 	seg := s.seg
-	if seg.file, err = e.fs.OpenReadWrite(seg.path); err != nil {
+	f, err := e.fs.OpenReadWrite(seg.path)
+	if err != nil {
 		return &IOError{"open", seg.path, err}
 	}
+	seg.file = e.files.Adopt(seg.path, f)
 	size, err := seg.file.Size()
 	if err != nil {
 		return &IOError{"stat", seg.path, err}
@@ -248,7 +255,7 @@ func (e *Engine) openSegment(s *opened, youngest bool) (err error) {
 // verifiedHintFile opens the segment's hint file and reads it to its end. Nil is a hint file that is missing or of no
 // use.
 func (e *Engine) verifiedHintFile(seg *segment, size int64) *hintFileReader {
-	r, err := openHintFile(e.fs, seg)
+	r, err := openHintFile(e.files, seg)
 	if err == nil {
 		if err = r.drain(); err == nil {
 			err = seg.endsAt(r.header.dataEnd, size)

@@ -11,22 +11,24 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/ringcask/ringcask/storage/internal/handles"
 	"github.com/ringcask/ringcask/storage/internal/run"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
 
 const runSuffix = ".run"
 
-// runFile is an open run: what a merge has made of the segments first to last.
+// runFile is a run in use: what a merge has made of the segments first to last.
 type runFile struct {
 	first, last SegmentID
 	path        string
-	file        vfs.File
+	file        *handles.File
 	mapping     vfs.Mapping
 	reader      *run.Reader
 	info        run.Info
-	// replaced says that the path may be that of another run by now. shadowed counts the records whose keys older runs had when
-	// it was written, too, as far as their filters could tell; it was not counted for a run that was there when the engine was opened.
+	// replaced says that the path may be that of another run by now: the file is held then. shadowed counts the records whose keys
+	// older runs had when it was written, too, as far as their filters could tell; it was not counted for a run that was there when
+	// the engine was opened.
 	replaced atomic.Bool
 	counted  bool
 	shadowed int64
@@ -65,7 +67,7 @@ func runNameOf(name string) (first, last SegmentID, ok bool) {
 
 // openRun opens a run. Errors: *IOError, run.ErrFormat, run.ErrDamaged.
 func (e *Engine) openRun(path string) (*runFile, error) {
-	f, err := e.fs.Open(path)
+	f, err := e.files.Open(path)
 	if err != nil {
 		return nil, &IOError{"open", path, err}
 	}

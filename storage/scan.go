@@ -173,7 +173,15 @@ func (s *scanner) sound(t *tier) bool {
 	if t.ok || t.it == nil || t.it.Err() == nil {
 		return true
 	}
-	s.show(Record{}, s.e.runFailed(t.run, t.it.Err()))
+	return s.end(s.e.runFailed(t.run, t.it.Err()))
+}
+
+// end shows why the scan cannot go on. A file that Close has closed is no failure of its own.
+func (s *scanner) end(err error) bool {
+	if s.e.closed.Load() {
+		err = ErrClosed
+	}
+	s.show(Record{}, err)
 	return false
 }
 
@@ -187,8 +195,7 @@ func (s *scanner) show(rec Record, err error) bool {
 // visit shows what stands at the key of a tier, if it is anything to be shown.
 func (s *scanner) visit(at int) bool {
 	if s.e.closed.Load() {
-		s.show(Record{}, ErrClosed)
-		return false
+		return s.end(ErrClosed)
 	}
 	t := &s.tiers[at]
 	if t.it == nil {
@@ -217,8 +224,7 @@ func (s *scanner) visitEntry(en *entry) bool {
 	case isCorrupt(err):
 		return s.show(Record{Key: en.key}, err)
 	case err != nil:
-		s.show(Record{}, err)
-		return false
+		return s.end(err)
 	}
 	s.buf = f.whole
 	return s.show(Record{Key: en.key, Meta: f.meta, Value: f.value, Seq: f.seq}, nil)

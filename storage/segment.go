@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/ringcask/ringcask/storage/internal/handles"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
 
@@ -25,13 +26,14 @@ const (
 	segmentIDMax = 1<<32 - 1
 )
 
-// segment is one file of the log. The open file serves reads until the engine closes.
+// segment is one file of the log.
 type segment struct {
 	id       SegmentID
 	path     string
 	sum      frameSum
 	firstSeq uint64
-	file     vfs.File
+	// file is held while the segment is active, and pooled once it is sealed.
+	file *handles.File
 	// mapping has the file from its beginning, the end of an active one not yet; none where it is read by calls.
 	mapping vfs.Mapping
 	// mapped is how much of the mapping of what is or was the active segment counts.

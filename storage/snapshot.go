@@ -296,7 +296,7 @@ func (s *snapshot) linkFile(path string, open vfs.File) error {
 	case open != nil && (errors.Is(err, fs.ErrNotExist) || unlinkable(err)):
 		return s.copyLater(path, open, false)
 	case unlinkable(err):
-		f, err := s.e.fs.Open(path)
+		f, err := s.e.files.Open(path)
 		if err != nil {
 			return &IOError{"open", path, err}
 		}
@@ -314,12 +314,14 @@ func unlinkable(err error) bool {
 
 func (s *snapshot) copyLater(path string, from vfs.File, owned bool) error {
 	s.copies = append(s.copies, copying{name: filepath.Base(path), from: from, owned: owned})
-	size, err := from.Size()
-	if err != nil {
-		return &IOError{"stat", path, err}
-	}
-	s.copies[len(s.copies)-1].bytes = size
-	return nil
+	return s.e.alive(func() error {
+		size, err := from.Size()
+		if err != nil {
+			return &IOError{"stat", path, err}
+		}
+		s.copies[len(s.copies)-1].bytes = size
+		return nil
+	})
 }
 
 func (s *snapshot) closeOwned() {

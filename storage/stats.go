@@ -29,6 +29,8 @@ type Stats struct {
 	IndexBytes, RunIndexBytes int64
 	// MappedBytes of files are mapped into memory, or set aside for the active segment to grow into.
 	MappedBytes int64
+	// OpenFiles are the segments and runs that are open now: see Options.OpenFilesMax.
+	OpenFiles int
 	// LastSeq is the sequence number of the last record in the log, zero if it never had one. If nothing follows damage, it
 	// is as great as it can have been.
 	LastSeq uint64
@@ -89,7 +91,7 @@ func (e *Engine) Stats() Stats {
 		Records: e.records.Load(), Groups: e.groups.Load(), Syncs: e.syncs.Load(), Reads: e.reads.Load(),
 		LastSeq: e.nextSeq.Load() - 1, BytesWritten: e.bytesWritten.Load(), BytesZeroed: e.bytesZeroed.Load(),
 		Damage: e.damaged.Load(), UnknownAll: e.lostSeq > 0,
-		MappedBytes: e.mapped.Load(), DiskFreeBytes: -1, DiskFull: e.space.full.Load(),
+		MappedBytes: e.mapped.Load(), OpenFiles: e.files.Count(), DiskFreeBytes: -1, DiskFull: e.space.full.Load(),
 		ScrubBytes: e.scrubber.bytes.Load(), Scrubbing: e.scrubber.working.Load(),
 	}
 	if at := e.scrubber.last.Load(); at != 0 {

@@ -101,7 +101,11 @@ func (e *Engine) verifyRun(ctx context.Context, r *runFile, report func(int64) e
 	for _, d := range damage {
 		found = append(found, e.runDamaged(r, d))
 	}
-	if err != nil && ended == nil && ctx.Err() == nil {
+	switch {
+	case err == nil || ended != nil || ctx.Err() != nil:
+	case e.closed.Load():
+		err = ErrClosed
+	default:
 		err = &IOError{"read", r.path, err}
 	}
 	return found, err
