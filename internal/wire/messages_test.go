@@ -84,7 +84,7 @@ var messages = []struct {
 			Keys: 1, Segments: 2, DiskBytes: 3, LiveBytes: 4, DeadBytes: 5, ReadOnly: "disk full", Damage: 6, DiskFull: true, DiskFree: -1,
 			IndexBytes: 7, MappedBytes: 8, Runs: 9, RunBytes: 10, Merges: 11, MergeBytes: 12, MergeDropped: 13, MergeDebtBytes: 14,
 			MergeRunning: true, MergeError: "input/output error", CacheBytes: 15, CacheHits: 16, CacheMisses: 17,
-			ScrubbedAt: 1700000000123, ScrubBytes: 18,
+			ScrubbedAt: 1700000000123, ScrubBytes: 18, OpenFiles: 19,
 		},
 		Requests: RequestStatus{InFlight: 1, InFlightBytes: 2, Total: 3, Refused: 4},
 	}},

@@ -45,6 +45,8 @@ type StorageStatus struct {
 	// IndexBytes is the memory that the index takes, MappedBytes what is mapped of files.
 	IndexBytes  int64 `json:"index_bytes"`
 	MappedBytes int64 `json:"mapped_bytes"`
+	// OpenFiles are the segments and runs that are open.
+	OpenFiles int64 `json:"open_files"`
 	// Runs are the files that merges have made.
 	Runs     int64 `json:"runs"`
 	RunBytes int64 `json:"run_bytes"`

@@ -188,6 +188,8 @@ func (s *StorageStatus) decode(r *Reader) {
 			s.IndexBytes = r.Int64()
 		case "mapped_bytes":
 			s.MappedBytes = r.Int64()
+		case "open_files":
+			s.OpenFiles = r.Int64()
 		case "runs":
 			s.Runs = r.Int64()
 		case "run_bytes":

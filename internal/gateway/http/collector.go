@@ -19,7 +19,7 @@ type statusCollector struct {
 	keys, segments, disk, live, dead         *prometheus.Desc
 	readOnly, damage                         *prometheus.Desc
 	diskFull, diskFree, index, mapped        *prometheus.Desc
-	runs, runBytes                           *prometheus.Desc
+	runs, runBytes, openFiles                *prometheus.Desc
 	merges, mergeBytes, dropped              *prometheus.Desc
 	mergeDebt, mergeRunning, mergeFailed     *prometheus.Desc
 	cache, cacheHits, cacheMisses            *prometheus.Desc
@@ -58,6 +58,7 @@ func newStatusCollector(inspector gateway.Inspector, admission *gateway.Admissio
 		diskFree:     desc("storage_disk_free_bytes", "Bytes that the file system has free."),
 		index:        desc("storage_index_bytes", "Memory that the index takes."),
 		mapped:       desc("storage_mapped_bytes", "Bytes of files that are mapped into memory."),
+		openFiles:    desc("storage_open_files", "Segments and merged files that are open."),
 		runs:         desc("storage_runs", "Files that merges have made."),
 		runBytes:     desc("storage_run_bytes", "Bytes of the files that merges have made."),
 		merges:       desc("storage_merges_total", "Merges that were completed."),
@@ -84,7 +85,7 @@ func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.info, c.ready, c.started, c.offset, c.reachable, c.rtt, c.memberOffset, c.primaries, c.replicas,
 		c.keys, c.segments, c.disk, c.live, c.dead, c.readOnly, c.damage, c.inFlight, c.inFlightBytes, c.total, c.refusals,
-		c.diskFull, c.diskFree, c.index, c.mapped, c.runs, c.runBytes, c.merges, c.mergeBytes, c.dropped, c.mergeDebt,
+		c.diskFull, c.diskFree, c.index, c.mapped, c.openFiles, c.runs, c.runBytes, c.merges, c.mergeBytes, c.dropped, c.mergeDebt,
 		c.mergeRunning, c.mergeFailed, c.cache, c.cacheHits, c.cacheMisses, c.scrubbed, c.scrubBytes,
 	} {
 		ch <- d
@@ -135,6 +136,7 @@ func (c *statusCollector) collectStorage(gauge func(*prometheus.Desc, float64, .
 	}
 	gauge(c.index, float64(s.IndexBytes))
 	gauge(c.mapped, float64(s.MappedBytes))
+	gauge(c.openFiles, float64(s.OpenFiles))
 	gauge(c.runs, float64(s.Runs))
 	gauge(c.runBytes, float64(s.RunBytes))
 	gauge(c.cache, float64(s.CacheBytes))
