@@ -30,15 +30,23 @@ type File struct {
 
 var _ vfs.File = (*File)(nil)
 
+// tryAcquire is acquire of what is open.
+func (f *File) tryAcquire() bool {
+	if f.state.Add(1) <= open {
+		f.release()
+		return false
+	}
+	if !f.used.Load() { // most often it is set: not to write spares the other processors
+		f.used.Store(true)
+	}
+	return true
+}
+
 // acquire returns the handle, which stays until release.
 func (f *File) acquire() (vfs.File, error) {
-	if f.state.Add(1) > open {
-		if !f.used.Load() { // most often it is set: not to write spares the other processors
-			f.used.Store(true)
-		}
+	if f.tryAcquire() {
 		return f.handle, nil
 	}
-	f.release()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.openPooledLocked(); err != nil {
@@ -165,15 +173,11 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 
 // ReadAtCached implements vfs.File. What has to be opened first may have to wait for the disk: it is not.
 func (f *File) ReadAtCached(p []byte, off int64) bool {
-	if !f.isOpen() {
+	if !f.tryAcquire() {
 		return false
 	}
-	h, err := f.acquire()
-	if err != nil {
-		return false // ReadAt says why
-	}
 	defer f.release()
-	return h.ReadAtCached(p, off)
+	return f.handle.ReadAtCached(p, off)
 }
 
 // WriteAt implements vfs.File, for a File that was adopted and not released.
