@@ -72,7 +72,7 @@ type Options struct {
 	MapBytesMax int64
 	// OpenFilesMax bounds how many sealed segments and runs are open at once: what is read least is closed, and opened again when it is
 	// read. The bound is passed by those that are being read at one moment where it is less, and does not count the active segment,
-	// what background work writes, and merged files that a scan, a Verify or a Snapshot still reads. A file that is mapped is
+	// what background work writes, and as many again that were merged while a scan, a Verify, a Snapshot or a merge reads them. A file that is mapped is
 	// read without being open. Zero is 1,024, or half of what the process may have open if that is less; negative is no bound.
 	OpenFilesMax int
 	// CacheBytes bounds the cache of blocks that are read by calls or are compressed. Zero is 32 MiB, or a sixteenth

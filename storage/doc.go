@@ -87,7 +87,7 @@
 // a shard of the index under a lock that is held for one change at a time and never across I/O; a scan reads an immutable
 // copy-on-write view, and pins the files that it was taken of. A file that is not read is closed when there are more than
 // Options.OpenFilesMax, and opened again by its name; before a merge takes that away, or gives it to another, it has those files open
-// that are pinned. That a file cannot be opened is an *IOError of the read. No reader waits for a sync, a write or a merge. Who
+// that are pinned; if they are too many they keep their names until they are not. That a file cannot be opened is an *IOError of the read. No reader waits for a sync, a write or a merge. Who
 // touches a mapped file does so under vfs.Guard: a disk that cannot be read is an *IOError, not the end of the process.
 //
 // # Costs

@@ -167,13 +167,20 @@ func (e *Engine) Close() error {
 			}
 		}
 		e.hintFiles.close()
-		e.closed.Store(true)
+		e.refuse()
 		e.life.Lock()
 		defer e.life.Unlock()
 		e.files.Shut() // the directory may be another engine's before the last scan has ended
 		e.closeErr = errors.Join(err, e.release())
 	})
 	return e.closeErr
+}
+
+// refuse has all else end with ErrClosed. Who is removing merged files has done so by then, or leaves them to the next Open.
+func (e *Engine) refuse() {
+	e.naming.Lock()
+	defer e.naming.Unlock()
+	e.closed.Store(true)
 }
 
 // release closes the files; while scans have some under their eyes, the last of them does, once it has seen that the engine

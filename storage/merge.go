@@ -523,17 +523,23 @@ func (m *merge) retire() error {
 		}
 	})
 	if held != nil {
-		e.opts.Logger.Warn("storage: merged files keep their names until they are read no more", "dir", e.dir, "error", held)
+		e.opts.Logger.Info("storage: merged files keep their names until they are read no more", "dir", e.dir, "error", held)
 		return nil
 	}
 	return e.removeMerged(m.plan, first, last)
 }
+
+// errHeld says that there would be more than Options.OpenFilesMax files that are open for who reads what was merged.
+var errHeld = errors.New("storage: too many merged files are being read")
 
 // holdPinned has the files that are about to lose their names stay open for those who found them before. Others than the merge
 // have pins then: everybody else held life. An error says that they have to keep their names, to be opened by.
 func (e *Engine) holdPinned(p plan) error {
 	if !e.pins.others() {
 		return nil
+	}
+	if most := e.opts.OpenFilesMax; most >= 0 && e.files.Held()+len(p.segments)+len(p.runs) > most {
+		return errHeld
 	}
 	for _, s := range p.segments {
 		if err := s.file.Hold(); err != nil {
@@ -560,10 +566,9 @@ func (e *Engine) logClosed(err error) {
 func (e *Engine) removeMerged(p plan, first, last SegmentID) error {
 	e.naming.Lock()
 	defer e.naming.Unlock()
-	return e.alive(func() error { return e.removeNames(p, first, last) })
-}
-
-func (e *Engine) removeNames(p plan, first, last SegmentID) error {
+	if e.closed.Load() {
+		return ErrClosed // the directory may be another engine's
+	}
 	var errs []error
 	for _, s := range p.segments {
 		for _, path := range []string{s.hintFilePath(), s.suspectPath(), s.path} {

@@ -52,6 +52,13 @@ func (p *Pool) Count() int {
 	return p.places + p.held
 }
 
+// Held is how many of them are those of held Files.
+func (p *Pool) Held() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.held
+}
+
 // Shut has no file opened any more: to do so is fs.ErrClosed from now on. What is open stays so until it is closed.
 func (p *Pool) Shut() {
 	p.mu.Lock()
