@@ -100,8 +100,7 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 	if err := e.removeStrays(); err != nil {
 		return err
 	}
-	ticket := e.pins.pin()
-	defer e.pins.unpin(ticket)
+	// It takes no pin: nobody else retires what it reads, and what others retire meanwhile need not wait for it.
 	m := &merge{e: e, plan: p, pace: pace, view: e.index.beginMerge()}
 	defer e.index.endMerge()
 	defer m.view.release()
@@ -535,7 +534,7 @@ var errHeld = errors.New("storage: too many merged files are being read")
 // holdPinned has the files that are about to lose their names stay open for those who found them before. Others than the merge
 // have pins then: everybody else held life. An error says that they have to keep their names, to be opened by.
 func (e *Engine) holdPinned(p plan) error {
-	if !e.pins.others() {
+	if !e.pins.any() {
 		return nil
 	}
 	if most := e.opts.OpenFilesMax; most >= 0 && e.files.Held()+len(p.segments)+len(p.runs) > most {

@@ -37,11 +37,11 @@ func (p *pins) pin() (ticket uint64) {
 	return p.now
 }
 
-// others says whether there are pins but the caller's one.
-func (p *pins) others() bool {
+// any says whether there are pins.
+func (p *pins) any() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.held) > 1 || p.held[0].count > 1
+	return len(p.held) > 0
 }
 
 func (p *pins) unpin(ticket uint64) {
