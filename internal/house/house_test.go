@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"internal/house":        {},
 	"internal/testport":     {},
 	"hintedhandoff":         {"ring", "internal/causal", "storage"},
-	"antientropy":           {},
+	"antientropy":           {"ring", "internal/wire", "internal/causal", "storage"},
 }
 
 type goPackage struct {

@@ -24,6 +24,7 @@ type call struct {
 	read       func([]coordinator.ReadItem, error)
 	scan       func(*coordinator.ScanPage, error)
 	coordinate func([]coordinator.Outcome, error)
+	exchange   func([]byte, error)
 	ping       func(pong, error)
 }
 
@@ -38,6 +39,8 @@ func (c *call) fail(err error) {
 		c.scan(nil, err)
 	case c.coordinate != nil:
 		c.coordinate(nil, err)
+	case c.exchange != nil:
+		c.exchange(nil, err)
 	case c.ping != nil:
 		c.ping(pong{}, err)
 	}

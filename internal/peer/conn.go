@@ -174,6 +174,8 @@ func (c *conn) onAnswer(id uint32, r *wire.Reader) error {
 		answer(c, r, 1+scanPageFields, decodePage, waiting.scan)
 	case waiting.coordinate != nil:
 		answer(c, r, 2, counted(waiting.count, decodeOutcomes), waiting.coordinate)
+	case waiting.exchange != nil:
+		answer(c, r, 2, decodeExchange, waiting.exchange)
 	case waiting.ping != nil:
 		answer(c, r, 1+pongFields, func(r *wire.Reader) pong {
 			p := decodePong(r)

@@ -12,7 +12,7 @@ import (
 	"github.com/ringcask/ringcask/ring"
 )
 
-// The methods. Every request's parameters begin with the sender's clock; those of store, read, scan and coordinate go
+// The methods. Every request's parameters begin with the sender's clock; those of store, read, scan, coordinate and exchange go
 // on with the deadline. Every answer begins with the clock, too. docs/format/peer.md draws the messages.
 const (
 	methodHello      = "hello"
@@ -22,6 +22,7 @@ const (
 	methodRead       = "read"
 	methodScan       = "scan"
 	methodCoordinate = "coordinate"
+	methodExchange   = "exchange"
 )
 
 // The kinds of the MessagePack-RPC envelope.

@@ -65,6 +65,8 @@ type Options struct {
 	Local coordinator.Local
 	// Coordinate answers forwarded writes.
 	Coordinate CoordinateFunc
+	// Exchange answers exchanges; nil refuses them.
+	Exchange ExchangeFunc
 	// FS and Dir say where the memory of the peers' incarnations is kept: the file "peers" in Dir.
 	FS  vfs.FS
 	Dir string
@@ -105,8 +107,8 @@ type Options struct {
 	InFlightBytesMax int64
 	// MessageBytesMax bounds one message, SendBytesMax what waits to be written to one link. Zero is 128 MiB each.
 	MessageBytesMax, SendBytesMax int
-	// Workers run the peers' scans, as many more their reads of many keys, and as many hand over their forwarded writes;
-	// WorkQueueMax bounds what waits for each of the three. Zero is 4 and 1,024.
+	// Workers run the peers' scans, as many more their reads of many keys, as many their exchanges, and as many hand over their
+	// forwarded writes; WorkQueueMax bounds what waits for each of the four. Zero is 4 and 1,024.
 	Workers, WorkQueueMax int
 	// GreetingsMax bounds the accepted connections that are not through their handshake. Zero is 64 and 8 for each
 	// member.
@@ -122,6 +124,9 @@ const MembersMax = 1024
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Exchange == nil {
+		o.Exchange = func(context.Context, ring.NodeID, []byte) ([]byte, error) { return nil, errNoExchanges }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -29,8 +29,8 @@ type Peers struct {
 	// servingBytesMax bounds a link's requests under way here: what its peer may send, and what goes with it.
 	servingBytesMax int64
 	tasks           sync.Pool
-	// reads, scans and writes wait for workers: reads of many keys, scans, forwarded writes.
-	reads, scans, writes chan *task
+	// reads, scans, writes and exchanges wait for workers: reads of many keys, scans, forwarded writes, what exchanges ask.
+	reads, scans, writes, exchanges chan *task
 	// actorChanged tells Run that some remote has a new actor.
 	actorChanged chan struct{}
 	refusedOnce  sync.Once
@@ -54,6 +54,7 @@ func New(o Options) (*Peers, error) {
 		receive: wire.NewBudget(o.ReceiveBytesMax), servingBytesMax: 2 * o.InFlightBytesMax,
 		tasks: sync.Pool{New: func() any { return newTask() }},
 		reads: make(chan *task, o.WorkQueueMax), scans: make(chan *task, o.WorkQueueMax), writes: make(chan *task, o.WorkQueueMax),
+		exchanges:    make(chan *task, o.WorkQueueMax),
 		actorChanged: make(chan struct{}, 1), said: make(map[string]struct{}),
 	}
 	for _, m := range o.Members {
@@ -202,6 +203,7 @@ func (p *Peers) Serve(ctx context.Context, ln net.Listener) error {
 	for range p.opt.Workers {
 		serving.Go(func() { p.runToTheEnd(ctx, p.reads, (*task).read) })
 		serving.Go(func() { p.runToTheEnd(ctx, p.scans, (*task).runScan) })
+		serving.Go(func() { p.runToTheEnd(ctx, p.exchanges, (*task).runExchange) })
 		serving.Go(func() { p.handWrites(ctx) })
 	}
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })

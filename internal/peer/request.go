@@ -21,6 +21,7 @@ type task struct {
 	want     coordinator.ReadWant
 	scan     coordinator.ScanRequest
 	write    *coordinator.WriteRequest
+	exchange []byte
 	// ended is told when a worker's task has been answered; nil for others.
 	ended chan<- struct{}
 
@@ -56,7 +57,7 @@ func (t *task) free() {
 	c := t.c
 	c.serving.Add(-1)
 	c.servingBytes.Add(-t.bytes)
-	t.c, t.keys, t.write, t.scan, t.ended = nil, nil, nil, coordinator.ScanRequest{}, nil
+	t.c, t.keys, t.write, t.exchange, t.scan, t.ended = nil, nil, nil, nil, coordinator.ScanRequest{}, nil
 	c.p.tasks.Put(t)
 }
 
@@ -90,6 +91,11 @@ func (c *conn) onRequest(id uint32, size int, r *wire.Reader) error {
 		if c.parameters(t, r, writeFields) {
 			t.write = decodeWrite(r)
 			c.hand(t, r, c.p.writes)
+		}
+	case methodExchange:
+		if c.parameters(t, r, 1) {
+			t.exchange = r.Bytes()
+			c.hand(t, r, c.p.exchanges)
 		}
 	default:
 		t.fail(&wire.Fault{Code: wire.CodeBadRequest, Effect: wire.EffectNone, Message: "unknown method"})
