@@ -63,6 +63,11 @@ func (r *reader) dot() Dot {
 	if b == nil {
 		return Dot{}
 	}
+	return dotAt(b)
+}
+
+// dotAt is the dot that b begins with, which has one.
+func dotAt(b []byte) Dot {
 	actor := uint64(binary.BigEndian.Uint16(b))<<32 | uint64(binary.BigEndian.Uint32(b[2:]))
 	return Dot{Actor: Actor(actor), Time: Timestamp(binary.BigEndian.Uint64(b[6:]))}
 }
