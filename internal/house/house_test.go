@@ -34,7 +34,7 @@ var allowed = map[string][]string{
 	"internal/house":        {},
 	"internal/testport":     {},
 	"hintedhandoff":         {"ring", "internal/causal", "storage"},
-	"antientropy":           {"ring", "internal/wire", "internal/causal", "storage"},
+	"antientropy":           {"ring", "internal/wire", "internal/causal", "storage", "storage/vfs"},
 }
 
 type goPackage struct {
