@@ -141,6 +141,13 @@ type Record struct {
 	Key, Meta, Value []byte
 	// Seq is the log sequence number of the write.
 	Seq uint64
+	// Bytes is the size of Key, Meta and the stored value, which may not be in Value. With Range.KeysOnly, of a record that was not
+	// merged yet, it may be up to 5 too many: to know more would take a read.
+	Bytes int
+}
+
+func newRecord(key, meta, value []byte, seq uint64) Record {
+	return Record{Key: key, Meta: meta, Value: value, Seq: seq, Bytes: len(key) + len(meta) + len(value)}
 }
 
 // State says what the engine knows of a key.

@@ -29,6 +29,14 @@ const (
 // recordBytesMax bounds the encoded size of one record.
 func recordBytesMax(key, meta, value int) int { return frameHeadBytesMax + key + meta + value }
 
+// recordBytes is the size of the key, meta and value of the record that a live entry points at: at least that, and up to 5 bytes
+// more, for the entry does not say how far its frame was from what was synced, and whether it is in a batch.
+func (e *entry) recordBytes() int {
+	var number [binary.MaxVarintLen64]byte
+	numbers := binary.PutUvarint(number[:], e.Seq) + binary.PutUvarint(number[:], uint64(len(e.key)))
+	return int(e.Length) - frameFixedBytes - numbers - 1
+}
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // frameSum computes the checksums of one segment's frames. It starts from the checksum of the engine's and the

@@ -61,7 +61,7 @@ func (e *Engine) Read(key, dst []byte) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	return Record{Key: key, Meta: f.meta, Value: f.value, Seq: f.seq}, nil
+	return newRecord(key, f.meta, f.value, f.seq), nil
 }
 
 func (e *Engine) readSettled(runs []*runFile, key, dst []byte) (Record, error) {
@@ -69,7 +69,7 @@ func (e *Engine) readSettled(runs []*runFile, key, dst []byte) (Record, error) {
 	found, err := e.settled(runs, key, func(rec run.Record) {
 		if reason = e.absenceOf(&rec); reason == nil {
 			both := append(append(dst[len(dst):], rec.Meta...), rec.Value...)
-			r.Meta, r.Value, r.Seq = both[:len(rec.Meta):len(rec.Meta)], both[len(rec.Meta):], rec.Seq
+			r = newRecord(key, both[:len(rec.Meta):len(rec.Meta)], both[len(rec.Meta):], rec.Seq)
 		}
 	})
 	if err == nil {
@@ -171,12 +171,17 @@ func (e *Engine) absence(en *entry, ok bool) error {
 
 // absenceOf is absence for a record of a run, with its expiry.
 func (e *Engine) absenceOf(rec *run.Record) error {
-	en := entry{meta: rec.Meta, Location: memindex.Location{Seq: rec.Seq, Flags: rec.Flags}}
-	err := e.absence(&en, true)
+	err := e.damageOf(rec)
 	if err == nil && e.expired(rec.Meta) {
 		err = ErrNotFound
 	}
 	return err
+}
+
+// damageOf is absence for a record of a run, expired or not.
+func (e *Engine) damageOf(rec *run.Record) error {
+	en := entry{Location: memindex.Location{Seq: rec.Seq, Flags: rec.Flags}}
+	return e.absence(&en, true)
 }
 
 // unfound is reason for a key that a run has said something of, and else the absence of one that nobody knows.

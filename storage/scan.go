@@ -17,22 +17,26 @@ import (
 // other error (ErrClosed, *IOError) ends the scan. Where Stats.UnknownAll is set there may be keys that no scan knows of.
 func (e *Engine) Scan(r Range) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		ticket := e.pins.pin()
-		defer e.pins.unpin(ticket)
-		if e.closed.Load() {
-			yield(Record{}, ErrClosed)
-			return
-		}
-		v := e.index.view()
-		defer v.release()
-		s := scanner{e: e, r: r, yield: yield, segments: v.segments}
-		s.open(v)
-		if fault := vfs.Guard(s.run); fault != nil {
-			if s.outside {
-				panic(fault) // it is not ours
-			}
-			yield(Record{}, &IOError{"read", e.dir, fault})
-		}
+		(&scanner{e: e, r: r, yield: yield}).scan(e.index.view)
+	}
+}
+
+// ScanObserved is Scan for who keeps something up to date by Options.Observer. Its moment lies between two calls of the Observer,
+// and began is called at that moment: all that the Observer was told before is in what the scan shows, nothing of what it is told
+// afterwards is. So a record that has expired is shown until a merge drops it, which the Observer is told of, and not before.
+//
+// began runs while writes wait: it must not block, write or scan. It is not called if the engine is closed. Without an Observer it
+// is called once the moment is taken, and there are no promises about it.
+func (e *Engine) ScanObserved(r Range, began func()) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		s := &scanner{e: e, r: r, yield: yield, showExpired: true}
+		s.scan(func() view {
+			e.telling.Lock()
+			defer e.telling.Unlock()
+			v := e.index.view()
+			began()
+			return v
+		})
 	}
 }
 
@@ -47,8 +51,31 @@ type scanner struct {
 	// lost are the damaged ranges of runs that the scan has come to.
 	lost []lostRange
 	buf  []byte
+	// showExpired has records shown that have expired.
+	showExpired bool
 	// outside says that it is the caller's code that runs.
 	outside bool
+}
+
+// scan walks the view that moment takes.
+func (s *scanner) scan(moment func() view) {
+	e := s.e
+	ticket := e.pins.pin()
+	defer e.pins.unpin(ticket)
+	if e.closed.Load() {
+		s.yield(Record{}, ErrClosed)
+		return
+	}
+	v := moment()
+	defer v.release()
+	s.segments = v.segments
+	s.open(v)
+	if fault := vfs.Guard(s.run); fault != nil {
+		if s.outside {
+			panic(fault) // it is not ours
+		}
+		s.yield(Record{}, &IOError{"read", e.dir, fault})
+	}
 }
 
 // tier is one source of a scan, standing at key, or at its end if ok is false.
@@ -210,14 +237,14 @@ func (s *scanner) visit(at int) bool {
 }
 
 func (s *scanner) visitEntry(en *entry) bool {
-	if !en.live() || s.e.expired(en.meta) || s.r.Select != nil && !s.r.Select(en.key, en.meta) {
+	if !en.live() || !s.selects(en.key, en.meta) {
 		return true
 	}
 	if err := s.e.absence(en, true); err != nil {
 		return s.show(Record{Key: en.key}, err)
 	}
 	if s.r.KeysOnly {
-		return s.show(Record{Key: en.key, Meta: en.meta, Seq: en.Seq}, nil)
+		return s.show(Record{Key: en.key, Meta: en.meta, Seq: en.Seq, Bytes: en.recordBytes()}, nil)
 	}
 	f, err := s.e.readFrameIn(s.segments, en, s.buf)
 	switch {
@@ -227,14 +254,14 @@ func (s *scanner) visitEntry(en *entry) bool {
 		return s.end(err)
 	}
 	s.buf = f.whole
-	return s.show(Record{Key: en.key, Meta: f.meta, Value: f.value, Seq: f.seq}, nil)
+	return s.show(newRecord(en.key, f.meta, f.value, f.seq), nil)
 }
 
 func (s *scanner) visitRecord(at int, rec *run.Record) bool {
-	if rec.Flags&run.FlagTombstone != 0 || s.e.expired(rec.Meta) || s.r.Select != nil && !s.r.Select(rec.Key, rec.Meta) {
+	if rec.Flags&run.FlagTombstone != 0 || !s.selects(rec.Key, rec.Meta) {
 		return true
 	}
-	err := s.e.absenceOf(rec)
+	err := s.e.damageOf(rec)
 	for i := range s.lost {
 		if l := &s.lost[i]; l.tier < at && bytes.Compare(rec.Key, l.first) >= 0 && (l.end == nil || bytes.Compare(rec.Key, l.end) < 0) {
 			r := s.tiers[l.tier].run
@@ -244,9 +271,14 @@ func (s *scanner) visitRecord(at int, rec *run.Record) bool {
 	if err != nil {
 		return s.show(Record{Key: rec.Key}, err)
 	}
-	shown := Record{Key: rec.Key, Meta: rec.Meta, Seq: rec.Seq}
-	if !s.r.KeysOnly {
-		shown.Value = rec.Value
+	shown := newRecord(rec.Key, rec.Meta, rec.Value, rec.Seq)
+	if s.r.KeysOnly {
+		shown.Value = nil
 	}
 	return s.show(shown, nil)
+}
+
+// selects says whether a record is one to be shown.
+func (s *scanner) selects(key, meta []byte) bool {
+	return (s.showExpired || !s.e.expired(meta)) && (s.r.Select == nil || s.r.Select(key, meta))
 }
