@@ -187,7 +187,7 @@ func TestOtherFilesAreNotRuns(t *testing.T) {
 	for name, file := range map[string][]byte{
 		"text":          []byte("hello"),
 		"long text":     bytes.Repeat([]byte("hello "), 100),
-		"newer version": reseal(func(b []byte) { b[8] = 2 }),
+		"newer version": reseal(func(b []byte) { b[8] = FormatVersion + 1 }),
 		"other engine":  reseal(func(b []byte) { b[40]++ }),
 	} {
 		if _, err := Open(&memFile{b: file}, testPath, testEngine, ReaderOptions{}); !errors.Is(err, ErrFormat) {
@@ -281,7 +281,7 @@ func TestVerifyChecksLargeBlocks(t *testing.T) {
 func forge(codec Codec, raw uint32, payload []byte) []byte {
 	info := testInfo
 	s := newSum(&info)
-	b := encodeHeader(&info)
+	b := encodeHeader(&info, formatBlocks)
 	block := append(make([]byte, blockHeadBytes), payload...)
 	block[4] = byte(codec)
 	binary.LittleEndian.PutUint32(block[5:], uint32(len(payload)))
@@ -292,7 +292,7 @@ func forge(codec Codec, raw uint32, payload []byte) []byte {
 	x.begin([]byte("a"))
 	x.end(len(block))
 	section := x.encode()
-	t := trailer{info: info, indexAt: int64(len(b)), indexBytes: int64(len(section))}
+	t := trailer{info: info, version: formatBlocks, indexAt: int64(len(b)), indexBytes: int64(len(section))}
 	t.indexChecksum = s.of(t.indexAt, section)
 	b = append(b, section...)
 	t.filterChecksum = s.of(t.filterAt())

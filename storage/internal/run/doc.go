@@ -11,12 +11,13 @@
 //	fingerprint  one byte of a key's hash
 //	separator    a short string above every key of the blocks before, and not above any key of the block
 //	sparse index a separator, an offset and a length for each block
+//	bucket       a number that the caller computes of a key
 //	filter       says for certain that a key is absent, or that it may be there
 //	damage       bytes that are not those that were written
 //
 // # Layout
 //
-//	header │ block │ block │ … │ sparse index │ filter │ trailer
+//	header │ block │ block │ … │ sparse index │ filter │ [buckets] │ trailer
 //
 //	block      checksum, codec, lengths │ raw content, or what it compresses to
 //	raw        count │ fingerprint … │ slot … │ record …
@@ -35,6 +36,12 @@
 //
 // Damage is a *DamageError with the bounds of the keys that it may touch. It never hides, nor is it spread: all other blocks are
 // read as before. What a length claims is never allocated before it was compared with the size of the file or a named limit.
+//
+// # Finding a bucket
+//
+// If the writer is told what a key's bucket is, the run lists for each record its bucket and its block, in the order of the
+// buckets: three bytes a record, of which next to nothing is in memory. Damage to the list touches no key, for whoever has the
+// blocks can do without it.
 //
 // # Concurrency
 //

@@ -7,8 +7,15 @@ import (
 	"hash/crc32"
 )
 
-// FormatVersion is the version of the format that this package reads and writes.
-const FormatVersion = 1
+// FormatVersion is the newest version of the format that this package reads. A run that does not list its records by bucket is
+// written as version 1.
+const FormatVersion = 2
+
+// The versions of the format.
+const (
+	formatBlocks  = 1 // blocks, index and filter
+	formatBuckets = 2 // and a bucket section
+)
 
 const (
 	headerMagic  = "RCSRUNF\n"
@@ -39,7 +46,9 @@ type DamageError struct {
 	// FirstKey and EndKey bound the keys that the part holds: FirstKey <= key < EndKey. A nil FirstKey stands for the
 	// least key, a nil EndKey for no bound. They are the error's own.
 	FirstKey, EndKey []byte
-	Reason           string
+	// Aside says that no key is touched, whatever the bounds: what the part says can be found in another way.
+	Aside  bool
+	Reason string
 }
 
 func (e *DamageError) Error() string {
@@ -98,10 +107,10 @@ func (s sum) ofRecord(off int64, i int, b []byte) uint32 {
 	return crc32.Update(uint32(s), castagnoli, b) + place(off) + uint32(i)*0x85ebca6b
 }
 
-func encodeHeader(i *Info) []byte {
+func encodeHeader(i *Info, version uint16) []byte {
 	b := make([]byte, headerBytes)
 	copy(b, headerMagic)
-	binary.LittleEndian.PutUint16(b[8:], FormatVersion)
+	binary.LittleEndian.PutUint16(b[8:], version)
 	binary.LittleEndian.PutUint64(b[16:], i.First)
 	binary.LittleEndian.PutUint64(b[24:], i.Last)
 	binary.LittleEndian.PutUint64(b[32:], i.NextSeq)
@@ -116,8 +125,8 @@ func decodeHeader(b []byte, engine [16]byte, i *Info) (ok bool, err error) {
 	if string(b[:magicBytes]) != headerMagic || leUint32(b[60:]) != crc32.Checksum(b[:60], castagnoli) {
 		return false, nil
 	}
-	if v := binary.LittleEndian.Uint16(b[8:]); v != FormatVersion {
-		return true, fmt.Errorf("%w: run version %d, supported is %d", ErrFormat, v, FormatVersion)
+	if v := binary.LittleEndian.Uint16(b[8:]); v < formatBlocks || v > FormatVersion {
+		return true, fmt.Errorf("%w: run version %d, supported are %d to %d", ErrFormat, v, formatBlocks, FormatVersion)
 	}
 	i.First, i.Last, i.NextSeq = leUint64(b[16:]), leUint64(b[24:]), leUint64(b[32:])
 	copy(i.Engine[:], b[40:])
@@ -131,18 +140,21 @@ func decodeHeader(b []byte, engine [16]byte, i *Info) (ok bool, err error) {
 type trailer struct {
 	// info lacks what the header says.
 	info                             Info
+	version                          uint16
 	probes                           uint8
 	indexAt, indexBytes, filterBytes int64
 	indexChecksum, filterChecksum    uint32
-	fileBytes                        int64
+	// bucketBytes is what is between the filter and the trailer: the bucket section.
+	bucketBytes, fileBytes int64
 }
 
-func (t *trailer) filterAt() int64 { return t.indexAt + t.indexBytes }
+func (t *trailer) filterAt() int64  { return t.indexAt + t.indexBytes }
+func (t *trailer) bucketsAt() int64 { return t.filterAt() + t.filterBytes }
 
 func (t *trailer) encode(s sum) []byte {
 	b := make([]byte, trailerBytes)
 	copy(b, trailerMagic)
-	binary.LittleEndian.PutUint16(b[8:], FormatVersion)
+	binary.LittleEndian.PutUint16(b[8:], t.version)
 	b[10] = t.probes
 	binary.LittleEndian.PutUint32(b[12:], uint32(t.info.Blocks))
 	for i, v := range []uint64{
@@ -167,18 +179,22 @@ func (t *trailer) decode(b []byte, s sum, size int64) (reason string) {
 		return "checksum of the trailer"
 	}
 	i := &t.info
-	t.probes, i.Blocks = b[10], uint64(leUint32(b[12:]))
+	t.version, t.probes, i.Blocks = binary.LittleEndian.Uint16(b[8:]), b[10], uint64(leUint32(b[12:]))
 	i.FirstSeq, i.LostSeq, i.Records = leUint64(b[16:]), leUint64(b[24:]), leUint64(b[32:])
 	i.Tombstones, i.Unreadables, i.LiveBytes = leUint64(b[40:]), leUint64(b[48:]), leUint64(b[56:])
 	t.indexChecksum, t.filterChecksum = leUint32(b[96:]), leUint32(b[100:])
 	index, indexBytes, filterBytes := leUint64(b[64:]), leUint64(b[72:]), leUint64(b[80:])
 	end := uint64(size)
+	bucketBytes := end - trailerBytes - index - indexBytes - filterBytes
 	if index < headerBytes || index > end || indexBytes > end || filterBytes > end || leUint64(b[88:]) != end ||
-		index+indexBytes+filterBytes+trailerBytes != end || filterBytes%filterLineBytes != 0 ||
-		t.probes > filterProbesMax || i.FirstSeq > i.NextSeq {
+		bucketBytes > end || filterBytes%filterLineBytes != 0 || t.probes > filterProbesMax || i.FirstSeq > i.NextSeq {
 		return "trailer does not fit the file"
 	}
-	t.indexAt, t.indexBytes, t.filterBytes, t.fileBytes = int64(index), int64(indexBytes), int64(filterBytes), size
+	if t.version != formatBuckets && bucketBytes > 0 || t.version == formatBuckets && bucketBytes < bucketTailBytes {
+		return "trailer does not fit its version"
+	}
+	t.indexAt, t.indexBytes, t.filterBytes = int64(index), int64(indexBytes), int64(filterBytes)
+	t.bucketBytes, t.fileBytes = int64(bucketBytes), size
 	i.FilterBits = filterBytes * 8
 	return ""
 }

@@ -1,11 +1,16 @@
 package run
 
-import "bytes"
+import (
+	"bytes"
+	"sort"
+)
 
 // IterOptions are the bounds of an iterator and how it reads.
 type IterOptions struct {
 	// Start and End bound the keys: Start <= key < End. Nil is no bound. They are not copied.
 	Start, End []byte
+	// Blocks are the only blocks to walk, in rising order, as BlocksOf returns them. Nil is all.
+	Blocks []uint32
 	// ReadAhead is for scans: it reads more at once the longer it moves forward, up to 256 KiB, and does not touch the cache.
 	ReadAhead bool
 }
@@ -88,6 +93,9 @@ func (it *Iterator) Seek(key []byte) bool {
 	if !it.startsInBounds(n) {
 		return it.leave(atEnd)
 	}
+	if it.notBelow(n) != n {
+		return it.forward(n)
+	}
 	if !it.enter(n) {
 		return it.pos == atDamage
 	}
@@ -109,6 +117,9 @@ func (it *Iterator) SeekBefore(key []byte) bool {
 	n := it.r.index.findBelow(key)
 	if n < 0 || !it.endsInBounds(n) {
 		return it.leave(atStart)
+	}
+	if it.notAbove(n) != n {
+		return it.backward(n)
 	}
 	if !it.enter(n) {
 		return it.pos == atDamage
@@ -169,9 +180,35 @@ func (it *Iterator) endsInBounds(n int) bool {
 	return n >= 0 && (it.o.Start == nil || n+1 == it.r.index.blocks() || it.r.index.compare(n+1, it.o.Start) > 0)
 }
 
+// notBelow is the first block to walk that is not before n: the number of blocks if there is none. notAbove is the last one that is
+// not behind n, or -1.
+func (it *Iterator) notBelow(n int) int {
+	blocks := it.o.Blocks
+	if blocks == nil {
+		return n
+	}
+	i := sort.Search(len(blocks), func(i int) bool { return int(blocks[i]) >= n })
+	if i == len(blocks) {
+		return it.r.index.blocks()
+	}
+	return int(blocks[i])
+}
+
+func (it *Iterator) notAbove(n int) int {
+	blocks := it.o.Blocks
+	if blocks == nil {
+		return n
+	}
+	i := sort.Search(len(blocks), func(i int) bool { return int(blocks[i]) > n })
+	if i == 0 {
+		return -1
+	}
+	return int(blocks[i-1])
+}
+
 // forward goes to the first record in bounds of block n or of one behind it.
 func (it *Iterator) forward(n int) bool {
-	for ; it.startsInBounds(n); n++ {
+	for n = it.notBelow(n); it.startsInBounds(n); n = it.notBelow(n + 1) {
 		if !it.enter(n) {
 			return it.pos == atDamage
 		}
@@ -184,7 +221,7 @@ func (it *Iterator) forward(n int) bool {
 
 // backward goes to the last record in bounds of block n or of one before it.
 func (it *Iterator) backward(n int) bool {
-	for ; it.endsInBounds(n); n-- {
+	for n = it.notAbove(n); it.endsInBounds(n); n = it.notAbove(n - 1) {
 		if !it.enter(n) {
 			return it.pos == atDamage
 		}

@@ -45,17 +45,21 @@ type Reader struct {
 	trailer trailer
 	index   *index
 	filter  filter
+	// buckets is nil where there is no bucket section, or one that is damaged: then bucketDamage says so.
+	buckets      *bucketIndex
+	bucketDamage *DamageError
 }
 
 // Buffer is room that Get and iterators reuse. The zero value is ready; it keeps the size of the largest block that
 // it was used for. One goroutine may use it at a time.
 type Buffer struct{ stored, raw []byte }
 
-// Open reads the header, the trailer, the index and the filter of the run in f, which has the path for its errors. The
+// Open reads the header, the trailer, the index, the filter and the bucket section's directory of the run in f, which has the path for its errors. The
 // file must not change, and must stay open while the reader is in use.
 //
 // Errors: one that wraps ErrFormat if the file is no run, or one of another version or engine; *DamageError, which is
-// an ErrDamaged, if it is a run but something of what Open reads is not as it was written; those of reading.
+// an ErrDamaged, if it is a run but something of what Open reads is not as it was written, the bucket section aside; those of
+// reading.
 func Open(f vfs.File, path string, engine [16]byte, o ReaderOptions) (*Reader, error) {
 	size, err := f.Size()
 	if err != nil {
@@ -81,6 +85,9 @@ func Open(f vfs.File, path string, engine [16]byte, o ReaderOptions) (*Reader, e
 		return nil, r.damageWhole(t.indexAt, t.indexBytes, reason)
 	}
 	if err := r.readFilter(); err != nil {
+		return nil, err
+	}
+	if err := r.readBuckets(); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -172,6 +179,11 @@ func (r *Reader) damageWhole(off, length int64, reason string) *DamageError {
 	return &DamageError{Path: r.path, Offset: off, Length: length, Reason: reason}
 }
 
+// damageAside is damage to the bucket section.
+func (r *Reader) damageAside(off, length int64, reason string) *DamageError {
+	return &DamageError{Path: r.path, Offset: off, Length: length, Aside: true, Reason: reason}
+}
+
 func (r *Reader) damageBlock(i int, reason string) *DamageError {
 	off, length := r.index.extent(i)
 	return &DamageError{
@@ -186,8 +198,14 @@ func (r *Reader) Info() Info { return r.trailer.info }
 // Size is the length of the file in bytes.
 func (r *Reader) Size() int64 { return r.trailer.fileBytes }
 
-// MemoryBytes is what the reader keeps in memory: the index and the filter.
-func (r *Reader) MemoryBytes() int64 { return r.index.memoryBytes() + int64(len(r.filter.words)*8) }
+// MemoryBytes is what the reader keeps in memory: the index, the filter and the bucket section's directory.
+func (r *Reader) MemoryBytes() int64 {
+	n := r.index.memoryBytes() + int64(len(r.filter.words)*8)
+	if r.buckets != nil {
+		n += r.buckets.memoryBytes()
+	}
+	return n
+}
 
 // MayContain says whether the run may hold the key of this hash. False is certain.
 func (r *Reader) MayContain(hash uint64) bool { return r.filter.mayContain(hash) }

@@ -53,7 +53,84 @@ func (v *verifier) run() error {
 	if err := v.section(t.indexAt, t.indexBytes, t.indexChecksum, "checksum of the index"); err != nil {
 		return err
 	}
-	return v.section(t.filterAt(), t.filterBytes, t.filterChecksum, "checksum of the filter")
+	if err := v.section(t.filterAt(), t.filterBytes, t.filterChecksum, "checksum of the filter"); err != nil {
+		return err
+	}
+	return v.buckets()
+}
+
+// buckets checks the bucket section, but for what it says of the keys.
+func (v *verifier) buckets() error {
+	t, x := &v.r.trailer, v.r.buckets
+	if t.bucketBytes == 0 {
+		return nil
+	}
+	if x == nil {
+		v.add(v.r.bucketDamage)
+		_, err := v.checksum(t.bucketsAt(), t.bucketBytes)
+		return err
+	}
+	if err := v.bucketPages(); err != nil {
+		return err
+	}
+	have, err := v.checksum(x.end, x.directoryBytes())
+	if err != nil {
+		return err
+	}
+	if have+place(x.end) != x.directoryChecksum {
+		v.add(v.r.damageAside(x.end, x.directoryBytes(), "checksum of the bucket directory"))
+	}
+	tail, at := v.buf[:bucketTailBytes], x.end+x.directoryBytes()
+	if err := v.read(tail, at); err != nil {
+		return err
+	}
+	if _, _, reason := (&bucketIndex{at: x.at}).decodeTail(tail, v.r.sum, at); reason != "" {
+		v.add(v.r.damageAside(at, bucketTailBytes, reason))
+	}
+	return nil
+}
+
+func (v *verifier) bucketPages() error {
+	x := v.r.buckets
+	pairs, sound := uint64(0), true
+	for page := 0; page < len(x.firsts); {
+		off, _ := x.extent(page)
+		b := v.buf[:min(x.end-off, verifyStepBytes)]
+		if err := v.read(b, off); err != nil {
+			return err
+		}
+		for ; len(b) > 0; page++ {
+			_, length := x.extent(page)
+			n, reason := v.bucketPage(page, b[:length])
+			if pairs += n; reason != "" {
+				v.add(v.r.damagePage(page, reason))
+				sound = false
+			}
+			b = b[length:]
+		}
+	}
+	if sound && pairs != x.pairs {
+		v.add(v.r.damageAside(x.at, x.end-x.at, "count of the pairs of buckets"))
+	}
+	return nil
+}
+
+// bucketPage checks a page and counts its pairs.
+func (v *verifier) bucketPage(page int, stored []byte) (pairs uint64, reason string) {
+	p, reason := v.r.pairsOf(page, stored)
+	for reason == "" && p.next() {
+		if pairs == 0 && uint32(p.pair>>32) != v.r.buckets.firsts[page] {
+			reason = "first bucket of a page"
+		}
+		if int(uint32(p.pair)) >= v.r.index.blocks() {
+			reason = "block in a page of buckets"
+		}
+		pairs++
+	}
+	if p.bad || reason == "" && pairs == 0 {
+		reason = "page of buckets"
+	}
+	return pairs, reason
 }
 
 func (v *verifier) add(d *DamageError) { v.found = append(v.found, d) }

@@ -35,6 +35,10 @@ type WriterOptions struct {
 	// RecordsMax is how many records there will be at most, for which the filter is made at once and in the end cut down to what
 	// there were. Zero is not known: then each record takes 8 bytes of memory until Finish.
 	RecordsMax uint64
+	// Buckets has the run list its records by bucket, for which the writer takes up to 12 MiB more. Nil is no list.
+	Buckets *Buckets
+	// bucketPartPairs is the constant of this name, smaller in tests.
+	bucketPartPairs int
 }
 
 func (o WriterOptions) withDefaults() WriterOptions {
@@ -46,6 +50,9 @@ func (o WriterOptions) withDefaults() WriterOptions {
 	}
 	if o.FilterBitsPerKey == 0 {
 		o.FilterBitsPerKey = filterBitsDefault
+	}
+	if o.bucketPartPairs == 0 {
+		o.bucketPartPairs = bucketPartPairs
 	}
 	return o
 }
@@ -73,6 +80,7 @@ type Writer struct {
 	index   indexBuilder
 	hashes  [][]uint64
 	filter  *filter // of RecordsMax
+	buckets *bucketWriter
 	last    []byte
 	dir     []byte
 	out     []byte
@@ -107,8 +115,18 @@ func NewWriter(f vfs.File, info Info, o WriterOptions) (*Writer, error) {
 		FirstSeq: info.FirstSeq, NextSeq: info.NextSeq, LostSeq: info.LostSeq,
 	}
 	w.sum = newSum(&w.info)
-	w.out = append(w.out, encodeHeader(&w.info)...)
+	if o.Buckets != nil {
+		w.buckets = &bucketWriter{o: o.Buckets, partPairs: o.bucketPartPairs}
+	}
+	w.out = append(w.out, encodeHeader(&w.info, w.version())...)
 	return w, nil
+}
+
+func (w *Writer) version() uint16 {
+	if w.buckets != nil {
+		return formatBuckets
+	}
+	return formatBlocks
 }
 
 // Add appends a record and copies it. Its key must be above that of the record before. Errors: ErrRecord and ErrFull,
@@ -134,7 +152,12 @@ func (w *Writer) Add(rec *Record) error {
 		}
 	}
 	w.append(rec)
-	return nil
+	if w.buckets != nil {
+		if err := w.buckets.add(rec.Key, w.info.Blocks); err != nil {
+			w.err = fmt.Errorf("write run: %w", err)
+		}
+	}
+	return w.err
 }
 
 // append adds the record to the block under way, and to all that counts it.
@@ -270,7 +293,7 @@ func (w *Writer) Finish() (Info, int64, error) {
 			return Info{}, 0, err
 		}
 	}
-	t := trailer{indexAt: w.offset()}
+	t := trailer{version: w.version(), indexAt: w.offset()}
 	section := w.index.encode()
 	t.indexBytes, t.indexChecksum = int64(len(section)), w.sum.of(t.indexAt, section)
 	if err := w.emit(section); err != nil {
@@ -283,11 +306,16 @@ func (w *Writer) Finish() (Info, int64, error) {
 	}
 	t.probes, t.filterBytes = filter.probes, int64(len(filter.words)*8)
 	w.info.FilterBits = uint64(t.filterBytes) * 8
-	t.info, t.fileBytes = w.info, t.filterAt()+t.filterBytes+trailerBytes
+	if w.buckets != nil {
+		if err := w.buckets.finish(w.sum, w.offset(), w.emit); err != nil {
+			return Info{}, 0, err
+		}
+	}
+	t.info, t.fileBytes = w.info, w.offset()+trailerBytes
 	if err := errors.Join(w.emit(t.encode(w.sum)), w.flush()); err != nil {
 		return Info{}, 0, err
 	}
-	w.err, w.hashes, w.filter, w.out = errFinished, nil, nil, nil
+	w.err, w.hashes, w.filter, w.buckets, w.out = errFinished, nil, nil, nil, nil
 	return w.info, t.fileBytes, nil
 }
 
