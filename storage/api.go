@@ -117,6 +117,12 @@ type Options struct {
 	// bear being called from several goroutines.
 	// Where there is an Observer, that is told.
 	Filter func(key, meta []byte) bool
+	// Bucket, unless nil, is a number of a key, which many keys have, and by which ScanBuckets finds them: merges list what they write
+	// by it, in some three bytes a record. BucketScheme tells the function and its parameters from all others, and is zero only if
+	// Bucket is nil: what was listed by another one is not used. Bucket must be fast, always say the same, not keep its argument, and
+	// bear being called from many goroutines.
+	Bucket       func(key []byte) uint32
+	BucketScheme uint64
 	// KnownSeq is the number of a record that is known to have become durable in the directory, such as Stats.LastSeq after a
 	// Close. Open then takes no damage up to there for a torn tail, and refuses a log that ends before it with a
 	// *MissingError. Zero is none.
@@ -204,6 +210,8 @@ var (
 	ErrDiskFull = errors.New("storage: disk is full")
 	// ErrTooLarge: a key, meta, value or batch is over its limit (none).
 	ErrTooLarge = errors.New("storage: too large")
+	// ErrNoBuckets: there is no Options.Bucket (none).
+	ErrNoBuckets = errors.New("storage: no buckets are set up")
 	// ErrNeedValues is what Mutation.Decide returns to be called again with the values of all present keys.
 	ErrNeedValues = errors.New("storage: decision needs the stored values")
 	// ErrLocked: another process has the data directory open.

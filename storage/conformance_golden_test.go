@@ -16,7 +16,7 @@ import (
 
 // goldenMergedStore is a data directory with a run and segments in it: its bytes depend on nothing but the code. What the run has
 // is in part overwritten and deleted by the segments.
-func goldenMergedStore(t *testing.T) *vfstest.FS {
+func goldenMergedStore(t *testing.T, o Options) *vfstest.FS {
 	t.Helper()
 	fs := vfstest.New()
 	if err := fs.MkdirAll(dataDir); err != nil {
@@ -25,7 +25,8 @@ func goldenMergedStore(t *testing.T) *vfstest.FS {
 	if err := fs.SetContent(filepath.Join(dataDir, formatName), encodeFormat(goldenID, formatLog)); err != nil {
 		t.Fatal(err)
 	}
-	e := mustOpen(t, fs, Options{Sync: SyncNever, SegmentBytesMax: segmentBytesLeast, BlockBytes: 512})
+	o.Sync, o.SegmentBytesMax, o.BlockBytes = SyncNever, segmentBytesLeast, 512
+	e := mustOpen(t, fs, o)
 	for i := range 12 {
 		mustPut(t, e, key(i), fmt.Sprintf("value %d of the run", i))
 	}
@@ -58,10 +59,21 @@ func goldenMerged() map[string]string {
 	return want
 }
 
-func goldenMergedPath(name string) string { return filepath.Join("testdata", "v2", name) }
+// goldenMergedOptions are the options of the directories with runs: a run of version 1, and one of version 2 that lists its records by
+// bucket.
+func goldenMergedOptions() map[string]Options {
+	return map[string]Options{"v2": {}, "v2-buckets": bucketsBy(1000, Options{})}
+}
 
 func TestMergedFormatsAreThoseOfTheGoldenFiles(t *testing.T) {
-	fs := goldenMergedStore(t)
+	for version, o := range goldenMergedOptions() {
+		t.Run(version, func(t *testing.T) { checkGoldenMerged(t, version, goldenMergedStore(t, o)) })
+	}
+}
+
+func checkGoldenMerged(t *testing.T, version string, fs *vfstest.FS) {
+	t.Helper()
+	goldenMergedPath := func(name string) string { return filepath.Join("testdata", version, name) }
 	names, err := fs.List(dataDir)
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +100,7 @@ func TestMergedFormatsAreThoseOfTheGoldenFiles(t *testing.T) {
 			t.Errorf("%s differs:\n%s\nwant\n%s", name, hex.Dump(have[:min(len(have), 256)]), hex.Dump(want[:min(len(want), 256)]))
 		}
 	}
-	if golden, err := os.ReadDir(filepath.Dir(goldenMergedPath(""))); err != nil || len(golden) != len(names) {
+	if golden, err := os.ReadDir(goldenMergedPath("")); err != nil || len(golden) != len(names) {
 		t.Errorf("%d golden files, %d in the directory: %v", len(golden), len(names), err)
 	}
 }
@@ -124,8 +136,9 @@ func TestGoldenDirectoriesAreMergedAndReopened(t *testing.T) {
 		seq    uint64
 		format uint64
 	}{
-		"v1": {map[string]string{"": "", "apple": "yellow"}, 6, formatLog},
-		"v2": {goldenMerged(), 18, formatRuns},
+		"v1":         {map[string]string{"": "", "apple": "yellow"}, 6, formatLog},
+		"v2":         {goldenMerged(), 18, formatRuns},
+		"v2-buckets": {goldenMerged(), 18, formatRuns},
 	} {
 		t.Run(version, func(t *testing.T) {
 			fs := goldenDir(t, version)
@@ -140,7 +153,7 @@ func TestGoldenDirectoriesAreMergedAndReopened(t *testing.T) {
 				}
 			}
 			for pass := range 4 {
-				e := mustOpen(t, fs, Options{})
+				e := mustOpen(t, fs, bucketsBy(1000, Options{}))
 				if r := e.Recovery(); len(r.Damage) > 0 || r.TornBytes > 0 || e.Stats().LastSeq < c.seq {
 					t.Errorf("pass %d: last record %d, %+v", pass, e.Stats().LastSeq, r)
 				}
@@ -150,6 +163,7 @@ func TestGoldenDirectoriesAreMergedAndReopened(t *testing.T) {
 				for k, v := range c.want {
 					wantValue(t, e, k, v)
 				}
+				checkBuckets(t, e, []uint32{e.opts.Bucket([]byte(key(3))), e.opts.Bucket([]byte("pear"))})
 				wantValue(t, e, "plum", "-")
 				wantValue(t, e, key(5), "-")
 				switch pass {

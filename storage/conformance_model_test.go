@@ -135,7 +135,7 @@ const conformanceKeyBytesMax = 300
 
 // someOptions draws the settings that change how things are kept. Background merges come as often as they can.
 func someOptions(rng *rand.Rand) Options {
-	return Options{
+	o := Options{
 		Sync:                oneOf(rng, SyncAlways, SyncInterval, SyncNever),
 		SyncInterval:        oneOf(rng, time.Millisecond, 0),
 		SegmentBytesMax:     oneOf[int64](rng, segmentBytesLeast, 16<<10, 1<<20),
@@ -151,6 +151,10 @@ func someOptions(rng *rand.Rand) Options {
 		MergeBytesPerSecond: -1,
 		MergeDisabled:       rng.IntN(2) == 0,
 	}
+	if n := oneOf[uint32](rng, 0, 7, 1000); n > 0 {
+		o = bucketsBy(n, o)
+	}
+	return o
 }
 
 // keyPool is what keys are drawn from: empty, short, alike for long, as long as can be, and with every byte.

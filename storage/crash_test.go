@@ -165,10 +165,10 @@ func show(m map[string]string) string {
 // crashOptions make small segments, so that rolls and hint files are among what crashes interrupt, and have each sealed segment
 // merged that a merge in the background sees.
 func crashOptions(fs *vfstest.FS, policy SyncPolicy) Options {
-	return Options{
+	return bucketsBy(100, Options{
 		FS: fs, Sync: policy, SegmentBytesMax: segmentBytesLeast, BlockBytes: 512, IndexBytesMax: 1, MergeBytesPerSecond: -1,
 		MergeDisabled: true,
-	}
+	})
 }
 
 // run opens the store and does operations until one fails, n are done, or the power is gone.

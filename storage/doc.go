@@ -18,6 +18,7 @@
 //	          the segment
 //	run       a file of records in key order that a merge has made of segments and older runs, and that stands for them. It
 //	          is searched in place, behind a filter, and never changes
+//	bucket    a number of a key, computed by the caller, which many keys have: see Engine.ScanBuckets
 //	sequence number  each record has the number after the one before it; on any doubt the greatest wins
 //	published  durable under the sync policy, and visible to readers
 //	Unknown    the state of a key whose newest record may be in a place that cannot be read

@@ -66,6 +66,8 @@ type merge struct {
 	// older are the runs behind the plan's, shadowed counts the records whose keys they have, too.
 	older    []*runFile
 	shadowed int64
+	// spill is the file of the list of buckets, if there had to be one.
+	spill vfs.File
 	// outside says that it is the caller's code that runs.
 	outside bool
 	// dropped are the keys that the filter let go of, if the observer is to be told.
@@ -214,7 +216,7 @@ func (m *merge) write(path string) error {
 	if err != nil {
 		return &IOError{"create", path, err}
 	}
-	err = m.fill(f, path)
+	err = errors.Join(m.fill(f, path), m.removeSpill())
 	if err == nil {
 		if err = f.Sync(); err != nil {
 			err = &IOError{"sync", path, err}
@@ -231,7 +233,7 @@ func (m *merge) fill(f vfs.File, path string) error {
 	m.info = run.Info{Engine: m.e.engine, First: uint64(first), Last: uint64(last), LostSeq: m.lostSeq()}
 	m.info.FirstSeq, m.info.NextSeq = m.seqs()
 	w, err := run.NewWriter(f, m.info, run.WriterOptions{
-		Codec: run.Codec(m.e.opts.Compression), BlockBytes: m.e.opts.BlockBytes, RecordsMax: m.recordsMax(),
+		Codec: run.Codec(m.e.opts.Compression), BlockBytes: m.e.opts.BlockBytes, RecordsMax: m.recordsMax(), Buckets: m.buckets(),
 	})
 	if err != nil {
 		return fmt.Errorf("storage: %w", err)
@@ -330,7 +332,7 @@ func (e *Engine) diskBytes() (n int64) {
 
 // addAll walks the memory tier and the runs side by side.
 func (m *merge) addAll() error {
-	m.mem, m.memOK = m.view.walk(&Range{})
+	m.mem, m.memOK = m.view.walk(&Range{}, nil)
 	for _, r := range m.plan.runs {
 		it := r.reader.Iter(run.IterOptions{ReadAhead: true})
 		m.inputs, m.inOK = append(m.inputs, it), append(m.inOK, false)

@@ -85,5 +85,8 @@ func (o Options) Validate() error {
 			return fmt.Errorf("storage: option %s is %d, must be from %d to %d", c.name, c.value, c.least, c.most)
 		}
 	}
+	if (o.Bucket == nil) != (o.BucketScheme == 0) {
+		return fmt.Errorf("storage: options Bucket and BucketScheme (%d) go together", o.BucketScheme)
+	}
 	return nil
 }

@@ -179,7 +179,7 @@ func (e *Engine) claim() ([]string, error) {
 
 // isOurs says whether a name is one that the engine gives to files it writes atomically.
 func isOurs(name string) bool {
-	return name == formatName || name == scrubName || slices.ContainsFunc([]string{hintFileSuffix, suspectSuffix, runSuffix}, func(suffix string) bool {
+	return name == formatName || name == scrubName || slices.ContainsFunc([]string{hintFileSuffix, suspectSuffix, runSuffix, bucketsSuffix}, func(suffix string) bool {
 		return strings.HasSuffix(name, suffix)
 	})
 }

@@ -34,7 +34,7 @@ type runFile struct {
 	shadowed int64
 	// claimed says that a merge has it, or is about to. It is under the merger's planning.
 	claimed bool
-	// damaged has the offsets of the damage that was noted. failures counts the merges that could not read it.
+	// damaged has the offsets of the damage that was noted, and whether it touches keys. failures counts the merges that could not read it.
 	damaged  sync.Map
 	failures atomic.Int32
 }
@@ -165,14 +165,15 @@ func (e *Engine) runFailed(r *runFile, err error) error {
 // runDamaged is the damage, which is noted if it was not known.
 func (e *Engine) runDamaged(r *runFile, d *run.DamageError) Damage {
 	damage := r.damage(d)
-	if _, known := r.damaged.LoadOrStore(d.Offset, true); !known {
+	if _, known := r.damaged.LoadOrStore(d.Offset, !d.Aside); !known {
 		e.note(damage)
 	}
 	return damage
 }
 
+// hasDamage says whether damage was noted that touches keys.
 func (r *runFile) hasDamage() (noted bool) {
-	r.damaged.Range(func(any, any) bool { noted = true; return false })
+	r.damaged.Range(func(_, keys any) bool { noted = keys.(bool); return !noted })
 	return noted
 }
 
@@ -186,7 +187,7 @@ func (r *runFile) corrupt(d *run.DamageError) *CorruptError {
 func (r *runFile) damage(d *run.DamageError) Damage {
 	return Damage{
 		Segment: r.last, File: filepath.Base(r.path), Offset: d.Offset, Length: d.Length, Reason: d.Reason,
-		Ranged: true, FirstKey: d.FirstKey, EndKey: d.EndKey,
+		KeysKnown: d.Aside, Ranged: !d.Aside, FirstKey: d.FirstKey, EndKey: d.EndKey,
 	}
 }
 

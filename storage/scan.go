@@ -51,6 +51,9 @@ type scanner struct {
 	// lost are the damaged ranges of runs that the scan has come to.
 	lost []lostRange
 	buf  []byte
+	// buckets, which rise, are those to be shown, and want tells their keys; nil shows all.
+	buckets []uint32
+	want    func(key []byte) bool
 	// showExpired has records shown that have expired.
 	showExpired bool
 	// outside says that it is the caller's code that runs.
@@ -97,12 +100,15 @@ type lostRange struct {
 
 func (s *scanner) open(v view) {
 	var mem tier
-	mem.mem, mem.ok = v.walk(&s.r)
+	mem.mem, mem.ok = v.walk(&s.r, s.want)
 	mem.settle(&s.r)
 	s.tiers = append(make([]tier, 0, 1+len(v.runs)), mem)
 	for _, r := range v.runs {
-		t := tier{run: r, it: r.reader.Iter(run.IterOptions{Start: s.r.Start, End: s.r.End, ReadAhead: true})}
-		s.tiers = append(s.tiers, t)
+		o := run.IterOptions{Start: s.r.Start, End: s.r.End, ReadAhead: true}
+		if s.buckets != nil {
+			o.Blocks = s.blocksOf(r)
+		}
+		s.tiers = append(s.tiers, tier{run: r, it: r.reader.Iter(o)})
 	}
 }
 
@@ -135,6 +141,13 @@ func (t *tier) step(r *Range) {
 	t.settle(r)
 }
 
+// step moves a tier on to a key that is wanted.
+func (s *scanner) step(t *tier) {
+	for t.step(&s.r); s.want != nil && t.ok && t.it != nil && !t.damaged() && !s.want(t.key); {
+		t.step(&s.r)
+	}
+}
+
 // ahead says whether the scan comes to t before it comes to u.
 func (t *tier) ahead(u *tier, reverse bool) bool {
 	if t.unbounded || u.unbounded {
@@ -149,7 +162,7 @@ func (s *scanner) run() {
 	for i := range s.tiers {
 		t := &s.tiers[i]
 		if t.it != nil {
-			t.step(&s.r)
+			s.step(t)
 		}
 		if !s.sound(t) {
 			return
@@ -183,13 +196,13 @@ func (s *scanner) advance(at int) bool {
 	if !t.damaged() {
 		for i := at + 1; i < len(s.tiers); i++ {
 			if u := &s.tiers[i]; u.ok && !u.damaged() && bytes.Equal(t.key, u.key) {
-				if u.step(&s.r); !s.sound(u) {
+				if s.step(u); !s.sound(u) {
 					return false
 				}
 			}
 		}
 	}
-	t.step(&s.r)
+	s.step(t)
 	return s.sound(t)
 }
 

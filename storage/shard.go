@@ -113,19 +113,23 @@ func (s *shard) giveBack() {
 type memWalk struct {
 	its     []memindex.Iterator
 	reverse bool
+	// want says which keys to come to; nil is all.
+	want func(key []byte) bool
 	// heap are the iterators that are not at their end, the one that comes first on top.
 	heap []*memindex.Iterator
 }
 
-// walk returns a walk that stands at the first entry of the range, the last one if it is reversed. ok is false if there is none.
-func (v view) walk(r *Range) (w *memWalk, ok bool) {
+// walk returns a walk over the keys that are wanted (nil: all of them), which stands at the first entry of the range, the last one
+// if it is reversed. ok is false if there is none.
+func (v view) walk(r *Range, want func(key []byte) bool) (w *memWalk, ok bool) {
 	if len(v.shards) == 0 {
 		return nil, false
 	}
-	w = &memWalk{its: make([]memindex.Iterator, len(v.shards)), reverse: r.Reverse}
+	w = &memWalk{its: make([]memindex.Iterator, len(v.shards)), reverse: r.Reverse, want: want}
 	for i, s := range v.shards {
 		w.its[i] = s.Iter()
-		if it := &w.its[i]; r.Reverse && it.SeekBefore(r.End) || !r.Reverse && it.Seek(r.Start) {
+		it := &w.its[i]
+		if w.settle(it, r.Reverse && it.SeekBefore(r.End) || !r.Reverse && it.Seek(r.Start)) {
 			w.heap = append(w.heap, it)
 		}
 	}
@@ -138,13 +142,28 @@ func (v view) walk(r *Range) (w *memWalk, ok bool) {
 // next goes one on.
 func (w *memWalk) next() bool {
 	top := w.heap[0]
-	if w.reverse && !top.Prev() || !w.reverse && !top.Next() {
+	if !w.settle(top, w.step(top)) {
 		n := len(w.heap) - 1
 		w.heap[0] = w.heap[n]
 		w.heap = w.heap[:n]
 	}
 	w.down(0)
 	return len(w.heap) > 0
+}
+
+func (w *memWalk) step(it *memindex.Iterator) bool {
+	if w.reverse {
+		return it.Prev()
+	}
+	return it.Next()
+}
+
+// settle goes on to a key that is wanted, from where an iterator stands if ok says that it stands anywhere.
+func (w *memWalk) settle(it *memindex.Iterator, ok bool) bool {
+	for w.want != nil && ok && !w.want(it.Key()) {
+		ok = w.step(it)
+	}
+	return ok
 }
 
 func (w *memWalk) down(i int) {
@@ -174,7 +193,7 @@ func (w *memWalk) key() []byte { return w.heap[0].Key() }
 // visit calls fn for each entry of the memory tier in the range, in order, until it returns false. The entry is valid in the
 // call.
 func (v view) visit(r Range, fn func(*entry) bool) {
-	for w, ok := v.walk(&r); ok; ok = w.next() {
+	for w, ok := v.walk(&r, nil); ok; ok = w.next() {
 		en := w.at()
 		if r.past(en.key) || !fn(&en) {
 			return

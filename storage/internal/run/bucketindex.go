@@ -162,7 +162,7 @@ func (r *Reader) BlocksOf(scheme uint64, buckets []uint32, buf *Buffer) (blocks 
 	if x == nil || x.scheme != scheme {
 		return nil, false, nil
 	}
-	s := bucketSearch{r: r, buckets: buckets, buf: buf, most: r.index.blocks() / bucketPart}
+	s := bucketSearch{r: r, buckets: buckets, buf: buf, blocks: []uint32{}, most: r.index.blocks() / bucketPart}
 	for i := range len(x.starts) - 1 {
 		if err := s.part(int(x.starts[i]), int(x.starts[i+1])); err != nil || len(s.blocks) > s.most {
 			return nil, false, err
