@@ -68,8 +68,10 @@ func TestBlocksOfAreThoseOfTheBuckets(t *testing.T) {
 			if _, ok, err := r.BlocksOf(testScheme+1, asked, &Buffer{}); ok || err != nil {
 				rt.Fatalf("another scheme: %v %v", ok, err)
 			}
-			if found, err := r.Verify(context.Background(), nil); err != nil || len(found) > 0 {
-				rt.Fatalf("%s: %v %v", name, found, err)
+			read := int64(0)
+			found, err := r.Verify(context.Background(), func(n int64) error { read += n; return nil })
+			if err != nil || len(found) > 0 || read != r.Size() {
+				rt.Fatalf("%s: Verify reads %d bytes of %d and finds %v, %v", name, read, r.Size(), found, err)
 			}
 		}
 	})
