@@ -7,7 +7,7 @@ import (
 	"sort"
 )
 
-// bucketIndex is what a reader has in memory of the bucket section: four bytes for a page of some 1,400 records.
+// bucketIndex is what a reader has in memory of the bucket section: four bytes for a page of some 350 records.
 type bucketIndex struct {
 	scheme, pairs uint64
 	// at is where the pages begin, end where they end and the directory begins.
