@@ -20,6 +20,8 @@ type request struct {
 	// key routes; nil for any node.
 	key  []byte
 	safe safety
+	// bytes is how much there is to send, where that may take long.
+	bytes int
 	// only is the one node to ask; nil for the routing's choice.
 	only *node
 	// options are sent; Clock, Timeout, DeadlineMicros and Retried are set for each attempt.
@@ -38,7 +40,7 @@ type call struct {
 	c        *Client
 	q        *request
 	deadline time.Time
-	// patience is how long the first attempt waits.
+	// patience is how long the first attempt waits for a node of which nothing better is known.
 	patience time.Duration
 	attempts int
 	tried    []*node
@@ -92,13 +94,14 @@ func (x *call) attempt(ctx context.Context) (*wire.Fault, error) {
 		return x.failure(&notSentError{cmp.Or(err, errAttemptTimeout)})
 	}
 	x.attempts++
-	wait := x.wait(left)
+	wait := x.wait(n, left)
 	o := x.q.options
 	o.Clock = x.c.Clock()
 	o.Timeout = max(wait-wait/answerSlack, time.Millisecond)
 	o.Retried = x.q.retried || x.worst != wire.EffectNone
 	heard := n.heard.Load()
 	e, err := n.call(ctx, wait, x.q.method, x.q.params, o)
+	x.measure(n, time.Since(now), err)
 	if err != nil {
 		x.blame(n, err, heard)
 		return x.failure(err)
@@ -170,13 +173,32 @@ func (x *call) choose(ctx context.Context) *node {
 	return n
 }
 
-// wait is how long the next attempt may take: all that is left if there can be no other.
-func (x *call) wait(left time.Duration) time.Duration {
+// wait is how long the next attempt, on a node, may take: all that is left if there can be no other.
+func (x *call) wait(n *node, left time.Duration) time.Duration {
 	mayRepeat := x.q.safe == safeRead || (x.q.safe == safeOverwrite && !x.c.opts.NoUnknownRetries)
 	if !mayRepeat || x.attempts > x.c.opts.RetriesMax {
 		return left
 	}
-	return min(left, x.patience<<min(x.attempts-1, 16))
+	return min(left, x.patienceWith(n)<<min(x.attempts-1, 16))
+}
+
+// patienceWith is how long a first attempt waits for a node: several times as long as it usually takes at most. So a
+// node that hangs is found out before many calls wait for it, and one that has become slower is given more time, for what
+// it did not answer in time counts, too.
+func (x *call) patienceWith(n *node) time.Duration {
+	usual := n.tail(x.q.safe).P99()
+	if x.c.opts.AttemptTimeout > 0 || x.q.key == nil || usual == 0 {
+		return x.patience
+	}
+	moving := time.Duration(x.q.bytes) * time.Second / movingBytesPerSecond
+	return min(max(tailFactor*usual, tailTimeoutMin)+moving, x.patience)
+}
+
+// measure takes into account how long a node took to answer, or did not.
+func (x *call) measure(n *node, took time.Duration, err error) {
+	if x.q.key != nil && (err == nil || errors.Is(err, errAttemptTimeout)) {
+		n.tail(x.q.safe).Record(took)
+	}
 }
 
 // failure is the fault that an error of the connection, or of the waiting, stands for.

@@ -26,7 +26,8 @@
 //
 // A broken connection or an attempt that timed out takes a node out of the choice until it answers a ping, which is tried in the
 // background with growing pauses. So a node that hangs (SIGSTOP, a dead link) costs the calls that were with it one attempt's
-// timeout, and later ones nothing. If every node is out, they are tried all the same.
+// timeout, and later ones nothing. That timeout follows what the node's answers usually take: see Options.AttemptTimeout. If every node
+// is out, they are tried all the same.
 //
 // # The clock
 //

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ringcask/ringcask/internal/tail"
 	"github.com/ringcask/ringcask/internal/wire"
 )
 
@@ -27,6 +28,8 @@ type node struct {
 	inFlight atomic.Int64
 	// heard counts the answers that came.
 	heard atomic.Uint64
+	// reads and writes are how long requests for one key took.
+	reads, writes tail.Meter
 	// out says that the node failed and has not answered a ping since.
 	out atomic.Bool
 	// retired says that no further request will be sent to the node.
@@ -126,6 +129,14 @@ func (n *node) dial(s *slot, d *dialing) {
 		n.disconnect()
 	}
 	d.conn.run(n.c.life)
+}
+
+// tail is the meter of reads or of writes.
+func (n *node) tail(safe safety) *tail.Meter {
+	if safe == safeRead {
+		return &n.reads
+	}
+	return &n.writes
 }
 
 // retire ends the connections for good.

@@ -23,7 +23,9 @@ type Options struct {
 	// Timeout is the time limit of a call whose context has no earlier deadline. Zero is 5 s.
 	Timeout time.Duration
 	// AttemptTimeout is how long the first attempt of a call that may be retried waits for its node, twice as long for batches,
-	// multi-gets and ranges; each further one waits twice as long as the last. Zero is a quarter of the call's time, but not less than 100 ms.
+	// multi-gets and ranges; each further one waits twice as long as the last. Zero is a quarter of the call's time, but not less than 100 ms;
+	// and for a single key, once enough answers of the node were measured, twice as long as all but one in a hundred took, if
+	// that is less, but not less than 50 ms and a second for each 16 MiB that are sent.
 	AttemptTimeout time.Duration
 	// DialTimeout bounds making a connection, and how long a node may take to tell its time. Zero is 1 s.
 	DialTimeout time.Duration
@@ -50,6 +52,11 @@ const (
 	topologyPauseMin = time.Second
 	// attemptTimeoutMin is the least that AttemptTimeout is by itself.
 	attemptTimeoutMin = 100 * time.Millisecond
+	// tailFactor and tailTimeoutMin are how AttemptTimeout follows the measured latencies; movingBytesPerSecond what a value is at
+	// least expected to travel at.
+	tailFactor           = 2
+	tailTimeoutMin       = 50 * time.Millisecond
+	movingBytesPerSecond = 16 << 20
 	// sendBytesMax bounds what waits to be written to a connection, and so what a node that reads nothing can pile up.
 	sendBytesMax = 128 << 20
 )

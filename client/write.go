@@ -57,7 +57,7 @@ func (c *Client) Put(ctx context.Context, key, value []byte, o *PutOptions) (*Re
 		params.Ordered = wire.ChoiceYes
 	}
 	return c.write(ctx, &request{
-		method: wire.MethodPut, key: params.Key, safe: safetyOf(params.Context), timeout: o.Timeout,
+		method: wire.MethodPut, key: params.Key, bytes: len(value), safe: safetyOf(params.Context), timeout: o.Timeout,
 		options: &params.Options, params: params.Encode,
 	})
 }
