@@ -43,6 +43,7 @@ func (i *instant) Coordinate(_ time.Time, req *WriteRequest, done func([]Outcome
 	done(make([]Outcome, len(req.Ops)), nil)
 }
 func (i *instant) Reachable() bool     { return true }
+func (i *instant) Health() Health      { return Health{} }
 func (i *instant) Actor() causal.Actor { return 1 }
 func (i *instant) Serving() error      { return nil }
 func (i *instant) Write(_ time.Time, ds []Decision, decided func([]Decided), durable func(error)) {

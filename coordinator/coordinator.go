@@ -41,6 +41,15 @@ func (c *Coordinator) deadline(now, asked time.Time) time.Time {
 	return asked
 }
 
+// spreadDeadline is the moment by which the other replicas must have received what was decided. Who asked may wait for
+// less long, to go elsewhere if need be; the replicas are to have the write all the same.
+func (c *Coordinator) spreadDeadline(answer time.Time) time.Time {
+	if own := time.Now().Add(c.opt.Timeout); own.After(answer) {
+		return own
+	}
+	return answer
+}
+
 // target is a node that a request may talk to.
 type target struct {
 	id ring.NodeID
@@ -48,8 +57,9 @@ type target struct {
 	peer Peer
 	// replica is nil for a node that is not known.
 	replica Replica
-	// reachable is as it was when the request began.
+	// reachable and health are as they were when the request began.
 	reachable bool
+	health    Health
 }
 
 func (c *Coordinator) target(id ring.NodeID) target {
@@ -60,7 +70,22 @@ func (c *Coordinator) target(id ring.NodeID) target {
 	if p == nil {
 		return target{id: id}
 	}
-	return target{id: id, peer: p, replica: p, reachable: p.Reachable()}
+	return target{id: id, peer: p, replica: p, reachable: p.Reachable(), health: p.Health()}
+}
+
+// far says how late a node is turned to that has a task for which reluctance counts or does not: the nearest is 0.
+func (t *target) far(reluctant bool) int {
+	switch {
+	case t.peer == nil && t.replica != nil:
+		return 0
+	case !t.reachable:
+		return 4
+	case t.health.Reluctant && reluctant:
+		return 3
+	case t.health.Slow:
+		return 2
+	}
+	return 1
 }
 
 // targetSet is the nodes of one request, each once. Requests have few: a linear search beats a map.

@@ -66,9 +66,10 @@ type cluster struct {
 
 // trouble is what may be wrong with a node.
 type trouble struct {
-	down     bool  // refuses connections
-	silent   bool  // takes requests and never answers: their deadline passes
-	deaf     bool  // as silent, and its link does not even keep the deadline
+	down     bool // refuses connections
+	silent   bool // takes requests and never answers: their deadline passes
+	deaf     bool // as silent, and its link does not even keep the deadline
+	health   Health
 	serving  error // why it does not coordinate
 	failSync error // of local writes, after they were decided
 	failDone error // of local writes, before they are decided
@@ -396,6 +397,7 @@ func (n *fakeNode) decide(ds []Decision) ([]Decided, causal.Actor) {
 type link struct{ from, to *fakeNode }
 
 func (l *link) Reachable() bool     { return !l.to.now().down }
+func (l *link) Health() Health      { return l.to.now().health }
 func (l *link) Actor() causal.Actor { return l.to.Actor() }
 
 // send carries a request over and its answer back. call is run at the other node; answer hands over what it returned.

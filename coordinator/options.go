@@ -45,9 +45,10 @@ type Options struct {
 	Ordered bool
 	// Timeout is for requests that bring no deadline. Zero is 2 s. TimeoutMax bounds every deadline. Zero is 60 s.
 	Timeout, TimeoutMax time.Duration
-	// HedgeDelay is how long a read waits for the replicas it asked before it asks one more. Zero is 25 ms; negative
-	// is never.
-	HedgeDelay time.Duration
+	// HedgeDelay is the longest that a read waits for the replicas it asked before it asks one more. Zero is 25 ms;
+	// negative is never. HedgeDelayMin is the shortest; between the two the delay is twice what the slowest of those asked
+	// takes in 99 of 100 cases. Zero is 5 ms, or HedgeDelay if that is less. With both equal the delay is fixed.
+	HedgeDelay, HedgeDelayMin time.Duration
 
 	// KeyBytesMax and ValueBytesMax bound a key and a value. Zero is 4 KiB and 16 MiB.
 	KeyBytesMax, ValueBytesMax int
@@ -119,6 +120,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Timeout, 2*time.Second)
 	orDefault(&o.TimeoutMax, 60*time.Second)
 	orDefault(&o.HedgeDelay, 25*time.Millisecond)
+	orDefault(&o.HedgeDelayMin, max(0, min(5*time.Millisecond, o.HedgeDelay)))
 	orDefault(&o.KeyBytesMax, 4<<10)
 	orDefault(&o.ValueBytesMax, 16<<20)
 	orDefault(&o.ContextEntriesMax, 1024)
@@ -155,6 +157,9 @@ func (o *Options) validate() error {
 	}
 	if o.R < LevelAll || o.W < LevelAll {
 		errs = append(errs, fmt.Errorf("coordinator: unknown level r=%d or w=%d", o.R, o.W))
+	}
+	if o.HedgeDelayMin < 0 || o.HedgeDelay >= 0 && o.HedgeDelayMin > o.HedgeDelay {
+		errs = append(errs, errors.New("coordinator: the shortest hedge delay must be positive and at most the longest"))
 	}
 	if o.Timeout < 0 || o.TimeoutMax < o.Timeout || o.RepairTimeout < 0 {
 		errs = append(errs, errors.New("coordinator: timeouts must be positive and the default at most the greatest"))

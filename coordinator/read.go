@@ -113,8 +113,8 @@ func (c *Coordinator) newReadOp(table Topology, keys [][]byte, need int, mode re
 	return op
 }
 
-// prefer puts the replicas of a key in the order in which they are asked: this node, those that are reachable, the
-// rest. Where this node is a replica the others follow from its place in the table on, so that the nodes do not all
+// prefer puts the replicas of a key in the order in which they are asked: this node, those that are well, those that are
+// slow, the rest. Where this node is a replica the others follow from its place in the table on, so that the nodes do not all
 // ask the same second one.
 func (op *readOp) prefer(nodes []readNode) {
 	self := op.c.opt.Self
@@ -129,15 +129,7 @@ func (op *readOp) prefer(nodes []readNode) {
 	})
 }
 
-func (op *readOp) distance(t int) int {
-	switch v := &op.targets[t]; {
-	case v.peer == nil && v.replica != nil:
-		return 0
-	case v.reachable:
-		return 1
-	}
-	return 2
-}
+func (op *readOp) distance(t int) int { return op.targets[t].far(false) }
 
 // rotate makes the i-th element the first.
 func rotate[T any](s []T, i int) {
@@ -175,7 +167,7 @@ func (op *readOp) tick(now time.Time) time.Time {
 		op.abandon(context.DeadlineExceeded)
 		return time.Time{}
 	}
-	delay := op.c.opt.HedgeDelay
+	delay := op.hedgeDelay()
 	switch {
 	case delay < 0:
 		op.mu.Unlock()
@@ -197,6 +189,40 @@ func (op *readOp) tick(now time.Time) time.Time {
 	}
 	return op.deadline
 }
+
+// hedgeDelay is how long the replicas that were asked may take before one more is: twice what the slowest of them takes
+// at most, usually, within the bounds of the options. What is not known counts as the longest, and so does a request for
+// many keys, for which there is no usual. The caller holds mu.
+func (op *readOp) hedgeDelay() time.Duration {
+	most := op.c.opt.HedgeDelay
+	if most < 0 || len(op.keys) > hedgeKeysMax {
+		return most
+	}
+	tail := time.Duration(0)
+	for k := range op.quorums {
+		for _, n := range op.quorums[k].nodes {
+			t := &op.targets[n.target]
+			if t.peer == nil || n.state != nodeAsked {
+				continue
+			}
+			if t.health.Tail == 0 {
+				return most
+			}
+			tail = max(tail, t.health.Tail)
+		}
+	}
+	if tail == 0 { // it is this node's own disk that is waited for, or a repair
+		return most
+	}
+	return min(max(hedgeTails*tail, op.c.opt.HedgeDelayMin), most)
+}
+
+const (
+	// hedgeKeysMax is the most keys of a read whose time is compared with what reads usually take.
+	hedgeKeysMax = 16
+	// hedgeTails is how many times the usual tail a read waits before it hedges.
+	hedgeTails = 2
+)
 
 // hedge has every key that is not settled ask one more replica. The caller holds mu.
 func (op *readOp) hedge() (any bool) {

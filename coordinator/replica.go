@@ -89,6 +89,16 @@ type Replica interface {
 	Scan(deadline time.Time, req ScanRequest, done func(*ScanPage, error))
 }
 
+// Health says whom to turn to first, and how soon to turn to another one. It never decides whether a request succeeds.
+type Health struct {
+	// Slow: it answers much later than others do, or has not answered for a moment.
+	Slow bool
+	// Reluctant: it would refuse to coordinate (draining, read-only, clock out of bounds), or others hold it for dead.
+	Reluctant bool
+	// Tail is how long a read of few keys usually takes at most, the way there and back; zero if that is not known.
+	Tail time.Duration
+}
+
 // Peer is another node: a replica that can be asked to coordinate.
 type Peer interface {
 	Replica
@@ -97,6 +107,8 @@ type Peer interface {
 	Coordinate(deadline time.Time, req *WriteRequest, done func([]Outcome, error))
 	// Reachable is a hint: false when a request would most likely fail.
 	Reachable() bool
+	// Health is a hint, too: how a peer does that can be reached.
+	Health() Health
 	// Actor is the peer's actor as last heard of; zero if it was never heard of.
 	Actor() causal.Actor
 }

@@ -313,7 +313,7 @@ func (op *writeOp) send(g int) {
 		op.acked(g, StoreAck{}, &UnreachableError{Node: t.id, Err: errNotMember})
 		return
 	}
-	t.peer.Store(op.deadline, op.shipments[g], func(ack StoreAck, err error) { op.acked(g, ack, err) })
+	t.peer.Store(op.c.spreadDeadline(op.deadline), op.shipments[g], func(ack StoreAck, err error) { op.acked(g, ack, err) })
 }
 
 func (op *writeOp) acked(g int, ack StoreAck, err error) {

@@ -65,15 +65,7 @@ func newWriteRoute(c *Coordinator, table Topology, req *WriteRequest, w, r int, 
 	return route
 }
 
-func (route *writeRoute) distance(t int) int {
-	switch {
-	case t == route.self:
-		return 0
-	case route.targets[t].reachable:
-		return 1
-	}
-	return 2
-}
+func (route *writeRoute) distance(t int) int { return route.targets[t].far(true) }
 
 // run takes the ops, in rising order, to replicas until each was taken or has no candidate left, or time is up.
 func (route *writeRoute) run(ctx context.Context, todo []int) {
@@ -114,11 +106,12 @@ func (route *writeRoute) plan(todo []int) (legs []leg) {
 	return legs
 }
 
-// nearest are the candidates of a key that are reachable; the first of all if none is.
+// nearest are the candidates of a key that are as well as the first one. What a forward did is not known until it is
+// answered, so that it cannot be sent to another replica: it must not go to one that may not answer.
 func (route *writeRoute) nearest(i int) []int {
 	list := route.candidates[i]
 	for n, t := range list {
-		if !route.targets[t].reachable && n > 0 {
+		if route.distance(t) > route.distance(list[0]) {
 			return list[:n]
 		}
 	}

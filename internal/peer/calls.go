@@ -57,8 +57,10 @@ const never = time.Duration(1<<63 - 1)
 type calls struct {
 	countMax int
 	bytesMax int64
-	// sooner is told when the earliest deadline has moved towards now.
+	// sooner is told when the earliest deadline has moved towards now, or a request was added to a quiet table.
 	sooner chan struct{}
+	// expired is told of each call that expires; may be nil.
+	expired func(c *call, waited time.Duration)
 
 	mu      sync.Mutex
 	waiting map[uint32]call
@@ -68,7 +70,11 @@ type calls struct {
 	bytes int64
 	// earliest is no later than any deadline in waiting.
 	earliest time.Duration
-	closed   error
+	// since is when the oldest uninterrupted time began in which some request waited.
+	since time.Duration
+	// quiet says that nobody watches the table until a request is added.
+	quiet  bool
+	closed error
 }
 
 func newCalls(countMax int, bytesMax int64) *calls {
@@ -91,6 +97,9 @@ func (t *calls) add(c call) (uint32, error) {
 		if t.count >= t.countMax || t.count > 0 && t.bytes+int64(c.bytes) > t.bytesMax {
 			return 0, errBusy
 		}
+		if t.count == 0 {
+			t.since = c.sent
+		}
 		t.count++
 		t.bytes += int64(c.bytes)
 	}
@@ -99,14 +108,29 @@ func (t *calls) add(c call) (uint32, error) {
 		t.last++
 	}
 	t.waiting[t.last] = c
-	if c.deadline < t.earliest {
-		t.earliest = c.deadline
+	if c.deadline < t.earliest || t.quiet && c.ping == nil {
+		t.earliest = min(t.earliest, c.deadline)
+		t.quiet = false
 		select {
 		case t.sooner <- struct{}{}:
 		default:
 		}
 	}
 	return t.last, nil
+}
+
+// silence is for how long requests have waited without a word from the peer, which was last heard at the given moment. due
+// says whether that is to be looked at again soon; else whoever waits on sooner is told when a request is added.
+func (t *calls) silence(now, heard time.Duration) (silence time.Duration, due bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.count == 0 {
+		// A table that was busy a moment ago is looked at once more: waking somebody for each request would cost more.
+		busy := now-heard < 2*watchInterval
+		t.quiet = !busy
+		return 0, busy
+	}
+	return now - max(t.since, heard), true
 }
 
 // take removes a call, which is then the caller's to end.
@@ -140,6 +164,9 @@ func (t *calls) next() time.Duration {
 func (t *calls) expire(now time.Duration) (waited time.Duration) {
 	for _, c := range t.takeExpired(now) {
 		waited = max(waited, now-c.sent)
+		if t.expired != nil {
+			t.expired(&c, now-c.sent)
+		}
 		c.fail(context.DeadlineExceeded)
 	}
 	return waited

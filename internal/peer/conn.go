@@ -69,6 +69,10 @@ type conn struct {
 	// are by Peers.elapsed.
 	pinged   time.Duration
 	answered atomic.Int64
+	// unanswered is when the first ping was sent that none after it was answered, the tender's own; heard when a message
+	// last came.
+	unanswered time.Duration
+	heard      atomic.Int64
 }
 
 func (p *Peers) newConn(ctx context.Context, nc net.Conn, addr string) *conn {
@@ -114,6 +118,7 @@ func (c *conn) protocolError(format string, args ...any) error {
 func (c *conn) onMessage(msg []byte) error {
 	c.r = wire.NewReader(msg)
 	r := &c.r
+	c.heard.Store(int64(c.p.elapsed()))
 	n := r.ArrayLen(4)
 	kind := r.Uint(kindNotice)
 	id := uint32(0)
@@ -154,6 +159,9 @@ func (c *conn) onAnswer(id uint32, r *wire.Reader) error {
 	waiting, ok := c.calls.take(id)
 	if !ok {
 		return nil
+	}
+	if c.remote != nil && c.class == foreground {
+		c.remote.health.measure(&waiting, time.Duration(c.heard.Load())-waiting.sent)
 	}
 	if !r.TryNil() {
 		exactly(r, 2, "an error answer")
@@ -300,13 +308,11 @@ func (c *conn) tend() {
 				nextPing = now
 			}
 		}
-		if pinging && now >= nextPing {
-			c.remote.sendPing(c)
-			nextPing = now + opt.PingInterval
-		}
 		wake := max(c.calls.next(), swept+sweepInterval)
 		if pinging {
-			wake = min(wake, nextPing)
+			var look time.Duration
+			nextPing, look = c.keepAsking(now, nextPing)
+			wake = min(wake, nextPing, look)
 		}
 		timer.Reset(wake - now)
 	}

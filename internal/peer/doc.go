@@ -42,6 +42,14 @@
 // buffer, or in a stopped process, is seen to be late and dropped. Inside a node deadlines are by time.Now, whatever
 // its physical clock shows.
 //
+// # Health
+//
+// Two things are told apart. A peer is *unreachable* without a link, or when a ping or request found no answer for long:
+// writes are refused where too few are reachable. It is *slow* when others are to be asked first: its answers take several
+// times as long as those of the quickest peer, or answers are due, its foreground link was silent for ProbeAfter, and a
+// ping sent then was not answered within HungAfter. So a process that is stopped is passed over after some 60 ms, while a
+// request that rightly takes long casts no doubt, for pings pass it by. Avoid adds what others say of a peer.
+//
 // # Concurrency
 //
 // Peers.Run dials and Peers.Serve accepts; each returns only when all goroutines that it started have ended. A link has

@@ -88,14 +88,19 @@ type Options struct {
 	HandshakeTimeout time.Duration
 	// BackoffMin and BackoffMax bound the wait between two attempts to dial a member. Zero is 50 ms and 1 s.
 	BackoffMin, BackoffMax time.Duration
-	// PingInterval is the time between pings; a peer is unreachable when one was not answered before the next was due.
-	// Zero is 500 ms.
+	// PingInterval is the time between pings; a peer is unreachable when one was not answered in that time. Zero is 500 ms.
 	PingInterval time.Duration
 	// LinkTimeout is for how long pings may stay unanswered before the link is closed and dialled anew. Zero is 5 s.
 	LinkTimeout time.Duration
 	// SuspectAfter is how long a request must have waited for its expiry to make the peer unreachable until it answers
 	// a ping. Zero is 200 ms.
 	SuspectAfter time.Duration
+	// ProbeAfter is how long a link on which answers are due may be silent before it is pinged out of turn, and HungAfter
+	// how long a ping may then stay unanswered before others are preferred to the peer. Zero is 10 ms and 40 ms.
+	ProbeAfter, HungAfter time.Duration
+	// SlowAfter is the mean latency from which on a peer may be held for slow: it is, where its mean is also several times
+	// that of the quickest peer. Zero is 20 ms.
+	SlowAfter time.Duration
 	// WriteTimeout is how long a write to the socket may take; MessageTimeout how long a message may take to arrive
 	// from its first byte. Zero is 10 s and 30 s.
 	WriteTimeout, MessageTimeout time.Duration
@@ -143,6 +148,9 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.PingInterval, 500*time.Millisecond)
 	orDefault(&o.LinkTimeout, 5*time.Second)
 	orDefault(&o.SuspectAfter, 200*time.Millisecond)
+	orDefault(&o.ProbeAfter, 10*time.Millisecond)
+	orDefault(&o.HungAfter, 40*time.Millisecond)
+	orDefault(&o.SlowAfter, 20*time.Millisecond)
 	orDefault(&o.WriteTimeout, 10*time.Second)
 	orDefault(&o.MessageTimeout, 30*time.Second)
 	orDefault(&o.InFlightMax, 16384)

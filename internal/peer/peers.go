@@ -175,6 +175,9 @@ func (p *Peers) dial(ctx context.Context, r *remote, cls class) (opened bool, er
 	}
 	c := p.newConn(ctx, nc, r.member.Addr)
 	c.dialled, c.class, c.remote = true, cls, r
+	if cls == foreground {
+		c.calls.expired = r.health.measure
+	}
 	if err := c.sendHello(); err != nil {
 		c.stop(err)
 		return false, errors.Join(err, nc.Close())

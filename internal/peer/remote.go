@@ -3,7 +3,6 @@ package peer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +21,8 @@ type remote struct {
 	id     ring.NodeID
 	member Member
 	// links are the dialled ones that are open.
-	links [classCount]atomic.Pointer[conn]
+	links  [classCount]atomic.Pointer[conn]
+	health health
 	// doubtful says that the peer may be hung: it has not answered in time, nor a ping since.
 	doubtful atomic.Bool
 	actor    atomic.Uint64 // changed under mu
@@ -188,6 +188,7 @@ func (r *remote) add(c *conn) {
 	if c.class == foreground {
 		r.why = nil
 		r.doubtful.Store(false)
+		r.health.hung.Store(false)
 	}
 }
 
@@ -222,10 +223,10 @@ func (r *remote) otherBoots(boot uint64) (links []*conn) {
 
 // sendPing asks the other end of a dialled link for a sign of life. The link's tender calls it.
 func (r *remote) sendPing(c *conn) {
-	if c.class == foreground && c.pinged > time.Duration(c.answered.Load()) {
-		r.doubt(fmt.Sprintf("no answer to a ping for %v", (r.p.elapsed() - c.pinged).Round(time.Millisecond)))
-	}
 	sent, pinged := r.p.opt.Now(), r.p.elapsed()
+	if !c.pingDue() {
+		c.unanswered = pinged
+	}
 	c.pinged = pinged
 	c.ping(call{deadline: never, sent: pinged, ping: func(answer pong, err error) {
 		if err == nil {
@@ -241,6 +242,7 @@ func (r *remote) onPong(c *conn, sent time.Time, pinged time.Duration, answer po
 	if c.class != foreground {
 		return
 	}
+	r.health.hung.Store(false)
 	s := measure(sent, answer.arrived, answer.answered, answer.back)
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -17,6 +17,8 @@ type Status struct {
 	Reachable                   bool
 	// Reason is why it is not reachable.
 	Reason string
+	// Slow says that others are asked first, Avoided what Peers.Avoid said.
+	Slow, Avoided bool
 	// Measured says that a ping was answered. RTT is the best round trip of the last pings, and Offset the peer's
 	// physical clock less ours; zero before.
 	Measured    bool
@@ -44,6 +46,8 @@ func (r *remote) status() Status {
 	s := Status{
 		ID: r.id, Zone: r.member.Zone, PeerAddr: r.member.Addr, Reachable: r.Reachable(), Actor: r.Actor(),
 	}
+	h := r.Health()
+	s.Slow, s.Avoided = h.Slow, h.Reluctant
 	for cls := range classCount {
 		if c := r.links[cls].Load(); c != nil {
 			count, bytes := c.calls.load()
