@@ -21,6 +21,27 @@ type Member struct {
 	Zone string `yaml:"zone"`
 	// Peer is the address that the other nodes reach it at, host:port.
 	Peer string `yaml:"peer"`
+	// Gossip is the address that the other nodes reach its gossip port at, host:port. Empty is the host of Peer and the port
+	// after its.
+	Gossip string `yaml:"gossip"`
+}
+
+// gossipAddr is Gossip, or what it defaults to; empty where Peer is no address.
+func (m Member) gossipAddr() string {
+	if m.Gossip != "" {
+		return m.Gossip
+	}
+	return nextPort(m.Peer)
+}
+
+// nextPort is an address with the port after its own; empty if there is none.
+func nextPort(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	n, bad := strconv.Atoi(port)
+	if err != nil || bad != nil || n < 1 || n > 65534 {
+		return ""
+	}
+	return net.JoinHostPort(host, strconv.Itoa(n+1))
 }
 
 // Config is everything that a node can be told. The zero value of a field is its default where one is named.
@@ -31,6 +52,9 @@ type Config struct {
 	Dir string
 	// HTTPAddr, RPCAddr and PeerAddr are the addresses to listen on (defaults 127.0.0.1:8080, :8081 and :8083). Port 0 picks a free port.
 	HTTPAddr, RPCAddr, PeerAddr string
+	// GossipAddr is the address to listen on for gossip, by UDP and TCP (default: the host of PeerAddr and the port of this
+	// node's gossip address among Members, which is the one after its peer port unless it is given).
+	GossipAddr string
 	// Members are all nodes of the cluster, this one among them, in any order.
 	Members []Member
 	// Replicas is N (default 3, or the number of members if that is less); Partitions the partition count (default 256).
@@ -58,8 +82,9 @@ type Config struct {
 	KeyBytesMax, ValueBytesMax, SiblingsMax int
 	// Timeout is a request's time limit when it names none (default 2 s), TimeoutMax the most that it may ask for (default 60 s).
 	Timeout, TimeoutMax time.Duration
-	// HedgeDelay is how long a read waits for a replica before it asks a spare one (default 25 ms).
-	HedgeDelay time.Duration
+	// HedgeDelay is the longest that a read waits for a replica before it asks a spare one (default 25 ms), HedgeDelayMin the
+	// shortest (default 5 ms, or HedgeDelay if that is less): in between it follows how long the replica's answers take.
+	HedgeDelay, HedgeDelayMin time.Duration
 	// InFlightMax and InFlightBytesMax bound the client requests admitted at once (defaults 8,192 and 256 MiB).
 	InFlightMax      int
 	InFlightBytesMax int64
@@ -86,6 +111,7 @@ func (c Config) WithDefaults() Config {
 	def(&c.HTTPAddr, "127.0.0.1:8080")
 	def(&c.RPCAddr, "127.0.0.1:8081")
 	def(&c.PeerAddr, "127.0.0.1:8083")
+	def(&c.GossipAddr, c.defaultGossipAddr())
 	def(&c.Replicas, min(3, max(1, len(c.Members))))
 	def(&c.Partitions, 256)
 	def(&c.R, "quorum")
@@ -104,6 +130,7 @@ func (c Config) WithDefaults() Config {
 	def(&c.Timeout, 2*time.Second)
 	def(&c.TimeoutMax, 60*time.Second)
 	def(&c.HedgeDelay, 25*time.Millisecond)
+	def(&c.HedgeDelayMin, min(5*time.Millisecond, c.HedgeDelay))
 	def(&c.InFlightMax, 8192)
 	def(&c.InFlightBytesMax, 256<<20)
 	def(&c.ConnectionsMax, 10_000)
@@ -114,6 +141,20 @@ func (c Config) WithDefaults() Config {
 	def(&c.DrainTimeout, 5*time.Second)
 	def(&c.LogLevel, "info")
 	return c
+}
+
+// defaultGossipAddr is where a node listens for gossip that is not told where.
+func (c Config) defaultGossipAddr() string {
+	host, _, err := net.SplitHostPort(c.PeerAddr)
+	if err != nil {
+		return ""
+	}
+	for _, m := range c.Members {
+		if _, port, err := net.SplitHostPort(m.gossipAddr()); m.ID == c.ID && err == nil {
+			return net.JoinHostPort(host, port)
+		}
+	}
+	return nextPort(c.PeerAddr)
 }
 
 func def[T comparable](field *T, value T) {
@@ -131,7 +172,7 @@ func (c Config) Validate() error {
 		bad("dir is required: where the node keeps its data")
 	}
 	errs = append(errs, c.validateMembers())
-	for _, a := range []struct{ name, addr string }{{"http-addr", c.HTTPAddr}, {"rpc-addr", c.RPCAddr}, {"peer-addr", c.PeerAddr}} {
+	for _, a := range []struct{ name, addr string }{{"http-addr", c.HTTPAddr}, {"rpc-addr", c.RPCAddr}, {"peer-addr", c.PeerAddr}, {"gossip-addr", c.GossipAddr}} {
 		if err := validateListen(a.addr, c.Insecure); err != nil {
 			bad("%s: %w", a.name, err)
 		}
@@ -188,6 +229,25 @@ func (c Config) validateMembers() error {
 	if _, ok := seen[c.ID]; !ok {
 		return fmt.Errorf("id is %s, which is not in members", c.ID)
 	}
+	return c.validateGossip()
+}
+
+// validateGossip checks that every member has a gossip address that is nobody else's address.
+func (c Config) validateGossip() error {
+	owner := map[string]string{}
+	for _, m := range c.Members {
+		owner[m.Peer] = "the peer address of " + m.ID
+	}
+	for _, m := range c.Members {
+		addr := m.gossipAddr()
+		if _, port, err := net.SplitHostPort(addr); err != nil || port == "0" {
+			return fmt.Errorf("members: %s has the gossip address %q, want host:port", m.ID, addr)
+		}
+		if other, taken := owner[addr]; taken {
+			return fmt.Errorf("members: the gossip address of %s, %s, is %s: give it another one", m.ID, addr, other)
+		}
+		owner[addr] = "the gossip address of " + m.ID
+	}
 	return nil
 }
 
@@ -214,6 +274,7 @@ func (c Config) validateBounds() error {
 		{"timeout", int64(c.Timeout), int64(c.TimeoutMax)},
 		{"timeout-max", int64(c.TimeoutMax), int64(time.Hour)},
 		{"hedge-delay", int64(c.HedgeDelay), int64(time.Minute)},
+		{"hedge-delay-min", int64(c.HedgeDelayMin), int64(c.HedgeDelay)},
 		{"idle-timeout", int64(c.IdleTimeout), int64(24 * time.Hour)},
 		{"message-timeout", int64(c.MessageTimeout), int64(time.Hour)},
 		{"clock-offset-warn", int64(c.ClockOffsetWarn), int64(c.ClockOffsetMax)},

@@ -11,8 +11,9 @@
 //	           ▼       ▼                                │
 //	   peer.Peer    replica.Replica ◄───────────────────┘
 //	(other nodes)      │
-//	                   ▼
-//	            storage.Engine
+//	     ▲             ▼
+//	     │      storage.Engine
+//	cluster.Liveness: whom to avoid
 //
 // Starting goes from the bottom up: the data directory is opened and recovered first, the listeners are bound last, so
 // that a node that answers can serve. It coordinates writes once its peers have let it in (or contactGrace is over): until

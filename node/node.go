@@ -13,6 +13,7 @@ import (
 
 	"github.com/ringcask/ringcask/coordinator"
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/cluster"
 	"github.com/ringcask/ringcask/internal/gateway"
 	httpgw "github.com/ringcask/ringcask/internal/gateway/http"
 	"github.com/ringcask/ringcask/internal/gateway/rpc"
@@ -42,6 +43,7 @@ type Node struct {
 	table       *ring.Table
 	replica     *replica.Replica
 	peers       *peer.Peers
+	liveness    *cluster.Liveness
 	coordinator *coordinator.Coordinator
 	metrics     *coordinator.Metrics
 	admission   *gateway.Admission
@@ -135,6 +137,9 @@ func (n *Node) assemble() error {
 	if n.peers, err = peer.New(n.peerOptions()); err != nil {
 		return err
 	}
+	if n.liveness, err = cluster.New(n.livenessOptions()); err != nil {
+		return err
+	}
 	r, err := parseLevel(n.cfg.R, n.cfg.Replicas)
 	if err != nil {
 		return err
@@ -150,7 +155,8 @@ func (n *Node) assemble() error {
 		Table: func() coordinator.Topology { return n.table },
 		Now:   n.now, Logger: n.log, Metrics: n.metrics,
 		R: r, W: w, Ordered: n.cfg.Ordered,
-		Timeout: n.cfg.Timeout, TimeoutMax: n.cfg.TimeoutMax, HedgeDelay: n.cfg.HedgeDelay,
+		Timeout: n.cfg.Timeout, TimeoutMax: n.cfg.TimeoutMax,
+		HedgeDelay: n.cfg.HedgeDelay, HedgeDelayMin: n.cfg.HedgeDelayMin,
 		KeyBytesMax: n.cfg.KeyBytesMax, ValueBytesMax: n.cfg.ValueBytesMax,
 	})
 	if err != nil {

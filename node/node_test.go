@@ -34,8 +34,9 @@ func newTrio(t *testing.T) *trio {
 	t.Helper()
 	tr := &trio{t: t}
 	var members []Member
-	for i, addr := range testport.Addrs(t, 3) {
-		members = append(members, Member{ID: fmt.Sprintf("n%d", i+1), Peer: addr})
+	addrs := testport.Addrs(t, 6)
+	for i := range 3 {
+		members = append(members, Member{ID: fmt.Sprintf("n%d", i+1), Peer: addrs[i], Gossip: addrs[3+i]})
 	}
 	for _, m := range members {
 		tr.cfgs = append(tr.cfgs, Config{

@@ -43,6 +43,8 @@ func (n *Node) Run(ctx context.Context) error {
 	lower.Go(stopping(stopFaces, "repair", func() error { return n.coordinator.Run(below) }))
 	lower.Go(stopping(stopFaces, "peer links", func() error { return n.peers.Run(below) }))
 	lower.Go(stopping(stopFaces, "peer port", func() error { return n.peers.Serve(below, n.ports.peer) }))
+	lower.Go(stopping(stopFaces, "gossip port", func() error { return n.liveness.Run(below) }))
+	lower.Go(func() error { n.tellCondition(below); return nil })
 	lower.Go(func() error { n.watchClock(below); return nil })
 	lower.Go(func() error { n.obeyRefusal(below, stopFaces); return nil })
 	upper.Go(stopping(stopFaces, "http port", func() error { return n.http.Serve(faces, n.ports.http) }))
@@ -50,7 +52,7 @@ func (n *Node) Run(ctx context.Context) error {
 	upper.Go(func() error { n.awaitContact(faces); return nil })
 
 	http, rpc, peer := n.Addrs()
-	n.log.Info("listening", "http", http, "rpc", rpc, "peer", peer, "dir", n.cfg.Dir,
+	n.log.Info("listening", "http", http, "rpc", rpc, "peer", peer, "gossip", n.cfg.GossipAddr, "dir", n.cfg.Dir,
 		"members", len(n.cfg.Members), "replicas", n.cfg.Replicas, "sync", n.cfg.Sync, "table", n.table.Fingerprint())
 	<-faces.Done()
 	n.phase.Store(phaseDraining)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/coordinator"
+	"github.com/ringcask/ringcask/internal/cluster"
 	"github.com/ringcask/ringcask/internal/gateway"
 	"github.com/ringcask/ringcask/internal/wire"
 	"github.com/ringcask/ringcask/ring"
@@ -48,11 +49,17 @@ func (n *Node) memberStatus() []wire.MemberStatus {
 	all := make([]wire.MemberStatus, 0, len(n.cfg.Members))
 	seen := n.peers.Status()
 	for _, m := range n.table.Members() {
-		s := wire.MemberStatus{ID: string(m.ID), Zone: m.Zone, Reachable: true}
+		s := wire.MemberStatus{
+			ID: string(m.ID), Zone: m.Zone, Reachable: true,
+			Liveness: cluster.Alive.String(), LivenessSince: n.startedAt.UnixMilli(), Condition: n.condition().String(),
+		}
+		if l, ok := n.liveness.Member(m.ID); ok {
+			s.Liveness, s.LivenessSince, s.Condition = l.State.String(), l.Since.UnixMilli(), l.Condition.String()
+		}
 		s.Primaries, s.Replicas = n.table.Counts(m.ID)
 		for _, p := range seen {
 			if p.ID == m.ID {
-				s.Reachable, s.Reason = p.Reachable, p.Reason
+				s.Reachable, s.Reason, s.Slow = p.Reachable, p.Reason, p.Slow
 				s.RTTMicros, s.ClockOffsetMillis = p.RTT.Microseconds(), millis(p.Offset)
 			}
 		}

@@ -470,3 +470,17 @@ func listen(t *testing.T) string {
 	t.Cleanup(func() { l.Close() })
 	return l.Addr().String()
 }
+
+func TestWhatANodeFindsWrongWithAnotherIsSaidOnce(t *testing.T) {
+	for want, m := range map[string]client.MemberStatus{
+		"":                             {ID: "n2", Reachable: true, Liveness: "alive"},
+		"cannot reach n2: gone":        {ID: "n2", Reason: "gone"},
+		"cannot reach n2: gone (dead ": {ID: "n2", Reason: "gone", Liveness: "dead", LivenessSince: 1700000000123},
+		"finds n2 slow":                {ID: "n2", Reachable: true, Slow: true, Liveness: "suspect"},
+		"holds for unseen since 2023-11-14T22:13:20Z": {ID: "n2", Reachable: true, Liveness: "unseen", LivenessSince: 1700000000123},
+	} {
+		if got := complaintOf(m); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%+v: %q, want %q", m, got, want)
+		}
+	}
+}

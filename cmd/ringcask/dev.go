@@ -32,7 +32,7 @@ func (*devCommand) Help() string {
 that failures can be tried. DIR/dev.json lists the nodes with the command that starts each again; DIR/<node>/node.log is
 a node's log. The data stays when the nodes stop: started again on the same directory, they have all of it.
 
-Node i, from 0, has the ports base+10·i (HTTP), +1 (MessagePack-RPC) and +3 (peers). Settings apply to every node.
+Node i, from 0, has the ports base+10·i (HTTP), +1 (MessagePack-RPC), +3 (peers) and +4 (gossip). Settings apply to every node.
 
 	ringcask dev
 	ringcask dev --nodes 5 --replicas 3 --dir /tmp/five --base-port 9000

@@ -178,11 +178,27 @@ func printComplaints(w io.Writer, answer answer) error {
 		fmt.Fprintf(w, "%s: %s in its data\n", s.Node, plural(int(s.Storage.Damage), "unreadable place", "unreadable places"))
 	}
 	for _, m := range s.Members {
-		if !m.Reachable {
-			if _, err := fmt.Fprintf(w, "%s: cannot reach %s: %s\n", s.Node, m.ID, m.Reason); err != nil {
+		if complaint := complaintOf(m); complaint != "" {
+			if _, err := fmt.Fprintf(w, "%s: %s\n", s.Node, complaint); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// complaintOf is what a node finds wrong with another one; empty if nothing.
+func complaintOf(m client.MemberStatus) string {
+	since := time.UnixMilli(m.LivenessSince).UTC().Format(time.RFC3339)
+	switch {
+	case !m.Reachable && m.Liveness != "":
+		return fmt.Sprintf("cannot reach %s: %s (%s since %s)", m.ID, m.Reason, m.Liveness, since)
+	case !m.Reachable:
+		return fmt.Sprintf("cannot reach %s: %s", m.ID, m.Reason)
+	case m.Slow:
+		return fmt.Sprintf("finds %s slow, and asks others first", m.ID)
+	case m.Liveness == "suspect", m.Liveness == "dead", m.Liveness == "unseen":
+		return fmt.Sprintf("reaches %s, which the gossip holds for %s since %s: does its gossip port answer?", m.ID, m.Liveness, since)
+	}
+	return ""
 }

@@ -77,8 +77,8 @@ var messages = []struct {
 		Node: "n1", State: "serving", Version: "1.2.3", StartedAt: time.UnixMilli(1700000000123).UTC(), Incarnation: 3,
 		Actor: "a1b2c3d4e5f6", ClockOffsetMillis: -1.5,
 		Members: []MemberStatus{
-			{ID: "n1", Zone: "z", Reachable: true, RTTMicros: 120, Primaries: 80, Replicas: 250},
-			{ID: "n2", Reason: "connection refused", ClockOffsetMillis: 2},
+			{ID: "n1", Zone: "z", Reachable: true, RTTMicros: 120, Primaries: 80, Replicas: 250, Liveness: "alive", Condition: "serving"},
+			{ID: "n2", Reason: "connection refused", ClockOffsetMillis: 2, Slow: true, Liveness: "dead", LivenessSince: 1700000000123, Condition: "draining"},
 		},
 		Storage: StorageStatus{
 			Keys: 1, Segments: 2, DiskBytes: 3, LiveBytes: 4, DeadBytes: 5, ReadOnly: "disk full", Damage: 6, DiskFull: true, DiskFree: -1,

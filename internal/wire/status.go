@@ -24,7 +24,14 @@ type MemberStatus struct {
 	Zone      string `json:"zone,omitempty"`
 	Reachable bool   `json:"reachable"`
 	// Reason says why a member is not reachable.
-	Reason            string  `json:"reason,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// Slow says that others are asked first, because it answers late or has not answered for a moment.
+	Slow bool `json:"slow"`
+	// Liveness is what the gossip says of it: "alive", "suspect", "dead" or "unseen"; since when, in milliseconds since the
+	// Unix epoch. Condition is what it says of itself: "starting", "serving", "draining", "read-only" or "barred".
+	Liveness          string  `json:"liveness"`
+	LivenessSince     int64   `json:"liveness_since"`
+	Condition         string  `json:"condition"`
 	RTTMicros         int64   `json:"rtt_us"`
 	ClockOffsetMillis float64 `json:"clock_offset_ms"`
 	Primaries         int     `json:"primaries"`

@@ -148,6 +148,14 @@ func (s *MemberStatus) decode(r *Reader) {
 			s.Reachable = r.Bool()
 		case "reason":
 			s.Reason = r.Str()
+		case "slow":
+			s.Slow = r.Bool()
+		case "liveness":
+			s.Liveness = r.Str()
+		case "liveness_since":
+			s.LivenessSince = r.Int64()
+		case "condition":
+			s.Condition = r.Str()
 		case "rtt_us":
 			s.RTTMicros = r.Int64()
 		case "clock_offset_ms":

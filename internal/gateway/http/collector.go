@@ -16,6 +16,7 @@ type statusCollector struct {
 	info, ready, started, offset             *prometheus.Desc
 	reachable, rtt, memberOffset             *prometheus.Desc
 	primaries, replicas                      *prometheus.Desc
+	liveness, slow                           *prometheus.Desc
 	keys, segments, disk, live, dead         *prometheus.Desc
 	readOnly, damage                         *prometheus.Desc
 	diskFull, diskFree, index, mapped        *prometheus.Desc
@@ -43,6 +44,8 @@ func newStatusCollector(inspector gateway.Inspector, admission *gateway.Admissio
 		reachable:    desc("member_reachable", "1 if the member can be reached from this node, else 0.", "member"),
 		rtt:          desc("member_rtt_seconds", "Round trip to the member, smoothed.", "member"),
 		memberOffset: desc("member_clock_offset_seconds", "The member's physical clock less this node's.", "member"),
+		liveness:     desc("members", "Members of the cluster, this node among them, by what the gossip says of them.", "liveness"),
+		slow:         desc("member_slow", "1 if others are asked first because the member answers late, else 0.", "member"),
 		primaries:    desc("member_primaries", "Partitions that the member is the primary of.", "member"),
 		replicas:     desc("member_replicas", "Partitions that the member holds.", "member"),
 
@@ -83,7 +86,7 @@ func newStatusCollector(inspector gateway.Inspector, admission *gateway.Admissio
 // Describe names all that Collect collects.
 func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.info, c.ready, c.started, c.offset, c.reachable, c.rtt, c.memberOffset, c.primaries, c.replicas,
+		c.info, c.ready, c.started, c.offset, c.reachable, c.rtt, c.memberOffset, c.primaries, c.replicas, c.liveness, c.slow,
 		c.keys, c.segments, c.disk, c.live, c.dead, c.readOnly, c.damage, c.inFlight, c.inFlightBytes, c.total, c.refusals,
 		c.diskFull, c.diskFree, c.index, c.mapped, c.openFiles, c.runs, c.runBytes, c.merges, c.mergeBytes, c.dropped, c.mergeDebt,
 		c.mergeRunning, c.mergeFailed, c.cache, c.cacheHits, c.cacheMisses, c.scrubbed, c.scrubBytes,
@@ -109,9 +112,19 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 		m := &s.Members[i]
 		gauge(c.reachable, oneIf(m.Reachable), m.ID)
 		gauge(c.rtt, float64(m.RTTMicros)/1e6, m.ID)
+		gauge(c.slow, oneIf(m.Slow), m.ID)
 		gauge(c.memberOffset, m.ClockOffsetMillis/1e3, m.ID)
 		gauge(c.primaries, float64(m.Primaries), m.ID)
 		gauge(c.replicas, float64(m.Replicas), m.ID)
+	}
+	for _, state := range []string{"alive", "suspect", "dead", "unseen"} {
+		n := 0
+		for i := range s.Members {
+			if s.Members[i].Liveness == state {
+				n++
+			}
+		}
+		gauge(c.liveness, float64(n), state)
 	}
 	c.collectStorage(gauge, &s.Storage)
 	c.collectMerges(gauge, counter, &s.Storage)

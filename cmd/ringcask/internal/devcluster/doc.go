@@ -3,7 +3,7 @@
 // # Layout
 //
 // Node i, from 0, is called n<i+1> and has ten ports from BasePort + 10·i: +0 HTTP, +1 MessagePack-RPC, +2 kept for
-// RESP, +3 peers, +4 kept for gossip. Its data directory is DIR/n<i+1>, which also has its log, node.log.
+// RESP, +3 peers, +4 gossip. Its data directory is DIR/n<i+1>, which also has its log, node.log.
 // DIR/dev.json is the manifest: what was started, so that scripts find the nodes, and the command that starts each
 // again by hand.
 //

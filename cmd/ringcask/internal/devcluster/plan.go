@@ -14,9 +14,10 @@ const (
 	portHTTP     = 0
 	portRPC      = 1
 	portPeer     = 3
+	portGossip   = 4 // what members without a gossip address default to
 	portsPerNode = 10
-	// portLast is the highest that a node uses or keeps for later.
-	portLast = 4
+	// portLast is the highest that a node uses.
+	portLast = portGossip
 )
 
 // NodesMax bounds a development cluster: past it, one machine shows nothing more.
@@ -28,10 +29,11 @@ type Node struct {
 	PID int    `json:"pid"`
 	// Command starts the node again when it is run by hand, from any directory.
 	Command []string `json:"command"`
-	// HTTP, RPC and Peer are addresses, host:port.
+	// HTTP, RPC, Peer and Gossip are addresses, host:port.
 	HTTP    string `json:"http"`
 	RPC     string `json:"rpc"`
 	Peer    string `json:"peer"`
+	Gossip  string `json:"gossip"`
 	DataDir string `json:"data_dir"`
 }
 
@@ -68,14 +70,14 @@ func Plan(o Options) ([]Node, error) {
 			return net.JoinHostPort("127.0.0.1", strconv.Itoa(o.BasePort+portsPerNode*i+port))
 		}
 		id := "n" + strconv.Itoa(i+1)
-		nodes[i] = Node{ID: id, HTTP: addr(portHTTP), RPC: addr(portRPC), Peer: addr(portPeer), DataDir: filepath.Join(o.Dir, id)}
+		nodes[i] = Node{ID: id, HTTP: addr(portHTTP), RPC: addr(portRPC), Peer: addr(portPeer), Gossip: addr(portGossip), DataDir: filepath.Join(o.Dir, id)}
 		members[i] = id + "=" + nodes[i].Peer
 	}
 	for i := range nodes {
 		n := &nodes[i]
 		n.Command = append([]string{
 			o.Executable, "serve", "--id=" + n.ID, "--dir=" + n.DataDir,
-			"--http-addr=" + n.HTTP, "--rpc-addr=" + n.RPC, "--peer-addr=" + n.Peer,
+			"--http-addr=" + n.HTTP, "--rpc-addr=" + n.RPC, "--peer-addr=" + n.Peer, "--gossip-addr=" + n.Gossip,
 			"--members=" + strings.Join(members, ","),
 		}, o.Settings...)
 	}
@@ -86,7 +88,7 @@ func Plan(o Options) ([]Node, error) {
 func CheckPorts(nodes []Node) error {
 	var errs []error
 	for _, n := range nodes {
-		for _, a := range []struct{ use, addr string }{{"HTTP", n.HTTP}, {"RPC", n.RPC}, {"peer", n.Peer}} {
+		for _, a := range []struct{ use, addr string }{{"HTTP", n.HTTP}, {"RPC", n.RPC}, {"peer", n.Peer}, {"gossip", n.Gossip}} {
 			listener, err := net.Listen("tcp", a.addr)
 			if err != nil {
 				_, port, _ := net.SplitHostPort(a.addr)

@@ -98,8 +98,8 @@ func TestATakenPortIsNamed(t *testing.T) {
 	}
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
-	free := testport.Addrs(t, 5)
-	nodes := []Node{{ID: "n1", HTTP: free[0], RPC: free[1], Peer: free[2]}, {ID: "n2", HTTP: free[3], RPC: taken.Addr().String(), Peer: free[4]}}
+	free := testport.Addrs(t, 7)
+	nodes := []Node{{ID: "n1", HTTP: free[0], RPC: free[1], Peer: free[2], Gossip: free[5]}, {ID: "n2", HTTP: free[3], RPC: taken.Addr().String(), Peer: free[4], Gossip: free[6]}}
 	err = CheckPorts(nodes)
 	if want := "port " + strconv.Itoa(port) + ", for RPC of node n2, cannot be used"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %s", err, want)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -13,7 +14,7 @@ import (
 const fileBytesMax = 1 << 20
 
 // File reads the settings of a YAML file: one mapping of setting names to scalars. Members may also be a sequence of
-// mappings with id, peer and, if need be, zone.
+// mappings with id, peer and, if need be, gossip and zone.
 func File(path string) ([]Given, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -76,18 +77,18 @@ func valueText(s Setting, value *yaml.Node) (string, error) {
 	return "", errors.New("must be a single value")
 }
 
-// membersText reads a sequence of {id, peer, zone}.
+// membersText reads a sequence of {id, peer, gossip, zone}.
 func membersText(list *yaml.Node) (string, error) {
 	text := ""
 	for _, entry := range list.Content {
 		if entry.Kind != yaml.MappingNode {
-			return "", fmt.Errorf("line %d: a member is a mapping with id, peer and zone", entry.Line)
+			return "", fmt.Errorf("line %d: a member is a mapping with id, peer, gossip and zone", entry.Line)
 		}
 		fields := map[string]string{}
 		for i := 0; i+1 < len(entry.Content); i += 2 {
 			key, value := entry.Content[i], entry.Content[i+1]
-			if key.Value != "id" && key.Value != "peer" && key.Value != "zone" {
-				return "", fmt.Errorf("line %d: a member has no %q: it has id, peer and zone", key.Line, key.Value)
+			if !slices.Contains([]string{"id", "peer", "gossip", "zone"}, key.Value) {
+				return "", fmt.Errorf("line %d: a member has no %q: it has id, peer, gossip and zone", key.Line, key.Value)
 			}
 			if _, twice := fields[key.Value]; twice || value.Kind != yaml.ScalarNode {
 				return "", fmt.Errorf("line %d: a member's %s must be given once, as a single value", key.Line, key.Value)
@@ -98,6 +99,9 @@ func membersText(list *yaml.Node) (string, error) {
 			text += ","
 		}
 		text += fields["id"] + "=" + fields["peer"]
+		if fields["gossip"] != "" {
+			text += "+" + fields["gossip"]
+		}
 		if fields["zone"] != "" {
 			text += "@" + fields["zone"]
 		}

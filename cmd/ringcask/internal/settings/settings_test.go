@@ -55,7 +55,7 @@ func sample(s Setting) string {
 	case Switch:
 		return "true"
 	case Members:
-		return "n1=127.0.0.1:8083@east,n2=[::1]:8093"
+		return "n1=127.0.0.1:8083@east,n2=[::1]:8093+[::1]:9000@west,n3=h:1+h:7"
 	}
 	return s.Name + ":1"
 }
@@ -169,12 +169,12 @@ func TestAFileThatIsNotAMappingOfSettingsIsRefusedWithTheLine(t *testing.T) {
 }
 
 func TestMembersMayBeASequenceInAFile(t *testing.T) {
-	given, err := parseFile("f", []byte("members:\n- {id: n1, peer: 'h1:8083', zone: east}\n- id: n2\n  peer: h2:8083\n"))
+	given, err := parseFile("f", []byte("members:\n- {id: n1, peer: 'h1:8083', zone: east}\n- id: n2\n  peer: h2:8083\n  gossip: h3:7946\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, err := Resolve(given)
-	want := []node.Member{{ID: "n1", Peer: "h1:8083", Zone: "east"}, {ID: "n2", Peer: "h2:8083"}}
+	want := []node.Member{{ID: "n1", Peer: "h1:8083", Zone: "east"}, {ID: "n2", Peer: "h2:8083", Gossip: "h3:7946"}}
 	if err != nil || !cmp.Equal(r.Config.Members, want) {
 		t.Errorf("%v, %v", r, err)
 	}

@@ -17,7 +17,7 @@ const (
 	Duration Unit = "duration" // as Go writes it: 250ms, 2s, 10m
 	Switch   Unit = "true or false"
 	Address  Unit = "host:port"
-	Members  Unit = "id=host:port[@zone],…"
+	Members  Unit = "id=host:port[+host:port][@zone],…"
 )
 
 // Setting is one thing that a node can be told.
@@ -58,8 +58,11 @@ func Table() []Setting {
 			field: func(c *node.Config) any { return &c.RPCAddr }},
 		{Name: "peer-addr", Unit: Address, PerNode: true, Help: "Address that the other nodes connect to; port 0 picks a free one",
 			field: func(c *node.Config) any { return &c.PeerAddr }},
+		{Name: "gossip-addr", Unit: Address, PerNode: true, Help: "Address that the other nodes send gossip about who is alive to, by UDP and TCP",
+			DefaultNote: "the host of peer-addr and the port of this node's gossip address in members",
+			field:       func(c *node.Config) any { return &c.GossipAddr }},
 		{Name: "members", Unit: Members, PerNode: true,
-			Help:  "Every node of the cluster, this one among them, each with the address of its peer port and the zone that it stands in",
+			Help:  "Every node of the cluster, this one among them, each with the address of its peer port, that of its gossip port where it is not the next one, and the zone that it stands in",
 			field: func(c *node.Config) any { return &c.Members }},
 		{Name: "replicas", Unit: Count, Help: "N: how many nodes hold each key; fixed when the data directory is made",
 			DefaultNote: "3, or the number of members if that is less",
@@ -98,8 +101,12 @@ func Table() []Setting {
 			field: func(c *node.Config) any { return &c.Timeout }},
 		{Name: "timeout-max", Unit: Duration, Help: "Longest time limit that a request may ask for",
 			field: func(c *node.Config) any { return &c.TimeoutMax }},
-		{Name: "hedge-delay", Unit: Duration, Help: "How long a read waits for a replica before it asks a spare one",
+		{Name: "hedge-delay", Unit: Duration, Help: "Longest that a read waits for a replica before it asks a spare one",
 			field: func(c *node.Config) any { return &c.HedgeDelay }},
+		{Name: "hedge-delay-min", Unit: Duration,
+			Help:        "Shortest that a read waits for a replica before it asks a spare one: between the two it follows how long answers take",
+			DefaultNote: "5ms, or hedge-delay if that is less",
+			field:       func(c *node.Config) any { return &c.HedgeDelayMin }},
 		{Name: "in-flight-max", Unit: Count, Help: "Client requests that are admitted at once; more are refused as overloaded",
 			field: func(c *node.Config) any { return &c.InFlightMax }},
 		{Name: "in-flight-bytes-max", Unit: Bytes, Help: "Bytes of client requests that are admitted at once",

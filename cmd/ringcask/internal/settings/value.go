@@ -109,18 +109,19 @@ func formatDuration(d time.Duration) string {
 	return text
 }
 
-// ParseMembers reads a member list, id=host:port[@zone] with commas between. Whether the parts are well formed is for
+// ParseMembers reads a member list, id=host:port[+host:port][@zone] with commas between. Whether the parts are well formed is for
 // node.Config.Validate to say.
 func ParseMembers(text string) ([]node.Member, error) {
 	var members []node.Member
 	for part := range strings.SplitSeq(text, ",") {
 		part = strings.TrimSpace(part)
 		id, rest, ok := strings.Cut(part, "=")
-		addr, zone, zoned := strings.Cut(rest, "@")
-		if !ok || id == "" || addr == "" || zoned && zone == "" {
-			return nil, fmt.Errorf("%q is not a member: write id=host:port or id=host:port@zone, with commas between", part)
+		addrs, zone, zoned := strings.Cut(rest, "@")
+		addr, gossip, gossiping := strings.Cut(addrs, "+")
+		if !ok || id == "" || addr == "" || zoned && zone == "" || gossiping && gossip == "" {
+			return nil, fmt.Errorf("%q is not a member: write id=host:port, id=host:port@zone or, with a gossip address, id=host:port+host:port@zone, with commas between", part)
 		}
-		members = append(members, node.Member{ID: id, Peer: addr, Zone: zone})
+		members = append(members, node.Member{ID: id, Peer: addr, Gossip: gossip, Zone: zone})
 	}
 	return members, nil
 }
@@ -130,6 +131,9 @@ func FormatMembers(members []node.Member) string {
 	parts := make([]string, len(members))
 	for i, m := range members {
 		parts[i] = m.ID + "=" + m.Peer
+		if m.Gossip != "" {
+			parts[i] += "+" + m.Gossip
+		}
 		if m.Zone != "" {
 			parts[i] += "@" + m.Zone
 		}

@@ -1,0 +1,60 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/ringcask/ringcask/internal/cluster"
+	"github.com/ringcask/ringcask/ring"
+)
+
+// conditionInterval is how often the node looks whether it still serves, to tell the others.
+const conditionInterval = 50 * time.Millisecond
+
+func (n *Node) livenessOptions() cluster.Options {
+	members := make([]cluster.Peer, len(n.cfg.Members))
+	for i, m := range n.cfg.Members {
+		members[i] = cluster.Peer{ID: ring.NodeID(m.ID), Addr: m.gossipAddr()}
+	}
+	return cluster.Options{
+		Self: ring.NodeID(n.cfg.ID), Members: members, BindAddr: n.cfg.GossipAddr,
+		Fingerprint: uint64(n.table.Fingerprint()), Incarnation: n.replica.Incarnation(),
+		Changed: n.memberChanged, Logger: n.log,
+	}
+}
+
+// memberChanged has writes coordinated elsewhere while a member is held for dead, or says that it would refuse.
+func (n *Node) memberChanged(m cluster.Member) {
+	serves := m.State != cluster.Dead && m.Condition == cluster.Serving
+	n.peers.Avoid(m.ID, !serves)
+}
+
+// tellCondition tells the other members whether this node serves, and each time that this changes.
+func (n *Node) tellCondition(ctx context.Context) {
+	tick := time.NewTicker(conditionInterval)
+	defer tick.Stop()
+	for {
+		n.liveness.SetCondition(n.condition())
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (n *Node) condition() cluster.Condition {
+	switch n.phase.Load() {
+	case phaseStarting:
+		return cluster.Starting
+	case phaseDraining:
+		return cluster.Draining
+	}
+	switch {
+	case n.mayCoordinate() != nil:
+		return cluster.Barred
+	case n.replica.Serving() != nil:
+		return cluster.ReadOnly
+	}
+	return cluster.Serving
+}
