@@ -71,6 +71,15 @@ func (h *health) settle() {
 	h.mean.Store(mean)
 }
 
+// forget is for a link that has begun or ended: what was seen on the last one says nothing any more, and nobody is to be
+// compared with it.
+func (h *health) forget() {
+	h.hung.Store(false)
+	h.slow.Store(false)
+	h.settle()
+	h.mean.Store(0)
+}
+
 // judgeSpeed compares the remote with the others. Without answers enough there is nothing to hold against it: so one that
 // was passed over for a while is tried again.
 func (r *remote) judgeSpeed() {

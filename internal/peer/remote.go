@@ -188,7 +188,7 @@ func (r *remote) add(c *conn) {
 	if c.class == foreground {
 		r.why = nil
 		r.doubtful.Store(false)
-		r.health.hung.Store(false)
+		r.health.forget()
 	}
 }
 
@@ -203,7 +203,9 @@ func (r *remote) tellDiallers() {
 
 // drop takes a link out, if it is in.
 func (r *remote) drop(c *conn) {
-	r.links[c.class].CompareAndSwap(c, nil)
+	if r.links[c.class].CompareAndSwap(c, nil) && c.class == foreground {
+		r.health.forget()
+	}
 	r.mu.Lock()
 	delete(r.conns, c)
 	r.mu.Unlock()
