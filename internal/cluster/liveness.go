@@ -139,6 +139,7 @@ func (l *Liveness) config(ctx context.Context) (*memberlist.Config, error) {
 	c.SuspicionMult = suspicionMult
 	c.DeadNodeReclaimTime = l.opt.ReclaimAfter
 	c.TCPTimeout = l.opt.RejoinInterval
+	c.EnableCompression = false // messages are small, and each would cost the compressor's tables
 	c.LogOutput = l.log
 	d := delegate{l}
 	c.Delegate, c.Events, c.Alive, c.Ping = d, d, d, d
