@@ -187,6 +187,9 @@ func (x *Exchanger) wanted(p ring.PartitionID) Rule {
 	return Rule{Stable: x.replica.KnownStable(p), Expired: x.expired[p].Load()}
 }
 
+// WantTree has a partition's tree be built.
+func (x *Exchanger) WantTree(p ring.PartitionID) { x.trees.Want(p, x.wanted(p)) }
+
 // raiseExpired takes a time up to which what expires is deleted. What this node's clock has not come to is not believed.
 func (x *Exchanger) raiseExpired(p ring.PartitionID, to int64) {
 	if to > x.opt.Now().UnixMilli() {

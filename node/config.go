@@ -78,6 +78,15 @@ type Config struct {
 	// they read at most (default 4 MiB).
 	ScrubInterval       time.Duration
 	ScrubBytesPerSecond int64
+	// ExchangePeriod is the time in which every partition is compared with every other replica of it (default 10 min),
+	// ExchangeBytesPerSecond what that may move (default 32 MiB).
+	ExchangePeriod         time.Duration
+	ExchangeBytesPerSecond int64
+	// HintBytesMax bounds the hints for replicas that cannot be reached (default 1 GiB), HintAgeMax how long they are kept (default 3 h), and
+	// HintBytesPerSecond what is replayed of them in a second (default 16 MiB).
+	HintBytesMax       int64
+	HintAgeMax         time.Duration
+	HintBytesPerSecond int64
 	// KeyBytesMax (default 4 KiB), ValueBytesMax (default 4 MiB) and SiblingsMax (default 64) bound what a client may store under a key.
 	KeyBytesMax, ValueBytesMax, SiblingsMax int
 	// Timeout is a request's time limit when it names none (default 2 s), TimeoutMax the most that it may ask for (default 60 s).
@@ -124,6 +133,11 @@ func (c Config) WithDefaults() Config {
 	def(&c.ReserveBytes, 256<<20)
 	def(&c.ScrubInterval, 7*24*time.Hour)
 	def(&c.ScrubBytesPerSecond, 4<<20)
+	def(&c.ExchangePeriod, 10*time.Minute)
+	def(&c.ExchangeBytesPerSecond, 32<<20)
+	def(&c.HintBytesMax, 1<<30)
+	def(&c.HintAgeMax, 3*time.Hour)
+	def(&c.HintBytesPerSecond, 16<<20)
 	def(&c.KeyBytesMax, 4<<10)
 	def(&c.ValueBytesMax, 4<<20)
 	def(&c.SiblingsMax, 64)
@@ -264,6 +278,11 @@ func (c Config) validateBounds() error {
 		{"reserve-bytes", c.ReserveBytes, 1 << 50},
 		{"scrub-interval", int64(c.ScrubInterval), int64(10 * 365 * 24 * time.Hour)},
 		{"scrub-bytes-per-second", c.ScrubBytesPerSecond, 1 << 40},
+		{"exchange-period", int64(c.ExchangePeriod), int64(365 * 24 * time.Hour)},
+		{"exchange-bytes-per-second", c.ExchangeBytesPerSecond, 1 << 40},
+		{"hint-bytes-max", c.HintBytesMax, 1 << 50},
+		{"hint-age-max", int64(c.HintAgeMax), int64(365 * 24 * time.Hour)},
+		{"hint-bytes-per-second", c.HintBytesPerSecond, 1 << 40},
 		{"key-bytes-max", int64(c.KeyBytesMax), 64 << 10},
 		{"value-bytes-max", int64(c.ValueBytesMax), 16 << 20},
 		{"siblings-max", int64(c.SiblingsMax), 1 << 16},

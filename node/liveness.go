@@ -27,6 +27,9 @@ func (n *Node) livenessOptions() cluster.Options {
 func (n *Node) memberChanged(m cluster.Member) {
 	serves := m.State != cluster.Dead && m.Condition == cluster.Serving
 	n.peers.Avoid(m.ID, !serves)
+	if m.State == cluster.Alive {
+		n.exchanger.Hurry(m.ID) // it may have missed something
+	}
 }
 
 // tellCondition tells the other members whether this node serves, and each time that this changes.

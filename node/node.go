@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/ringcask/ringcask/antientropy"
 	"github.com/ringcask/ringcask/coordinator"
 	"github.com/ringcask/ringcask/internal/causal"
 	"github.com/ringcask/ringcask/internal/cluster"
@@ -42,6 +43,10 @@ type Node struct {
 
 	table       *ring.Table
 	replica     *replica.Replica
+	forest      *antientropy.Forest
+	keeper      *antientropy.Keeper
+	exchanger   *antientropy.Exchanger
+	healer      *healer
 	peers       *peer.Peers
 	liveness    *cluster.Liveness
 	coordinator *coordinator.Coordinator
@@ -106,20 +111,24 @@ func (n *Node) openReplica() error {
 	if err != nil {
 		return err
 	}
+	engine := storage.Options{
+		Sync: sync, SyncInterval: n.cfg.SyncInterval, SegmentBytesMax: n.cfg.SegmentBytesMax, KeyBytesMax: n.cfg.KeyBytesMax,
+		Compression: compression, MergeBytesPerSecond: n.cfg.MergeBytesPerSecond, ReserveBytes: n.cfg.ReserveBytes,
+		ScrubInterval: n.cfg.ScrubInterval, ScrubBytesPerSecond: n.cfg.ScrubBytesPerSecond,
+	}
+	if err := n.growTrees(&engine); err != nil {
+		return err
+	}
 	n.replica, err = replica.Open(n.cfg.Dir, replica.Options{
 		Node:          ring.NodeID(n.cfg.ID),
 		Table:         n.table,
 		SiblingsMax:   n.cfg.SiblingsMax,
 		ValueBytesMax: n.cfg.ValueBytesMax,
 		NewCluster:    true,
-		Storage: storage.Options{
-			Sync: sync, SyncInterval: n.cfg.SyncInterval, SegmentBytesMax: n.cfg.SegmentBytesMax, KeyBytesMax: n.cfg.KeyBytesMax,
-			Compression: compression, MergeBytesPerSecond: n.cfg.MergeBytesPerSecond, ReserveBytes: n.cfg.ReserveBytes,
-			ScrubInterval: n.cfg.ScrubInterval, ScrubBytesPerSecond: n.cfg.ScrubBytesPerSecond,
-		},
-		Now:    n.now,
-		Clock:  causal.ClockOptions{ClientAheadMax: n.cfg.ClockOffsetMax},
-		Logger: n.log,
+		Storage:       engine,
+		Now:           n.now,
+		Clock:         causal.ClockOptions{ClientAheadMax: n.cfg.ClockOffsetMax},
+		Logger:        n.log,
 	})
 	if err != nil {
 		return err
@@ -146,6 +155,9 @@ func (n *Node) assemble() error {
 	}
 	w, err := parseLevel(n.cfg.W, n.cfg.Replicas)
 	if err != nil {
+		return err
+	}
+	if err := n.openExchange(); err != nil {
 		return err
 	}
 	n.coordinator, err = coordinator.New(coordinator.Options{
@@ -213,6 +225,9 @@ func (n *Node) peerOptions() peer.Options {
 		Local: n.replica,
 		Coordinate: func(deadline time.Time, req *coordinator.WriteRequest, done func([]coordinator.Outcome, error)) {
 			n.coordinator.CoordinateForPeer(deadline, req, done)
+		},
+		Exchange: func(ctx context.Context, from ring.NodeID, request []byte) ([]byte, error) {
+			return n.exchanger.Serve(ctx, from, request)
 		},
 		FS: vfs.OS{}, Dir: n.cfg.Dir,
 		Refused: n.refuse,

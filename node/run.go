@@ -45,6 +45,10 @@ func (n *Node) Run(ctx context.Context) error {
 	lower.Go(stopping(stopFaces, "peer port", func() error { return n.peers.Serve(below, n.ports.peer) }))
 	lower.Go(stopping(stopFaces, "gossip port", func() error { return n.liveness.Run(below) }))
 	lower.Go(func() error { n.tellCondition(below); return nil })
+	lower.Go(stopping(stopFaces, "trees", func() error { return n.keeper.Run(below) }))
+	lower.Go(stopping(stopFaces, "exchange", func() error { return n.exchanger.Run(below) }))
+	lower.Go(func() error { n.healer.run(below); return nil })
+	lower.Go(func() error { n.wantTrees(below); return nil })
 	lower.Go(func() error { n.watchClock(below); return nil })
 	lower.Go(func() error { n.obeyRefusal(below, stopFaces); return nil })
 	upper.Go(stopping(stopFaces, "http port", func() error { return n.http.Serve(faces, n.ports.http) }))
@@ -93,7 +97,10 @@ func ownReason(ctx, faces context.Context) error {
 func (n *Node) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	return n.replica.Close(ctx)
+	if err := n.replica.Close(ctx); err != nil {
+		return err
+	}
+	return n.saveTrees()
 }
 
 // refuse is told, at most once, that a peer knows this node's data directory to be a copy or an old state. From then on no

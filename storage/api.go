@@ -127,6 +127,9 @@ type Options struct {
 	// Close. Open then takes no damage up to there for a torn tail, and refuses a log that ends before it with a
 	// *MissingError. Zero is none.
 	KnownSeq uint64
+	// Damaged, unless nil, is told of damage that is found while the engine is open, once for each place. It must not block or call the
+	// engine.
+	Damaged func(Damage)
 	// Observer is told of every committed change, in log order, before the writes are acknowledged, by one goroutine at a time. It
 	// must not block, keep what it is handed, or write. Nil observes nothing.
 	Observer func([]Change)

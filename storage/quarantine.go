@@ -28,6 +28,9 @@ func (e *Engine) quarantine(en *entry, reason string) error {
 func (e *Engine) note(d Damage) {
 	e.damaged.Add(1)
 	e.opts.Logger.Error("storage: damage found", "damage", d.String())
+	if e.opts.Damaged != nil {
+		e.opts.Damaged(d)
+	}
 }
 
 // suspect leaves a file beside a segment which says that the segment is damaged: without it, the next Open would trust

@@ -17,7 +17,7 @@ const module = "github.com/ringcask/ringcask/"
 // the longest entry that is a prefix of the package. Tests may import what they like.
 var allowed = map[string][]string{
 	"cmd/ringcask":          {"node", "client", "ring", "internal/wire"},
-	"node":                  {"internal/gateway", "internal/gateway/http", "internal/gateway/rpc", "internal/peer", "internal/replica", "internal/cluster", "coordinator", "ring", "internal/wire", "internal/causal", "storage", "storage/vfs"},
+	"node":                  {"antientropy", "hintedhandoff", "internal/gateway", "internal/gateway/http", "internal/gateway/rpc", "internal/peer", "internal/replica", "internal/cluster", "coordinator", "ring", "internal/wire", "internal/causal", "storage", "storage/vfs"},
 	"internal/gateway":      {"coordinator", "internal/causal", "internal/wire", "ring", "storage"},
 	"internal/gateway/http": {"internal/gateway", "coordinator", "internal/causal", "internal/wire", "ring"},
 	"internal/gateway/rpc":  {"internal/gateway", "coordinator", "internal/causal", "internal/wire", "ring"},

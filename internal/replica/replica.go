@@ -34,6 +34,8 @@ type Replica struct {
 	opts Options
 	dir  *dataDir
 	id   identity
+	// lastBoot is the run before this one.
+	lastBoot BootID
 	// actor is that of id, which changes when the memory breaks.
 	actor  atomic.Uint64
 	engine *storage.Engine
@@ -133,7 +135,9 @@ func openEngine(d *dataDir, opts Options, found *identity) (*storage.Engine, err
 // old identity, under which nothing was issued since.
 func (r *Replica) begin(found *identity, conf cluster, ceiling causal.Timestamp) error {
 	before := found
-	if found == nil {
+	if found != nil {
+		r.lastBoot = found.boot
+	} else {
 		if stats := r.engine.Stats(); stats.LastSeq > 0 || stats.Damage > 0 {
 			return fmt.Errorf("%w: %s has data but no file \"identity\"", ErrIncomplete, r.dir.path)
 		}
@@ -282,6 +286,12 @@ func (r *Replica) Incarnation() uint64 { return r.id.incarnation }
 
 // BootID tells this run from all others.
 func (r *Replica) BootID() BootID { return r.id.boot }
+
+// LastBootID is that of the run before this one, zero if there was none.
+func (r *Replica) LastBootID() BootID { return r.lastBoot }
+
+// LastSeq is the number of the last record in the log.
+func (r *Replica) LastSeq() uint64 { return r.engine.Stats().LastSeq }
 
 // Clock is the node's clock. It must observe the timestamp of every message that arrives.
 func (r *Replica) Clock() *causal.Clock { return r.clock }

@@ -19,15 +19,15 @@ import (
 // coordinator.ErrUnknownKey. Others: context.DeadlineExceeded, coordinator.ErrOverloaded, storage.ErrTooLarge, storage.ErrReadOnly,
 // storage.ErrClosed (effect none); *storage.IOError (effect unknown).
 func (r *Replica) Store(deadline time.Time, items []coordinator.Item, done func(coordinator.StoreAck, error)) {
-	r.store(deadline, items, false, done)
+	r.store(deadline, items, storeSent, done)
 }
 
 // StoreExchanged is Store for what an exchange brings, which may be events of retired actors.
 func (r *Replica) StoreExchanged(deadline time.Time, items []coordinator.Item, done func(coordinator.StoreAck, error)) {
-	r.store(deadline, items, true, done)
+	r.store(deadline, items, storeExchanged, done)
 }
 
-func (r *Replica) store(deadline time.Time, items []coordinator.Item, exchanged bool, done func(coordinator.StoreAck, error)) {
+func (r *Replica) store(deadline time.Time, items []coordinator.Item, way storeWay, done func(coordinator.StoreAck, error)) {
 	size := 0
 	for i := range items {
 		r.clock.Observe(items[i].Object.Vector.Max())
@@ -41,7 +41,7 @@ func (r *Replica) store(deadline time.Time, items []coordinator.Item, exchanged 
 	if m == nil {
 		m = &store{r: r}
 	}
-	m.deadline, m.items, m.exchanged, m.done, m.size = deadline, items, exchanged, done, size
+	m.deadline, m.items, m.way, m.done, m.size = deadline, items, way, done, size
 	for i := range items {
 		m.keys = append(m.keys, items[i].Key)
 	}
@@ -58,16 +58,27 @@ func itemSize(item *coordinator.Item) int {
 	return size
 }
 
+// storeWay is how items have come.
+type storeWay uint8
+
+const (
+	// storeSent: as a write, a repair or a hint.
+	storeSent storeWay = iota
+	// storeExchanged: by an exchange, which may bring events of retired actors.
+	storeExchanged
+	// storeRestored: from as many replicas as it takes to make up for a record that cannot be read.
+	storeRestored
+)
+
 // store is the mutation behind Store.
 type store struct {
 	r        *Replica
 	size     int // what the budget was charged
 	deadline time.Time
-	// exchanged says that the items came by an exchange.
-	exchanged bool
-	items     []coordinator.Item
-	done      func(coordinator.StoreAck, error)
-	keys      [][]byte
+	way      storeWay
+	items    []coordinator.Item
+	done     func(coordinator.StoreAck, error)
+	keys     [][]byte
 	scratch
 }
 
@@ -87,6 +98,10 @@ func (m *store) Decide(cur []storage.Current, w *storage.Writes) error {
 
 func (m *store) join(item *coordinator.Item, cur *storage.Current, w *storage.Writes) error {
 	part := m.r.partition(item.Key)
+	if m.way == storeRestored && cur.State == storage.Unknown {
+		m.restore(part, item, w)
+		return nil
+	}
 	complete, err := m.decode(m.r, part, cur)
 	if err != nil {
 		return fmt.Errorf("replica: join: %w", err)
@@ -94,7 +109,7 @@ func (m *store) join(item *coordinator.Item, cur *storage.Current, w *storage.Wr
 	if !complete {
 		return storage.ErrNeedValues
 	}
-	if !m.exchanged && m.bringsRetired(part, item.Object) {
+	if m.way == storeSent && m.bringsRetired(part, item.Object) {
 		return ErrRetired
 	}
 	joined := causal.Join(m.local, item.Object)
@@ -111,6 +126,16 @@ func (m *store) join(item *coordinator.Item, cur *storage.Current, w *storage.Wr
 	meta, value := m.encode(joined, part.stableVector())
 	w.Put(item.Key, meta, value)
 	return nil
+}
+
+// restore ends that a key cannot be read.
+func (m *store) restore(part *partition, item *coordinator.Item, w *storage.Writes) {
+	if len(item.Object.Siblings) == 0 {
+		w.Delete(item.Key)
+		return
+	}
+	meta, value := m.encode(item.Object, part.stableVector())
+	w.Put(item.Key, meta, value)
 }
 
 // bringsRetired says whether an object has an event of a refused actor that the replica does not hold.

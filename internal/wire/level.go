@@ -35,6 +35,19 @@ func (l Level) String() string {
 	return strconv.Itoa(int(l))
 }
 
+// Of is how many of n replicas a level means, n at most; LevelDefault means as many as LevelQuorum.
+func (l Level) Of(n int) int {
+	switch {
+	case l == LevelOne:
+		return 1
+	case l == LevelAll:
+		return n
+	case l <= LevelDefault:
+		return n/2 + 1
+	}
+	return min(int(l), n)
+}
+
 // ParseLevel is the level of a text: a number from 1 to 127, "one", "quorum" or "all"; the empty text is LevelDefault.
 func ParseLevel(text string) (Level, error) {
 	switch text {

@@ -1,0 +1,181 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/ringcask/ringcask/antientropy"
+	"github.com/ringcask/ringcask/coordinator"
+	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/replica"
+	"github.com/ringcask/ringcask/ring"
+	"github.com/ringcask/ringcask/storage"
+	"github.com/ringcask/ringcask/storage/vfs"
+)
+
+// bucketScheme says how the engine's buckets are made of keys: the leaves of the trees, as antientropy.HashScheme has them.
+const bucketScheme = antientropy.HashScheme
+
+// growTrees has the engine that is about to be opened keep trees current, find keys by leaf, drop what is settled, and tell of damage.
+func (n *Node) growTrees(o *storage.Options) (err error) {
+	n.forest, err = antientropy.NewForest(antientropy.ForestOptions{Partitions: n.cfg.Partitions})
+	if err != nil {
+		return err
+	}
+	n.healer = newHealer(n)
+	o.Observer = n.forest.Observe
+	o.Bucket, o.BucketScheme = n.bucket, bucketScheme<<32|uint64(n.cfg.Partitions)
+	o.Filter = func(key, meta []byte) bool {
+		p, _ := n.forest.LeafOf(key)
+		return n.forest.Settled(p, meta)
+	}
+	o.Damaged = n.healer.damaged
+	return nil
+}
+
+func (n *Node) bucket(key []byte) uint32 {
+	p, leaf := n.forest.LeafOf(key)
+	return uint32(p)*antientropy.LeafCount + uint32(leaf)
+}
+
+func (n *Node) treesPath() string { return filepath.Join(n.cfg.Dir, "trees") }
+
+// openExchange loads the trees of a clean shutdown, and makes what exchanges them with the other replicas.
+func (n *Node) openExchange() error {
+	mark := antientropy.LogMark{LastSeq: n.replica.LastSeq(), ID: n.replica.LastBootID()}
+	loaded, err := n.forest.Load(vfs.OS{}, n.treesPath(), mark)
+	switch {
+	case errors.Is(err, antientropy.ErrTreesIgnored):
+		n.log.Info("trees are built anew", "reason", err)
+	case err != nil:
+		return err
+	default:
+		n.log.Debug("trees loaded", "partitions", loaded)
+	}
+	n.keeper = antientropy.NewKeeper(n.forest, n.replica, n.log)
+	members := make([]ring.NodeID, len(n.cfg.Members))
+	for i, m := range n.cfg.Members {
+		members[i] = ring.NodeID(m.ID)
+	}
+	w, err := parseLevel(n.cfg.W, n.cfg.Replicas)
+	if err != nil {
+		return err
+	}
+	n.exchanger, err = antientropy.New(exchangeReplica{n.replica, n}, n.keeper, antientropy.Options{
+		Self: ring.NodeID(n.cfg.ID), Members: members, Table: n.table, Partition: n.table.Partition,
+		Peer: func(id ring.NodeID) antientropy.Peer {
+			if p := n.peers.Exchanges(id); p != nil {
+				return p
+			}
+			return nil
+		},
+		WritesMin: w.Of(n.cfg.Replicas), Actors: n.actors, Seen: n.keeper.Seen,
+		HasHints: func(ring.PartitionID) bool { return false }, Unreadable: n.healer.add,
+		Now: n.now, Logger: n.log,
+		Period: n.cfg.ExchangePeriod, BytesPerSecond: n.cfg.ExchangeBytesPerSecond,
+	})
+	return err
+}
+
+// saveTrees keeps the trees for the next run, after the engine was closed.
+func (n *Node) saveTrees() error {
+	return n.forest.Save(vfs.OS{}, n.treesPath(), antientropy.LogMark{LastSeq: n.replica.LastSeq(), ID: n.replica.BootID()})
+}
+
+// wantTrees has trees built that are not there: at first all of them, and those that damage has spoiled.
+func (n *Node) wantTrees(ctx context.Context) {
+	tick := time.NewTicker(treesInterval)
+	defer tick.Stop()
+	for {
+		for _, p := range n.table.Partitions(ring.NodeID(n.cfg.ID)) {
+			if s := n.forest.Stats(p); !s.Stands || s.SpoiledLeaves > 0 {
+				n.exchanger.WantTree(p)
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// treesInterval is how often the node looks for trees that have to be built anew.
+const treesInterval = 5 * time.Second
+
+// actors are the present actors of all members; false if one was never met.
+func (n *Node) actors() (map[causal.Actor]bool, bool) {
+	actors := map[causal.Actor]bool{n.replica.Actor(): true}
+	for _, m := range n.cfg.Members {
+		if m.ID == n.cfg.ID {
+			continue
+		}
+		p := n.peers.Peer(ring.NodeID(m.ID))
+		if p == nil || p.Actor() == 0 {
+			return nil, false
+		}
+		actors[p.Actor()] = true
+	}
+	return actors, true
+}
+
+// exchangeReplica is the node's replica as exchanges need it.
+type exchangeReplica struct {
+	*replica.Replica
+	n *Node
+}
+
+// Keys implements antientropy.Replica.
+func (r exchangeReplica) Keys(ctx context.Context, leaves []antientropy.Leaf, fn func(antientropy.Leaf, []byte, uint64, bool)) error {
+	buckets := make([]uint32, len(leaves))
+	for i, l := range leaves {
+		buckets[i] = uint32(l.Partition)*antientropy.LeafCount + uint32(l.Number)
+	}
+	return r.ScanBuckets(ctx, buckets, func(key, meta []byte, err error) {
+		p, number := r.n.forest.LeafOf(key)
+		leaf := antientropy.Leaf{Partition: p, Number: uint16(number)}
+		hash := uint64(0)
+		if err == nil {
+			hash, err = antientropy.KeyHash(key, meta)
+		}
+		if err != nil {
+			fn(leaf, key, 0, true)
+		} else if !r.n.forest.Settled(p, meta) {
+			fn(leaf, key, hash, false)
+		}
+	})
+}
+
+// Held implements antientropy.Replica.
+func (r exchangeReplica) Held(keys [][]byte, bytesMax int) (items []antientropy.Item, known []bool) {
+	held, known, err := r.Replica.Held(keys, bytesMax)
+	if err != nil {
+		r.n.log.Warn("cannot read for an exchange", "error", err)
+		return nil, nil
+	}
+	for i := range held {
+		items = append(items, antientropy.Item(held[i]))
+	}
+	return items, known
+}
+
+// Store implements antientropy.Replica. Several may be under way: it waits for its own.
+func (r exchangeReplica) Store(ctx context.Context, items []antientropy.Item) error {
+	if len(items) == 0 {
+		return nil
+	}
+	deadline, _ := ctx.Deadline()
+	stored := make(chan error, 1)
+	r.StoreExchanged(deadline, coordinatorItems(items), func(_ coordinator.StoreAck, err error) { stored <- err })
+	return <-stored
+}
+
+func coordinatorItems(items []antientropy.Item) []coordinator.Item {
+	out := make([]coordinator.Item, len(items))
+	for i := range items {
+		out[i] = coordinator.Item(items[i])
+	}
+	return out
+}

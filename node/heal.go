@@ -1,0 +1,164 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ringcask/ringcask/coordinator"
+	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/ring"
+	"github.com/ringcask/ringcask/storage"
+)
+
+// healer reads from other replicas what this one cannot read any more.
+type healer struct {
+	n    *Node
+	wake chan struct{}
+
+	mu   sync.Mutex
+	keys map[string]bool
+	// broken says that the replica has lost something since it drew its actor, lost that nobody can say which keys.
+	broken, lost bool
+}
+
+// healKeysMax bounds the keys that wait to be healed; others are found again by the next exchange.
+const healKeysMax = 1 << 14
+
+func newHealer(n *Node) *healer {
+	return &healer{n: n, wake: make(chan struct{}, 1), keys: make(map[string]bool)}
+}
+
+// add has keys healed that cannot be read.
+func (h *healer) add(keys [][]byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, key := range keys {
+		if len(h.keys) < healKeysMax {
+			h.keys[string(key)] = true
+		}
+		h.n.forest.Poison(key)
+	}
+	select {
+	case h.wake <- struct{}{}:
+	default:
+	}
+}
+
+// damaged is the engine's: the keys of what was found cannot be read any more.
+func (h *healer) damaged(d storage.Damage) {
+	h.mu.Lock()
+	h.broken = true
+	h.lost = h.lost || !d.KeysKnown || len(d.Keys) < d.KeyCount
+	h.mu.Unlock()
+	h.add(d.Keys)
+}
+
+// mend has the replica go on as one that has forgotten something.
+func (h *healer) mend() {
+	h.mu.Lock()
+	broken, lost := h.broken, h.lost
+	h.broken, h.lost = false, false
+	h.mu.Unlock()
+	if !broken {
+		return
+	}
+	err := h.n.replica.RenewActor("a stored record cannot be read")
+	if err == nil && lost {
+		err = h.n.replica.Refill(h.n.table.Partitions(ring.NodeID(h.n.cfg.ID))...)
+	}
+	if err != nil {
+		h.n.log.Error("cannot go on after a loss", "error", err)
+		h.mu.Lock()
+		h.broken, h.lost = true, lost
+		h.mu.Unlock()
+	}
+}
+
+func (h *healer) waiting() (keys []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key := range h.keys {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+func (h *healer) done(key string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.keys, key)
+}
+
+// healInterval is the time between two attempts at the keys that are left.
+const healInterval = time.Second
+
+// run heals until ctx is done.
+func (h *healer) run(ctx context.Context) {
+	tick := time.NewTicker(healInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.wake:
+		case <-tick.C:
+		}
+		h.mend()
+		for _, key := range h.waiting() {
+			if ctx.Err() != nil {
+				return
+			}
+			if err := h.heal(ctx, []byte(key)); err != nil {
+				h.n.log.Debug("a key cannot be healed yet", slog.String("key", key), "error", err)
+				continue
+			}
+			h.done(key)
+			h.n.forest.Unpoison([]byte(key))
+			h.n.log.Info("a key that could not be read was healed", slog.String("key", key))
+		}
+	}
+}
+
+// heal stores the join of what enough of the other replicas hold of a key.
+func (h *healer) heal(ctx context.Context, key []byte) error {
+	p := h.n.table.Partition(key)
+	deadline := time.Now().Add(h.n.cfg.Timeout)
+	var joined causal.Object
+	known := 0
+	for _, id := range h.n.table.Replicas(p) {
+		peer := h.n.peers.Peer(id)
+		if peer == nil {
+			continue
+		}
+		if o, ok := readOne(ctx, peer, deadline, key); ok {
+			joined = causal.Join(joined, o)
+			known++
+		}
+	}
+	if need := h.n.exchanger.Needed(); known < need {
+		return fmt.Errorf("%d of the other replicas can say what it is, %d are needed", known, need)
+	}
+	stored := make(chan error, 1)
+	h.n.replica.Restore(deadline, coordinator.Item{Key: key, Object: joined}, func(_ coordinator.StoreAck, err error) { stored <- err })
+	return <-stored
+}
+
+func readOne(ctx context.Context, peer coordinator.Peer, deadline time.Time, key []byte) (causal.Object, bool) {
+	type result struct {
+		items []coordinator.ReadItem
+		err   error
+	}
+	read := make(chan result, 1)
+	peer.Read(deadline, [][]byte{key}, coordinator.WantValues, func(items []coordinator.ReadItem, err error) { read <- result{items, err} })
+	select {
+	case r := <-read:
+		if r.err == nil && r.items[0].State == coordinator.ReadKnown {
+			return r.items[0].Object, true
+		}
+	case <-ctx.Done():
+	}
+	return causal.Object{}, false
+}
