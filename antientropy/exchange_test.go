@@ -111,13 +111,13 @@ func TestWorkIsProportionalToTheDifference(t *testing.T) {
 		}
 		stop := c.start()
 		time.Sleep(time.Minute)
-		quiet := c.bytes
-		before := c.nodes[1].stored
+		quiet := c.moved()
+		before := c.nodes[1].storedItems()
 		put(t, "key7", false, c.nodes[0])
 		put(t, "key8", false, c.nodes[2])
 		for _, n := range c.nodes {
 			for _, id := range c.ids {
-				n.x.Hurry(id)
+				n.exchanger().Hurry(id)
 			}
 		}
 		time.Sleep(time.Minute)
@@ -126,10 +126,10 @@ func TestWorkIsProportionalToTheDifference(t *testing.T) {
 		if quiet > 16<<10 {
 			t.Errorf("a round over what is equal took %d bytes", quiet)
 		}
-		if moved := c.nodes[1].stored - before; moved > 4 {
+		if moved := c.nodes[1].storedItems() - before; moved > 4 {
 			t.Errorf("%d objects were stored for two changes", moved)
 		}
-		if extra := c.bytes - quiet; extra > 64<<10 {
+		if extra := c.moved() - quiet; extra > 64<<10 {
 			t.Errorf("two differing keys took %d bytes", extra)
 		}
 	})
@@ -245,14 +245,14 @@ func TestHintsHoldRetirementUp(t *testing.T) {
 		put(t, "key", true, c.nodes[0], c.nodes...)
 		was := c.nodes[0].actor
 		c.nodes[0].crash()
-		c.nodes[2].hints[0] = true
+		c.nodes[2].setHints(true)
 		stop := c.start()
 		time.Sleep(time.Hour)
 		if c.nodes[1].Stable(0).Get(was) != 0 {
 			t.Error("retired while there are hints")
 		}
 		stop()
-		c.nodes[2].hints[0] = false
+		c.nodes[2].setHints(false)
 		stop = c.start()
 		time.Sleep(10 * time.Minute)
 		stop()
@@ -348,9 +348,9 @@ func walk(t *testing.T, seed uint64) {
 	for _, m := range late {
 		_ = m.to.deliver(m.key, m.o)
 	}
-	defer stop()
 	time.Sleep(5 * time.Minute)
 	c.mustAgree(t, "in the end")
+	stop()
 	for _, n := range c.nodes {
 		n.reclaim() // what came late and is settled is in no tree, and shows nothing
 	}
@@ -392,10 +392,11 @@ func (c *fakeCluster) writeSome(rng *rand.Rand, n *fakeNode, writes map[causal.D
 			_ = n.deliver(key, items[0].Object)
 		}
 	}
-	before := n.objects[key]
+	before := n.object(key)
 	tombstone := rng.IntN(3) == 0
 	o := n.write(key, tombstone)
-	dot := causal.Dot{Actor: n.actor, Time: n.clock}
+	newest, _ := o.Winner()
+	dot := newest.Dot
 	w := &write{key: key, tombstone: tombstone}
 	for _, s := range before.Siblings {
 		w.over = append(w.over, s.Dot)

@@ -73,10 +73,14 @@ func newFakeCluster(nodes, partitions int, o Options) *fakeCluster {
 	for _, n := range c.nodes {
 		o.Self, o.Members, o.Table, o.Partition = n.id, c.ids, c, c.partition
 		o.WritesMin = nodes/2 + 1
-		o.Peer = func(id ring.NodeID) Peer { return fakeLink{n, c.node(id), n.epoch} }
+		o.Peer = func(id ring.NodeID) Peer { return fakeLink{n, c.node(id), n.now()} }
 		o.Actors = c.liveActors
 		o.Seen = n.seen
-		o.HasHints = func(p ring.PartitionID) bool { return n.hints[p] }
+		o.HasHints = func(p ring.PartitionID) bool {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return n.hints[p]
+		}
 		own := o
 		n.open = func() *Exchanger {
 			x, err := New(n, n, own)
@@ -105,7 +109,7 @@ func (c *fakeCluster) start() (stop func()) {
 func (n *fakeNode) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	x := n.x
+	x := n.exchanger()
 	go func() { ended <- x.Run(ctx) }()
 	n.running = func() {
 		cancel()
@@ -168,6 +172,39 @@ func (n *fakeNode) now() int {
 	return n.epoch
 }
 
+func (n *fakeNode) exchanger() *Exchanger {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.x
+}
+
+// object is what the node holds for a key.
+func (n *fakeNode) object(key string) causal.Object {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.objects[key]
+}
+
+// storedItems is how many objects were stored, setHints whether there are hints for partition 0.
+func (n *fakeNode) storedItems() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.stored
+}
+
+func (n *fakeNode) setHints(there bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hints[0] = there
+}
+
+// moved is how many bytes exchanges have moved.
+func (c *fakeCluster) moved() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes
+}
+
 func (l fakeLink) Exchange(deadline time.Time, request []byte, done func([]byte, error)) {
 	request = slices.Clone(request)
 	go func() {
@@ -178,7 +215,7 @@ func (l fakeLink) Exchange(deadline time.Time, request []byte, done func([]byte,
 		ctx, cancel := context.WithDeadline(context.Background(), deadline)
 		defer cancel()
 		was := l.to.now()
-		answer, err := l.to.x.Serve(ctx, l.from.id, request)
+		answer, err := l.to.exchanger().Serve(ctx, l.from.id, request)
 		if !l.Reachable() || l.to.now() != was || l.from.now() != l.epoch {
 			answer, err = nil, errCut
 		}
@@ -268,8 +305,8 @@ func (n *fakeNode) restart(lost bool) {
 		clear(n.objects)
 		n.parts, n.rules = make([]fakePartition, len(n.parts)), make([]Rule, len(n.rules))
 	}
-	n.mu.Unlock()
 	n.x = n.open()
+	n.mu.Unlock()
 	if n.running != nil {
 		n.start()
 	}
