@@ -1,10 +1,8 @@
 package antientropy
 
 import (
-	"flag"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -29,22 +27,30 @@ func (n *fakeNode) contents() map[string]string {
 	return all
 }
 
-// mustAgree waits, for ten minutes at most, until the trees are equal.
+// mustAgree waits until the trees are equal.
 func (c *fakeCluster) mustAgree(t *testing.T, when string) {
 	t.Helper()
+	if differ := c.disagreement(); differ != "" {
+		t.Fatalf("%s: %s", when, differ)
+	}
+}
+
+// disagreement waits, for ten minutes at most, until the trees are equal, and says what is not.
+func (c *fakeCluster) disagreement() string {
 	for range 600 {
 		if c.agree() {
-			return
+			return ""
 		}
 		time.Sleep(time.Second)
 	}
 	for p := range c.partitions {
 		for _, n := range c.nodes[1:] {
 			if a, b := c.nodes[0].sums(ring.PartitionID(p)), n.sums(ring.PartitionID(p)); a != b {
-				t.Fatalf("%s: partition %d: %s and %s differ in %v", when, p, c.nodes[0].id, n.id, difference2(c.nodes[0].contents(), n.contents()))
+				return fmt.Sprintf("partition %d: %s and %s differ in %v", p, c.nodes[0].id, n.id, difference2(c.nodes[0].contents(), n.contents()))
 			}
 		}
 	}
+	return ""
 }
 
 func (c *fakeCluster) agree() bool {
@@ -88,7 +94,7 @@ func put(t *testing.T, key string, tombstone bool, at *fakeNode, to ...*fakeNode
 
 func TestReplicasBecomeEqual(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newFakeCluster(3, 4, Options{Period: time.Minute})
+		c := newFakeCluster(3, 4, Options{Period: time.Minute}, plant{})
 		for i := range 300 {
 			n := c.nodes[i%3]
 			put(t, fmt.Sprint("key", i/2), i%7 == 0, n)
@@ -105,7 +111,7 @@ func TestReplicasBecomeEqual(t *testing.T) {
 
 func TestWorkIsProportionalToTheDifference(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newFakeCluster(3, 16, Options{Period: time.Hour})
+		c := newFakeCluster(3, 16, Options{Period: time.Hour}, plant{})
 		for i := range 3000 {
 			put(t, fmt.Sprint("key", i), false, c.nodes[0], c.nodes[1:]...)
 		}
@@ -137,7 +143,7 @@ func TestWorkIsProportionalToTheDifference(t *testing.T) {
 
 func TestWipedReplicaIsFilledBeforeItVouches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newFakeCluster(3, 4, Options{Period: time.Minute})
+		c := newFakeCluster(3, 4, Options{Period: time.Minute}, plant{})
 		for i := range 200 {
 			put(t, fmt.Sprint("key", i), i%9 == 0, c.nodes[i%3], c.nodes[(i+1)%3]) // each on two of three
 		}
@@ -165,7 +171,7 @@ func TestWipedReplicaIsFilledBeforeItVouches(t *testing.T) {
 
 func TestTombstonesGoWhenAllHoldThemAndStayDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newFakeCluster(3, 4, Options{Period: time.Minute})
+		c := newFakeCluster(3, 4, Options{Period: time.Minute}, plant{})
 		a, b, away := c.nodes[0], c.nodes[1], c.nodes[2]
 		for i := range 50 {
 			put(t, fmt.Sprint("key", i), false, c.nodes[i%3], c.nodes...)
@@ -205,7 +211,7 @@ func TestTombstonesGoWhenAllHoldThemAndStayDeleted(t *testing.T) {
 
 func TestActorsThatAreGoneAreRetired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newFakeCluster(3, 2, Options{Period: time.Minute})
+		c := newFakeCluster(3, 2, Options{Period: time.Minute}, plant{})
 		a, b := c.nodes[0], c.nodes[1]
 		lost := put(t, "lost", false, a) // it stays in the network
 		for i := range 20 {
@@ -241,7 +247,7 @@ func TestActorsThatAreGoneAreRetired(t *testing.T) {
 
 func TestHintsHoldRetirementUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newFakeCluster(3, 1, Options{Period: time.Minute})
+		c := newFakeCluster(3, 1, Options{Period: time.Minute}, plant{})
 		put(t, "key", true, c.nodes[0], c.nodes...)
 		was := c.nodes[0].actor
 		c.nodes[0].crash()
@@ -264,7 +270,7 @@ func TestHintsHoldRetirementUp(t *testing.T) {
 
 func TestReplicaThatCannotReadAKeyVouchesForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newFakeCluster(3, 1, Options{Period: time.Minute})
+		c := newFakeCluster(3, 1, Options{Period: time.Minute}, plant{})
 		put(t, "key", true, c.nodes[0], c.nodes...)
 		put(t, "other", false, c.nodes[0])
 		c.nodes[1].unread["key"] = true
@@ -285,155 +291,4 @@ func TestReplicaThatCannotReadAKeyVouchesForNothing(t *testing.T) {
 			t.Error("nothing is stable although all can be read")
 		}
 	})
-}
-
-var walks = flag.Int("walks", 60, "how many seeds TestFaultsLoseAndReviveNothing takes")
-
-// TestFaultsLoseAndReviveNothing draws writes, deletes, messages that are lost, late or doubled, netsplits, crashes, and one lost disk at a
-// time, with exchanges running throughout. In the end the replicas are equal, hold every acknowledged write that no other has seen, and nothing
-// that an acknowledged one has seen.
-func TestFaultsLoseAndReviveNothing(t *testing.T) {
-	for seed := range uint64(*walks) {
-		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) { walk(t, seed) })
-		})
-	}
-}
-
-type message struct {
-	to  *fakeNode
-	key string
-	o   causal.Object
-}
-
-// write is a write as it truly was: what it superseded, and whether it was acknowledged.
-type write struct {
-	key       string
-	tombstone bool
-	over      []causal.Dot
-	acked     bool
-}
-
-func walk(t *testing.T, seed uint64) {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	c := newFakeCluster(3, 2, Options{Period: 20 * time.Second, CompareTries: 2})
-	writes := make(map[causal.Dot]*write)
-	var late []message
-	stop := c.start()
-	wiped := -1
-	for range 120 {
-		time.Sleep(time.Duration(rng.IntN(8000)) * time.Millisecond)
-		n := c.nodes[rng.IntN(3)]
-		switch k := rng.IntN(20); {
-		case k < 12:
-			late = append(late, c.writeSome(rng, n, writes)...)
-		case k < 15 && len(late) > 0:
-			m := late[rng.IntN(len(late))]
-			_ = m.to.deliver(m.key, m.o)
-		case k < 16:
-			c.isolate(n, rng.IntN(2) == 0)
-		case k < 17:
-			n.crash()
-		case k < 18:
-			n.reclaim()
-		case k < 19 && (wiped < 0 || c.allFilled()):
-			wiped = rng.IntN(3)
-			c.nodes[wiped].wipe()
-		}
-	}
-	for _, n := range c.nodes {
-		c.isolate(n, false)
-	}
-	for _, m := range late {
-		_ = m.to.deliver(m.key, m.o)
-	}
-	time.Sleep(5 * time.Minute)
-	c.mustAgree(t, "in the end")
-	stop()
-	for _, n := range c.nodes {
-		n.reclaim() // what came late and is settled is in no tree, and shows nothing
-	}
-	c.mustHaveKept(t, writes)
-	for _, n := range c.nodes {
-		for key, o := range n.objects {
-			if o.Settled(n.rules[c.partition([]byte(key))].Stable, 0) || n.tombstonesOnly(key) {
-				t.Fatalf("%s: the tombstone of %s is left: %v, stable %v", n.id, key, o, n.parts[c.partition([]byte(key))].stable)
-			}
-		}
-	}
-}
-
-func (n *fakeNode) tombstonesOnly(key string) bool {
-	return !slices.ContainsFunc(n.objects[key].Siblings, func(s causal.Sibling) bool { return !s.Tombstone })
-}
-
-func (c *fakeCluster) allFilled() bool {
-	for _, n := range c.nodes {
-		for p := range n.parts {
-			if !n.Filled(ring.PartitionID(p)) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-// writeSome writes at a node that vouches for the key, delivers to some of the others, and returns what is still on its way.
-func (c *fakeCluster) writeSome(rng *rand.Rand, n *fakeNode, writes map[causal.Dot]*write) (late []message) {
-	key := fmt.Sprint("key", rng.IntN(5))
-	if !n.Filled(c.partition([]byte(key))) {
-		return nil
-	}
-	if rng.IntN(2) == 0 { // an ordered write: it joins another replica's vector first
-		other := c.nodes[rng.IntN(3)]
-		if other != n && !c.isCut(n.id, other.id) && other.Filled(c.partition([]byte(key))) {
-			items, _ := other.Held([][]byte{[]byte(key)}, 0)
-			_ = n.deliver(key, items[0].Object)
-		}
-	}
-	before := n.object(key)
-	tombstone := rng.IntN(3) == 0
-	o := n.write(key, tombstone)
-	newest, _ := o.Winner()
-	dot := newest.Dot
-	w := &write{key: key, tombstone: tombstone}
-	for _, s := range before.Siblings {
-		w.over = append(w.over, s.Dot)
-	}
-	writes[dot] = w
-	for _, to := range c.nodes {
-		if to == n {
-			continue
-		}
-		if m := (message{to, key, o}); rng.IntN(3) > 0 && !c.isCut(n.id, to.id) {
-			w.acked = to.deliver(key, o) == nil || w.acked
-		} else {
-			late = append(late, m)
-		}
-	}
-	return late
-}
-
-// mustHaveKept judges what the replicas hold in the end.
-func (c *fakeCluster) mustHaveKept(t *testing.T, writes map[causal.Dot]*write) {
-	t.Helper()
-	over := make(map[causal.Dot]bool)      // seen by any write
-	overAcked := make(map[causal.Dot]bool) // seen by an acknowledged one
-	for _, w := range writes {
-		for _, d := range w.over {
-			over[d] = true
-			overAcked[d] = overAcked[d] || w.acked
-		}
-	}
-	n := c.nodes[0]
-	for dot, w := range writes {
-		held := slices.ContainsFunc(n.objects[w.key].Siblings, func(s causal.Sibling) bool { return s.Dot == dot })
-		if w.acked && !held && !over[dot] && !w.tombstone {
-			t.Errorf("the write %v of %s was acknowledged, and is lost: %v", dot, w.key, n.objects[w.key])
-		}
-		if held && overAcked[dot] {
-			t.Errorf("the write %v of %s is back, although an acknowledged one has seen it", dot, w.key)
-		}
-	}
 }

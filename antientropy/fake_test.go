@@ -44,6 +44,7 @@ type fakePartition struct {
 
 // fakeCluster is some nodes, every one a replica of every partition, and who can reach whom.
 type fakeCluster struct {
+	bug        plant
 	partitions int
 	nodes      []*fakeNode
 	ids        []ring.NodeID
@@ -56,8 +57,8 @@ type fakeCluster struct {
 
 var errCut = errors.New("cut")
 
-func newFakeCluster(nodes, partitions int, o Options) *fakeCluster {
-	c := &fakeCluster{partitions: partitions, cut: make(map[[2]ring.NodeID]bool)}
+func newFakeCluster(nodes, partitions int, o Options, bug plant) *fakeCluster {
+	c := &fakeCluster{bug: bug, partitions: partitions, cut: make(map[[2]ring.NodeID]bool)}
 	for i := range nodes {
 		c.ids = append(c.ids, ring.NodeID(fmt.Sprint("n", i)))
 	}
@@ -230,7 +231,7 @@ func (n *fakeNode) part(key []byte) *fakePartition { return &n.parts[n.cluster.p
 
 // full is an object as it is judged and sent.
 func (n *fakeNode) full(key []byte, o causal.Object, ok bool) causal.Object {
-	if p := n.part(key); p.filled || ok {
+	if p := n.part(key); (p.filled || ok) && !n.cluster.bug.rawVectors {
 		return o.Expand(p.stable, nil)
 	}
 	return o
@@ -297,13 +298,20 @@ func (n *fakeNode) restart(lost bool) {
 	}
 	n.mu.Lock()
 	n.epoch++
-	n.actor = n.cluster.newActor()
+	if n.cluster.bug.keepActor {
+		n.clock = 0
+	} else {
+		n.actor = n.cluster.newActor()
+	}
 	for p := range n.parts {
 		n.parts[p].issued = 0
 	}
 	if lost {
 		clear(n.objects)
 		n.parts, n.rules = make([]fakePartition, len(n.parts)), make([]Rule, len(n.rules))
+		for p := range n.parts {
+			n.parts[p].filled = n.cluster.bug.keepFilled
+		}
 	}
 	n.x = n.open()
 	n.mu.Unlock()
