@@ -37,11 +37,43 @@
 // Forest is mixed into it. A key that is poisoned by name stays so, through rebuilds, until Unpoison. A leaf of which the sum is no longer
 // known (a key was written over something unreadable, so that nobody can say what to subtract) is spoiled until the next Rebuild.
 //
+// # Exchanges
+//
+// An Exchanger exchanges every partition with every other replica of it once in a period, and at once those that are known to need it. One
+// that both sides hold alike costs its share of two messages; else only what differs is looked at, and both sides end with the join:
+//
+//	states   stable vectors, and who retires: each side joins the other's, and has its trees built under the result
+//	roots    of all partitions at once; those with equal roots are complete here
+//	leaves   under the inner nodes that differ
+//	keys     of the leaves that differ, with their hashes
+//	fetch    what the peer holds of the keys that differ: it is joined here
+//	store    what is held here then, where the peer lacks it
+//
+// That a side holds nothing is told, too: it has seen what is stable, and a value that it has seen superseded must go from where it came
+// late. A key that cannot be read on one side is left out, and its partition is not complete.
+//
+// # What exchanges prove
+//
+//	filled   A replica whose disk was lost has everything that was ever acknowledged again once it has completed exchanges with N-W+1 of
+//	         the others. Until then it takes and does not answer.
+//	stable   A replica sets a mark: the greatest time of a dot of its own that is durable, with all before it. Once exchanges that began
+//	         after the mark are complete with all other replicas, everyone holds, or has seen superseded, all of its events up to there.
+//	         That is announced as an entry of the stable vector. It is no longer stored with objects, and tombstones that have
+//	         seen nothing else are forgotten.
+//	retired  An actor that is nobody's any more announces nothing. All replicas refuse, durably, what brings its events and is no
+//	         exchange; when all pairs have then completed exchanges, and nobody has hints for the partition, all of its events are stable.
+//	         The entry's time says so: see causal.Timestamp.Final.
+//
+// docs/decisions/0004-stability.md has the reasons, and the histories that broke weaker rules.
+//
 // # Concurrency
 //
 // Observe is called by one goroutine at a time and everything else by any. Each partition has a lock, which is held for no
-// longer than it takes to enter one change or to copy the leaves. Nothing here starts a goroutine.
+// longer than it takes to enter one change or to copy the leaves. Run has a goroutine for each peer and one for stability, and waits for
+// them; Serve runs on its caller's. No lock is held while a peer is asked or the replica writes.
 //
-// The file that keeps trees over a restart is drawn in docs/format/trees.md. Source: DeCandia et al., "Dynamo", §4.7; the
-// sum in place of a hash of hashes is Bellare and Micciancio's AdHash.
+// The file that keeps trees over a restart is drawn in docs/format/trees.md, the messages in docs/format/exchange.md.
+//
+// Sources: DeCandia et al., "Dynamo", §4.7; Gonçalves et al., "DottedDB", for causal stability; the sum in place of a hash of hashes is
+// Bellare and Micciancio's AdHash.
 package antientropy
