@@ -238,12 +238,15 @@ func (t *Table) ownInner() {
 func (t *Table) own(level int) []byte {
 	old := t.path[level].ref
 	b := t.arena.at(old)
-	size := granulesOf(b) << granuleShift
+	n := granulesOf(b)
+	size := n << granuleShift
 	r, c := t.alloc(size)
-	n := granulesOf(c)
+	if spare := granulesOf(c) - n; spare > 0 {
+		// Else a node would grow with each generation.
+		t.arena.release(r+ref(n), spare)
+	}
 	copy(c[:size], b)
 	setBirth(c, t.gen)
-	setGranules(c, n)
 	t.setRef(level, r)
 	t.drop(old)
 	return c

@@ -544,3 +544,32 @@ func TestCheckSeesWhatIsBroken(t *testing.T) {
 		}
 	}
 }
+
+// TestCopiesForViewsDoNotGrow has free blocks that are longer than the nodes that are copied.
+func TestCopiesForViewsDoNotGrow(t *testing.T) {
+	tab := New(Options{Heap: true})
+	defer tab.Close()
+	rng := rand.New(rand.NewPCG(13, 14))
+	keys := make([][]byte, 6000)
+	for i := range keys {
+		keys[i] = randomKey(rng, 0)
+		tab.Set(keys[i], nil, Location{})
+	}
+	most := 0
+	v := tab.View()
+	for i := range 5 * len(keys) {
+		k := i % len(keys)
+		if i%50 == 0 {
+			v.Release()
+			v = tab.View()
+		}
+		tab.Delete(keys[k])
+		keys[k] = randomKey(rng, 0)
+		tab.Set(keys[k], nil, Location{})
+		most = max(most, granulesOf(tab.arena.at(tab.root)))
+	}
+	v.Release()
+	if most > 2*granulesFor(innerBytesMax) {
+		t.Errorf("the root had %d granules", most)
+	}
+}
