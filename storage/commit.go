@@ -94,8 +94,9 @@ func (w *writer) commitOpen() error {
 	} else {
 		e.count(g)
 		e.index.enter(g.changes)
+		alone := w.waiting.Load() == 0
 		w.mu.Unlock()
-		e.index.set(g, g.changes, nil)
+		e.index.set(g, g.changes, nil, alone)
 	}
 	g.reset()
 	groups.Put(g)

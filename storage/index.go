@@ -3,7 +3,6 @@ package storage
 import (
 	"runtime"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/ringcask/ringcask/storage/internal/memindex"
@@ -47,6 +46,8 @@ type index struct {
 	settled atomic.Pointer[[]*runFile]
 	// merging counts the runs that are being written: what they hold cannot be known yet. It is written with all shards locked.
 	merging int
+	// entering are the changes that are entering with all shards locked.
+	entering publication
 	// keepTombstones has all tombstones kept, because what other absent keys are is not known.
 	keepTombstones bool
 	// opened is where the log ended when the engine was opened.
@@ -68,6 +69,7 @@ func newIndex(log *segmentLog, keepTombstones bool) *index {
 	for i := range x.shards {
 		x.shards[i].table = memindex.New(memindex.Options{})
 	}
+	x.entering.next.Store(int64(n))
 	x.settled.Store(new([]*runFile))
 	return x
 }
@@ -122,95 +124,6 @@ func (x *index) find(key, dst []byte, withMeta bool) (en entry, runs []*runFile,
 func (x *index) get(key []byte) (entry, bool) {
 	en, _, ok := x.find(key, nil, false)
 	return en, ok
-}
-
-// seen is told of a change what stood there; its entry is valid in the call only.
-type seen func(c *change, old entry, existed bool)
-
-// publishSplitFrom is from how many changes on two goroutines publish a group.
-const publishSplitFrom = 32
-
-// publish makes the changes of a group visible, those of one mutation all at once.
-func (x *index) publish(g *group, before seen) {
-	if before == nil && len(g.changes) == len(g.members) && len(g.changes) >= publishSplitFrom && len(x.shards) > 1 {
-		x.publishSplit(g)
-		return
-	}
-	for changes := g.changes; len(changes) > 0; {
-		n := 1
-		for !changes[n-1].last {
-			n++
-		}
-		x.enter(changes[:n])
-		x.set(g, changes[:n], before)
-		changes = changes[n:]
-	}
-}
-
-// publishSplit publishes a group of single changes, half of the shards on a goroutine of its own. A view in the middle of it may
-// have one of them without another that is before it in the log; none of them was acknowledged yet.
-func (x *index) publishSplit(g *group) {
-	split(func(odd uint64) {
-		for i := range g.changes {
-			if c := g.changes[i : i+1]; c[0].hash&1 == odd {
-				x.enter(c)
-				x.set(g, c, nil)
-			}
-		}
-	})
-}
-
-// enter locks the shards of the changes of one mutation, and set makes the changes and unlocks them. Whoever enters in log order
-// has what they write in that order, however long it takes between.
-func (x *index) enter(changes []change) {
-	if len(changes) == 1 {
-		x.shard(changes[0].hash).mu.Lock()
-		return
-	}
-	x.lock()
-}
-
-func (x *index) set(g *group, changes []change, before seen) {
-	if len(changes) == 1 {
-		x.setOne(g, &changes[0], before)
-		x.shard(changes[0].hash).mu.Unlock()
-		return
-	}
-	if before == nil && len(changes) >= publishSplitFrom && len(x.shards) > 1 {
-		split(func(odd uint64) {
-			for i := range changes {
-				if changes[i].hash&1 == odd {
-					x.setOne(g, &changes[i], nil)
-				}
-			}
-		})
-	} else {
-		for i := range changes {
-			x.setOne(g, &changes[i], before)
-		}
-	}
-	x.unlock()
-}
-
-// split has two goroutines do a half each.
-func split(half func(odd uint64)) {
-	var other sync.WaitGroup
-	other.Go(func() { half(1) })
-	half(0)
-	other.Wait()
-}
-
-// setOne makes one change in its shard, which is locked.
-func (x *index) setOne(g *group, c *change, before seen) {
-	en := g.entry(c)
-	s := x.shard(c.hash)
-	n := s.table.Len()
-	old, existed := s.set(&en, x.inRuns(c.hash), x.merging > 0 || x.keepTombstones)
-	s.grew(s.table.Len()-n, &en, old.meta)
-	s.published = logEnd{g.seg, int64(c.offset) + int64(c.length), c.seq + 1}
-	if before != nil {
-		before(c, old, existed)
-	}
 }
 
 // lock locks all shards, in their order.

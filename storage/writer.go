@@ -44,6 +44,8 @@ type request struct {
 type writer struct {
 	e  *Engine
 	mu sync.Mutex
+	// waiting counts who waits for mu.
+	waiting atomic.Int32
 	// space wakes the submitters, handed the committer, unread the value readers, settled who waits for
 	// the committer to have nothing left.
 	space, handed, unread, settled sync.Cond
@@ -122,6 +124,11 @@ func (w *writer) close() {
 
 // turn waits for the writer's lock.
 func (w *writer) turn() {
+	if w.mu.TryLock() {
+		return
+	}
+	w.waiting.Add(1)
+	defer w.waiting.Add(-1)
 	for range turnSpins {
 		if w.mu.TryLock() {
 			return
