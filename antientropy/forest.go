@@ -94,7 +94,15 @@ func (f *Forest) observe(c *storage.Change) {
 	}
 }
 
-// Stands says whether the partition has a tree that can be compared. Once it has, it always does.
+// Drop has no tree stand in a partition until the next Rebuild that begins now or later: what the tree says is no longer there.
+func (f *Forest) Drop(p ring.PartitionID) {
+	part := &f.partitions[p]
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	part.standing, part.making = nil, nil
+}
+
+// Stands says whether the partition has a tree that can be compared. Once it has, it does until it is dropped.
 func (f *Forest) Stands(p ring.PartitionID) bool {
 	_, ok := f.under(p)
 	return ok

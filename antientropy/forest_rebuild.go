@@ -28,7 +28,7 @@ var errNotBegun = errors.New("the scan has not begun")
 // observed. They stand, all together, when it returns nil; after an error what stood before still does. Keys that the scan cannot read are
 // poisoned either way. A rule that does not cover the one before is taken, too; then what merges have dropped meanwhile is missed.
 //
-// It scans no more than ForestOptions.RebuildKeysPerSecond. One Rebuild runs at a time, and others wait for it. Errors are those of the
+// A tree that is dropped while it is in the making does not stand. It scans no more than ForestOptions.RebuildKeysPerSecond. One Rebuild runs at a time, and others wait for it. Errors are those of the
 // scan, or the cause of ctx's end.
 func (f *Forest) Rebuild(ctx context.Context, s Scanner, partitions []ring.PartitionID, want func(ring.PartitionID) Rule) error {
 	select {
@@ -80,6 +80,9 @@ func (b *build) begin() {
 // end has the trees stand, if they are done, and take no more changes if they are not.
 func (b *build) end(done bool) {
 	b.each(func(p *partition, t *tree) {
+		if p.making != t {
+			return // it was dropped
+		}
 		if done {
 			p.standing = t
 		}

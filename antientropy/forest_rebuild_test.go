@@ -160,3 +160,40 @@ func TestConcurrentUseEndsWithTheTreesFromScratch(t *testing.T) {
 		}
 	}
 }
+
+// TestDroppedTreeDoesNotStandUntilItIsBuiltAnew drops one tree that stands and one in the making.
+func TestDroppedTreeDoesNotStandUntilItIsBuiltAnew(t *testing.T) {
+	f := newForest(t, ForestOptions{Partitions: 2, RebuildKeysPerSecond: -1})
+	build := func(s Scanner) {
+		t.Helper()
+		if err := f.Rebuild(t.Context(), s, allPartitions(f), always(Rule{})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build(manyKeys(100))
+	f.Drop(0)
+	if f.Stands(0) || !f.Stands(1) {
+		t.Errorf("after a drop of the first: %v, %v", f.Stands(0), f.Stands(1))
+	}
+	build(droppingScanner{manyKeys(100), func() { f.Drop(1) }})
+	if !f.Stands(0) || f.Stands(1) {
+		t.Errorf("after a drop of the second while both were built: %v, %v", f.Stands(0), f.Stands(1))
+	}
+	build(manyKeys(100))
+	if !f.Stands(1) || f.Stats(1).Keys == 0 {
+		t.Error("it was not built anew")
+	}
+}
+
+// droppingScanner drops something in the middle of a scan.
+type droppingScanner struct {
+	manyKeys
+	drop func()
+}
+
+func (d droppingScanner) ScanObserved(r storage.Range, began func()) iter.Seq2[storage.Record, error] {
+	return d.manyKeys.ScanObserved(r, func() {
+		began()
+		d.drop()
+	})
+}

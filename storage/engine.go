@@ -42,11 +42,13 @@ type Engine struct {
 
 	// lostSeq is the greatest sequence number lost to damage that could not be attributed to keys, and lostError says
 	// where; zero if there is none. See stateOf.
-	lostSeq   uint64
+	lostSeq   atomic.Uint64
 	lostError *CorruptError
 	recovery  Recovery
-	// unopened are the runs that are damaged where they have to be read. They never change.
-	unopened []runSpan
+	// unopened are the runs that are damaged where they have to be read.
+	unopened atomic.Pointer[[]runSpan]
+	// vouched says that a merge leaves out what it cannot read: see Vouch.
+	vouched atomic.Bool
 
 	// nextSeq is the number of the next record to be written. It and tell belong to the committer.
 	nextSeq atomic.Uint64

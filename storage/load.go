@@ -53,8 +53,9 @@ func (e *Engine) sumUpLosses(found []*opened) {
 			}
 		}
 		for _, d := range s.damage {
-			if !d.KeysKnown && d.LastSeq > e.lostSeq {
-				e.lostSeq, e.lostError = d.LastSeq, d.err()
+			if !d.KeysKnown && d.LastSeq > e.lostSeq.Load() {
+				e.lostSeq.Store(d.LastSeq)
+				e.lostError = d.err()
 			}
 		}
 	}
@@ -95,7 +96,7 @@ func (e *Engine) loadShards(found []*opened, mine func(hash uint64) bool) error 
 		// The heap gives the newest record of a key first.
 		if !any || !bytes.Equal(last, at.key) {
 			last, any = append(last[:0], at.key...), true
-			into.load(at, e.index.keepTombstones && at.Seq > e.lostSeq)
+			into.load(at, e.index.keepTombstones && at.Seq > e.lostSeq.Load())
 		}
 		if err := h.advance(); err != nil {
 			return err

@@ -287,13 +287,16 @@ func (m *merge) seqs() (first, next uint64) {
 		}
 		next = m.e.firstSeqAfter(m.plan.segments[n-1])
 	}
+	if m.plan.last && m.e.vouched.Load() {
+		first = 1 // what is missing before it is not missed
+	}
 	return first, next
 }
 
 // lostSeq is carried over from what is merged: the damage goes with the files, what it may have touched stays Unknown.
 func (m *merge) lostSeq() uint64 {
 	first, next := m.seqs()
-	if lost := m.e.lostSeq; lost > 0 && lost < next && (m.plan.last || lost >= first) {
+	if lost := m.e.lostSeq.Load(); lost > 0 && lost < next && (m.plan.last || lost >= first) {
 		return lost
 	}
 	return 0
@@ -410,8 +413,11 @@ func (m *merge) addNext() (more bool, err error) {
 func (m *merge) least() (at int, err error) {
 	at = -1
 	for i, it := range m.inputs {
-		if d := it.Damage(); d != nil {
-			return -1, m.e.runFailed(m.plan.runs[i], d)
+		for d := it.Damage(); d != nil; d = it.Damage() {
+			if !m.e.vouched.Load() {
+				return -1, m.e.runFailed(m.plan.runs[i], d)
+			}
+			m.advance(i)
 		}
 		if err := it.Err(); err != nil {
 			return -1, m.runFailed(m.plan.runs[i], err)
@@ -485,7 +491,7 @@ func (m *merge) addRecord(rec *run.Record) error {
 
 // addTombstone adds that a key is absent, if anything may say otherwise.
 func (m *merge) addTombstone(key []byte, seq uint64) error {
-	if m.plan.last && (m.e.lostSeq == 0 || seq <= m.e.lostSeq) {
+	if lost := m.e.lostSeq.Load(); m.plan.last && (lost == 0 || seq <= lost) {
 		return nil
 	}
 	return m.add(&run.Record{Key: key, Seq: seq, Flags: run.FlagTombstone})

@@ -547,7 +547,7 @@ func (e *Engine) fit(p plan, free int64) plan {
 // openedRuns are the runs that are younger than any that could not be opened: it stays where it is, and is not merged across.
 func (e *Engine) openedRuns() []*runFile {
 	runs := e.index.runs()
-	for _, u := range e.unopened {
+	for _, u := range *e.unopened.Load() {
 		if i := slices.IndexFunc(runs, func(r *runFile) bool { return r.last < u.last }); i >= 0 {
 			runs = runs[:i]
 		}
@@ -558,8 +558,8 @@ func (e *Engine) openedRuns() []*runFile {
 // oldest says whether nothing is older than these runs, or than the log if there are none.
 func (e *Engine) oldest(runs []*runFile) bool {
 	all := e.index.runs()
-	if len(e.unopened) > 0 || len(all) == 0 {
-		return len(e.unopened) == 0
+	if unopened := *e.unopened.Load(); len(unopened) > 0 || len(all) == 0 {
+		return len(unopened) == 0
 	}
 	return len(runs) > 0 && runs[len(runs)-1] == all[len(all)-1]
 }

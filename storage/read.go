@@ -146,8 +146,8 @@ var metaBuffers = sync.Pool{New: func() any { return new(metaBuffer) }}
 // stateOf judges what is known of a key. What is older than damage that nobody can attribute to keys may have been
 // overwritten or deleted in there.
 func (e *Engine) stateOf(en *entry, ok bool) State {
-	switch {
-	case !ok && e.lostSeq > 0, ok && en.Seq <= e.lostSeq, ok && en.Flags&flagUnreadable != 0:
+	switch lost := e.lostSeq.Load(); {
+	case !ok && lost > 0, ok && en.Seq <= lost, ok && en.Flags&flagUnreadable != 0:
 		return Unknown
 	case !ok || !en.live():
 		return Absent

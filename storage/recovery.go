@@ -71,6 +71,7 @@ func Open(dir string, o Options) (*Engine, error) {
 		files: handles.NewPool(o.FS, o.OpenFilesMax),
 		cache: blockcache.New(max(o.CacheBytes, 0)), stopSyncs: make(chan struct{}), behind: make(chan struct{}, 1),
 	}
+	e.unopened.Store(new([]runSpan))
 	if err := e.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", dir, err), e.closeFiles(), e.unlock())
 	}
@@ -104,7 +105,7 @@ func (e *Engine) open() error {
 	if last := e.nextSeq.Load() - 1; last < e.opts.KnownSeq {
 		return e.missing(last)
 	}
-	e.index.keepTombstones = e.lostSeq > 0
+	e.index.keepTombstones = e.lostSeq.Load() > 0
 	if err := e.loadIndex(found); err != nil {
 		return err
 	}

@@ -237,7 +237,7 @@ func (e *Engine) openFound(o *opened) error {
 		return fmt.Errorf("%w: %w", ErrFormat, err)
 	case errors.Is(err, run.ErrDamaged):
 		o.seg.path, o.replay = path, &replay{}
-		e.unopened = append(e.unopened, runSpan{o.first, o.seg.id})
+		e.unopened.Store(new(append(*e.unopened.Load(), runSpan{o.first, o.seg.id})))
 		e.opts.Logger.Error("storage: run cannot be read", "path", path, "error", err)
 		return nil
 	case err != nil:

@@ -172,7 +172,7 @@ func (s *snapshot) link() error {
 	if len(m.runs) > 0 {
 		covered = m.runs[0].last
 	}
-	if err := s.begin(len(m.runs)+len(e.unopened) > 0); err != nil {
+	if err := s.begin(len(m.runs)+len(*e.unopened.Load()) > 0); err != nil {
 		return err
 	}
 	for _, r := range m.runs {
@@ -180,7 +180,7 @@ func (s *snapshot) link() error {
 			return err
 		}
 	}
-	for _, u := range e.unopened {
+	for _, u := range *e.unopened.Load() {
 		if slices.ContainsFunc(m.runs, func(r *runFile) bool { return r.first <= u.first && r.last >= u.last }) {
 			continue
 		}

@@ -53,7 +53,7 @@ type Stats struct {
 	// Damage is the number of unreadable places known: those that Open found and those found since.
 	Damage int64
 	// UnknownAll says that every key whose newest record is older than damage that could not be attributed to keys is
-	// Unknown, and so is every absent key: see Recovery.Damage. It never changes while the engine is open.
+	// Unknown, and so is every absent key: see Recovery.Damage. It never changes while the engine is open, but by Vouch.
 	UnknownAll bool
 	// DiskFreeBytes is what the file system has free; negative if that is not known.
 	DiskFreeBytes int64
@@ -90,7 +90,7 @@ func (e *Engine) Stats() Stats {
 	s := Stats{
 		Records: e.records.Load(), Groups: e.groups.Load(), Syncs: e.syncs.Load(), Reads: e.reads.Load(),
 		LastSeq: e.nextSeq.Load() - 1, BytesWritten: e.bytesWritten.Load(), BytesZeroed: e.bytesZeroed.Load(),
-		Damage: e.damaged.Load(), UnknownAll: e.lostSeq > 0,
+		Damage: e.damaged.Load(), UnknownAll: e.lostSeq.Load() > 0,
 		MappedBytes: e.mapped.Load(), OpenFiles: e.files.Count(), DiskFreeBytes: -1, DiskFull: e.space.full.Load(),
 		ScrubBytes: e.scrubber.bytes.Load(), Scrubbing: e.scrubber.working.Load(),
 	}

@@ -84,7 +84,7 @@ func newWriter(e *Engine) *writer {
 	if runs := e.index.runs(); len(runs) > 0 {
 		w.lastID = max(w.lastID, runs[0].last)
 	}
-	for _, r := range e.unopened {
+	for _, r := range *e.unopened.Load() {
 		// A segment in its span would be taken for one that it holds.
 		w.lastID = max(w.lastID, r.last)
 	}

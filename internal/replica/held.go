@@ -59,8 +59,12 @@ func (r *Replica) ScanBuckets(ctx context.Context, buckets []uint32, fn func(key
 	n := 0
 	for rec, err := range r.engine.ScanBuckets(buckets, true) {
 		var corrupt *storage.CorruptError
-		if err != nil && (!errors.As(err, &corrupt) || rec.Key == nil) {
+		switch {
+		case err == nil:
+		case !errors.As(err, &corrupt):
 			return fmt.Errorf("replica: scan buckets: %w", err)
+		case rec.Key == nil:
+			continue // nobody knows which keys: their partitions are being filled again
 		}
 		if n++; n%deadlineEvery == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -69,6 +73,22 @@ func (r *Replica) ScanBuckets(ctx context.Context, buckets []uint32, fn func(key
 	}
 	return nil
 }
+
+// Vouch ends what damage has made unknown without saying which keys, once all partitions are filled again. It may take long.
+// Errors: those of storage.Engine.Vouch.
+func (r *Replica) Vouch(ctx context.Context) error {
+	if len(r.Unfilled()) > 0 {
+		return errUnfilled
+	}
+	if err := r.engine.Vouch(ctx); err != nil {
+		return fmt.Errorf("replica: %w", err)
+	}
+	r.unknownAll.Store(false)
+	return nil
+}
+
+// UnknownAll says that the engine has lost keys without knowing which, when it was opened.
+func (r *Replica) UnknownAll() bool { return r.unknownAll.Load() }
 
 // ScanObserved is the engine's.
 func (r *Replica) ScanObserved(rng storage.Range, began func()) iter.Seq2[storage.Record, error] {

@@ -50,7 +50,7 @@ type Replica struct {
 	// marking is held while the identity file is replaced after the run has begun: for a new actor, as disowned, or as clean.
 	marking sync.Mutex
 	// unknownAll says that the engine has lost keys without knowing which, nor where.
-	unknownAll bool
+	unknownAll atomic.Bool
 	// unreadable counts the answers that said "unknown".
 	unreadable atomic.Int64
 
@@ -101,9 +101,8 @@ func openLocked(d *dataDir, opts Options) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{
-		opts: opts, dir: d, engine: engine, closed: make(chan struct{}), unknownAll: engine.Stats().UnknownAll,
-	}
+	r := &Replica{opts: opts, dir: d, engine: engine, closed: make(chan struct{})}
+	r.unknownAll.Store(engine.Stats().UnknownAll)
 	for _, b := range []*budget{&r.writing, &r.storing} {
 		b.lenMax, b.bytesMax = int64(opts.QueueLenMax), opts.QueueBytesMax
 	}

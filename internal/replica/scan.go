@@ -35,7 +35,7 @@ func (r *Replica) Scan(deadline time.Time, req coordinator.ScanRequest, done fun
 		done(nil, err)
 		return
 	}
-	if r.unknownAll {
+	if r.unknownAll.Load() {
 		done(nil, coordinator.ErrUnknownKey)
 		return
 	}

@@ -244,7 +244,7 @@ func (r *Replica) loadShare(before *identity) error {
 			if filled {
 				s.fill()
 			}
-			if r.unknownAll {
+			if r.unknownAll.Load() {
 				s.filled = false
 			}
 		}
