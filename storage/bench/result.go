@@ -109,6 +109,25 @@ func anonBytes() (int64, error) {
 	return 0, fmt.Errorf("no RssAnon in /proc/self/status")
 }
 
+// settledBytes is anonBytes once it no longer falls, or after half a minute.
+func settledBytes() (int64, error) {
+	const interval, most = time.Second, 30
+	last, err := anonBytes()
+	for range most {
+		if err != nil {
+			return 0, err
+		}
+		time.Sleep(interval)
+		var now int64
+		now, err = anonBytes()
+		if now >= last-last/100 {
+			return min(now, last), err
+		}
+		last = now
+	}
+	return last, err
+}
+
 // diskBytes is what the files in dir take up on the disk.
 func diskBytes(dir string) (total int64, err error) {
 	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
