@@ -109,23 +109,24 @@ func anonBytes() (int64, error) {
 	return 0, fmt.Errorf("no RssAnon in /proc/self/status")
 }
 
-// settledBytes is anonBytes once it no longer falls, or after half a minute.
-func settledBytes() (int64, error) {
-	const interval, most = time.Second, 30
-	last, err := anonBytes()
-	for range most {
+// settledBytes is the least that anonBytes has come to, when it has not fallen for some seconds.
+func settledBytes() (least int64, err error) {
+	const interval, calm = time.Second, 10
+	if least, err = anonBytes(); err != nil {
+		return 0, err
+	}
+	for still := 0; still < calm; still++ {
+		time.Sleep(interval)
+		now, err := anonBytes()
 		if err != nil {
 			return 0, err
 		}
-		time.Sleep(interval)
-		var now int64
-		now, err = anonBytes()
-		if now >= last-last/100 {
-			return min(now, last), err
+		if now < least-least/100 {
+			still = 0
 		}
-		last = now
+		least = min(least, now)
 	}
-	return last, err
+	return least, nil
 }
 
 // diskBytes is what the files in dir take up on the disk.
