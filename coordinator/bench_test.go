@@ -32,6 +32,9 @@ func newInstant(keys int) *instant {
 func (i *instant) Store(_ time.Time, _ []Item, done func(StoreAck, error)) {
 	done(StoreAck{Actor: 1}, nil)
 }
+func (i *instant) Hint(_ time.Time, _ ring.NodeID, _ []Item, done func(StoreAck, error)) {
+	done(StoreAck{Actor: 1}, nil)
+}
 func (i *instant) Read(_ time.Time, keys [][]byte, _ ReadWant, done func([]ReadItem, error)) {
 	done(i.items[:len(keys)], nil)
 }

@@ -26,6 +26,8 @@ var (
 	ErrUnknownKey = errors.New("coordinator: replica has lost what it held for the key")
 	// ErrNotReplica: a peer forwarded a key that this node is no replica of (unavailable, none): their tables differ.
 	ErrNotReplica = errors.New("coordinator: node is no replica of the key")
+	// ErrRetired: a replica refuses an event of an actor that is retired: only an exchange may bring it (unavailable, none).
+	ErrRetired = errors.New("coordinator: an event of a retired actor, which the replica does not hold")
 	// ErrNotServing: no write may be coordinated by this node now, nor by any other replica that could be asked
 	// (unavailable, none). It is wrapped together with the reason that Local.Serving gave.
 	ErrNotServing = errors.New("coordinator: replica does not coordinate writes now")
@@ -183,7 +185,8 @@ func EffectOf(err error) wire.Effect {
 		return wire.EffectNone
 	}
 	for _, none := range []error{
-		ErrBadRequest, ErrTooLarge, ErrTooManySiblings, ErrUnknownKey, ErrNotReplica, ErrNotServing, ErrOverloaded,
+		ErrBadRequest, ErrTooLarge, ErrTooManySiblings, ErrUnknownKey, ErrNotReplica, ErrRetired, ErrNotServing,
+		ErrOverloaded,
 	} {
 		if errors.Is(err, none) {
 			return wire.EffectNone

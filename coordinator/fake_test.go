@@ -24,12 +24,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeTable is a table of fixed rows.
 type fakeTable struct {
-	rows [][]ring.NodeID
+	nodes int
+	rows  [][]ring.NodeID
 }
 
 // newFakeTable places n replicas of each partition on nodes n1, n2, …, round robin.
 func newFakeTable(nodes, n, partitions int) *fakeTable {
-	t := &fakeTable{}
+	t := &fakeTable{nodes: nodes}
 	for p := range partitions {
 		var row []ring.NodeID
 		for i := range n {
@@ -46,8 +47,17 @@ func (t *fakeTable) Partition(key []byte) ring.PartitionID {
 	return ring.PartitionOf(key, len(t.rows))
 }
 func (t *fakeTable) Replicas(p ring.PartitionID) []ring.NodeID { return t.rows[p] }
-func (t *fakeTable) PartitionCount() int                       { return len(t.rows) }
-func (t *fakeTable) N() int                                    { return len(t.rows[0]) }
+func (t *fakeTable) Preference(p ring.PartitionID) []ring.NodeID {
+	list := slices.Clone(t.rows[p])
+	for i := range t.nodes {
+		if id := nodeID((int(p) + i) % t.nodes); !slices.Contains(list, id) {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+func (t *fakeTable) PartitionCount() int { return len(t.rows) }
+func (t *fakeTable) N() int              { return len(t.rows[0]) }
 
 // cluster is nodes with in-memory replicas of real causal objects, joined by links that delay, drop and duplicate.
 type cluster struct {
@@ -66,13 +76,15 @@ type cluster struct {
 
 // trouble is what may be wrong with a node.
 type trouble struct {
-	down     bool // refuses connections
-	silent   bool // takes requests and never answers: their deadline passes
-	deaf     bool // as silent, and its link does not even keep the deadline
-	health   Health
-	serving  error // why it does not coordinate
-	failSync error // of local writes, after they were decided
-	failDone error // of local writes, before they are decided
+	down      bool // refuses connections
+	unnoticed bool // that it is down
+	silent    bool // takes requests and never answers: their deadline passes
+	deaf      bool // as silent, and its link does not even keep the deadline
+	health    Health
+	serving   error // why it does not coordinate
+	failSync  error // of local writes, after they were decided
+	failDone  error // of local writes, before they are decided
+	failHint  error // of hints, its own and those of others
 }
 
 func (n *fakeNode) now() trouble {
@@ -100,6 +112,8 @@ type fakeNode struct {
 	vol    map[string]causal.Object
 	quar   map[string]bool // keys it has lost
 	calls  map[string]int  // by kind
+	hints  hintBook        // its own
+	copies hintBook        // counted, of others
 	issued []causal.Dot
 
 	trouble
@@ -120,12 +134,13 @@ func newCluster(table *fakeTable, nodes int, tune func(*Options)) *cluster {
 			c: c, id: nodeID(i), actor: causal.Actor(i + 1), siblings: 100,
 			dur: map[string]causal.Object{}, vol: map[string]causal.Object{}, quar: map[string]bool{},
 			calls: map[string]int{}, decidedFor: map[string]causal.Dot{},
+			hints: hintBook{}, copies: hintBook{},
 		}
 		c.nodes = append(c.nodes, n)
 	}
 	for _, n := range c.nodes {
 		opt := Options{
-			Self: n.id, Local: n, Table: func() Topology { return table }, Timeout: time.Second,
+			Self: n.id, Local: n, Hints: n, Table: func() Topology { return table }, Timeout: time.Second,
 			Peers: func(id ring.NodeID) Peer {
 				if to := c.node(id); to != nil && to != n {
 					return &link{from: n, to: to}
@@ -195,6 +210,49 @@ func (n *fakeNode) latest(key string) causal.Object {
 		return causal.Join(o, n.dur[key])
 	}
 	return n.dur[key]
+}
+
+// hintBook keeps hints by target and key.
+type hintBook map[ring.NodeID]map[string]causal.Object
+
+func (b hintBook) note(target ring.NodeID, items []Item) {
+	if b[target] == nil {
+		b[target] = map[string]causal.Object{}
+	}
+	for _, it := range items {
+		b[target][string(it.Key)] = causal.Join(b[target][string(it.Key)], it.Object)
+	}
+}
+
+// Hint implements Hints.
+func (n *fakeNode) Hint(target ring.NodeID, items []Item, done func(error)) {
+	if err := n.now().failHint; err != nil {
+		done(err)
+		return
+	}
+	n.mu.Lock()
+	n.calls["hint"]++
+	n.hints.note(target, items)
+	n.mu.Unlock()
+	done(nil)
+}
+
+// keepCopies keeps counted hints.
+func (n *fakeNode) keepCopies(target ring.NodeID, items []Item) (StoreAck, error) {
+	if err := n.now().failHint; err != nil {
+		return StoreAck{}, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.copies.note(target, items)
+	return StoreAck{Actor: n.actor}, nil
+}
+
+// kept are the values of a key that a book has for a target.
+func (n *fakeNode) kept(b hintBook, target ring.NodeID, key string) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return values(b[target][key])
 }
 
 // Store, Read and Scan are the replica's own part: at once, and without the network.
@@ -396,7 +454,7 @@ func (n *fakeNode) decide(ds []Decision) ([]Decided, causal.Actor) {
 // link is a peer as another node sees it.
 type link struct{ from, to *fakeNode }
 
-func (l *link) Reachable() bool     { return !l.to.now().down }
+func (l *link) Reachable() bool     { w := l.to.now(); return !w.down || w.unnoticed }
 func (l *link) Health() Health      { return l.to.now().health }
 func (l *link) Actor() causal.Actor { return l.to.Actor() }
 
@@ -437,6 +495,13 @@ func (l *link) send(deadline time.Time, call func() (answer func()), late func(e
 func (l *link) Store(deadline time.Time, items []Item, done func(StoreAck, error)) {
 	l.send(deadline, func() func() {
 		ack, err := l.to.store(l.from.id, items)
+		return func() { done(ack, err) }
+	}, func(err error) { done(StoreAck{}, err) })
+}
+
+func (l *link) Hint(deadline time.Time, target ring.NodeID, items []Item, done func(StoreAck, error)) {
+	l.send(deadline, func() func() {
+		ack, err := l.to.keepCopies(target, items)
 		return func() { done(ack, err) }
 	}, func(err error) { done(StoreAck{}, err) })
 }

@@ -37,6 +37,7 @@ func (op *forwardOp) begin(done func()) {
 	req := *route.req
 	req.W, req.R = Level(route.w), Level(route.r)
 	req.Ordered = wire.ChoiceOf(req.Ordered.Or(route.c.opt.Ordered))
+	req.Sloppy = wire.ChoiceOf(req.Sloppy.Or(route.c.opt.Sloppy))
 	req.Deadline = route.deadline
 	if len(op.keys) < len(req.Ops) {
 		req.Ops = make([]Op, len(op.keys))

@@ -21,6 +21,8 @@ type Topology interface {
 	PartitionCount() int
 	// N is the number of replicas of each partition.
 	N() int
+	// Preference is the replicas of a partition, and after them the nodes that stand in for them, in their order.
+	Preference(p ring.PartitionID) []ring.NodeID
 }
 
 // Options are the settings of a Coordinator. Fields without a default are required.
@@ -32,6 +34,8 @@ type Options struct {
 	Peers func(ring.NodeID) Peer
 	// Table is the present partition table. It must not block.
 	Table func() Topology
+	// Hints keeps what other replicas have missed of the writes that this node coordinates; nil keeps nothing.
+	Hints Hints
 	// Now is the wall clock that expiry is judged by; nil is time.Now. Deadlines always are by time.Now.
 	Now func() time.Time
 	// Logger takes what background repair has to say; nil discards it.
@@ -43,6 +47,9 @@ type Options struct {
 	R, W Level
 	// Ordered makes every put ordered that has no context, unless its request says otherwise.
 	Ordered bool
+	// Sloppy lets fallback nodes stand in for replicas that cannot be reached, unless the request says otherwise: see
+	// WriteRequest.Sloppy.
+	Sloppy bool
 	// Timeout is for requests that bring no deadline. Zero is 2 s. TimeoutMax bounds every deadline. Zero is 60 s.
 	Timeout, TimeoutMax time.Duration
 	// HedgeDelay is the longest that a read waits for the replicas it asked before it asks one more. Zero is 25 ms;
@@ -94,6 +101,8 @@ type Metrics struct {
 	QuorumFailures atomic.Int64
 	// VoidedAcks were given by a replica that had another actor when the write was to be acknowledged.
 	VoidedAcks atomic.Int64
+	// StandIns are keys sent to a fallback node because a replica could not be had.
+	StandIns atomic.Int64
 	// Hedges are spare replicas asked because others were slow.
 	Hedges atomic.Int64
 	// Repairs are keys stored on stale replicas before a read returned.

@@ -105,12 +105,23 @@ type Peer interface {
 	// Coordinate has the peer coordinate a write, which must be of keys that it is a replica of. It is never forwarded
 	// again.
 	Coordinate(deadline time.Time, req *WriteRequest, done func([]Outcome, error))
+	// Hint has the peer keep items as copies for another node, the target, and answers when they are durable. The peer gives
+	// its word for them as for a Store, and drops none of them before the target has it.
+	Hint(deadline time.Time, target ring.NodeID, items []Item, done func(StoreAck, error))
 	// Reachable is a hint: false when a request would most likely fail.
 	Reachable() bool
 	// Health is a hint, too: how a peer does that can be reached.
 	Health() Health
 	// Actor is the peer's actor as last heard of; zero if it was never heard of.
 	Actor() causal.Actor
+}
+
+// Hints keeps what other replicas have missed, durably, until they have it.
+type Hints interface {
+	// Hint notes that target has not acknowledged items, whose keys are all different. It must not block, and calls done
+	// once, perhaps before it returns: with nil when the hint is durable. Else the target gets the items by other means.
+	// Items must not change.
+	Hint(target ring.NodeID, items []Item, done func(error))
 }
 
 // Decision is one key's part of a write as the local replica is to decide it.

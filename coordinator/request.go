@@ -52,6 +52,10 @@ type WriteRequest struct {
 	// Ordered makes every put without context join the vectors of R replicas before its dot is issued. ChoiceDefault is
 	// the cluster's setting.
 	Ordered wire.Choice
+	// Sloppy has a replica that cannot be had replaced by a fallback node, which keeps its copy as a hint until the replica
+	// is back, where fewer than W replicas could hold the write else. Such a write can be missed by R replicas until
+	// then: what R+W>N promises does not hold for it. ChoiceDefault is the cluster's setting.
+	Sloppy wire.Choice
 	// Deadline is absolute, by this node's clock.
 	Deadline time.Time
 	// Retried says that the client sent this write before; the receipt repeats it.
@@ -63,8 +67,18 @@ type Receipt struct {
 	Dot causal.Dot
 	// Replicas are known to hold the write durably, the coordinating one first.
 	Replicas []ring.NodeID
+	// Hints are known to be kept for replicas that have not acknowledged the write. More may be kept later.
+	Hints []KeptHint
 	// Retried is WriteRequest.Retried.
 	Retried bool
+}
+
+// KeptHint says that a node durably keeps a write for a replica.
+type KeptHint struct {
+	// Target is the replica, Node who keeps the hint.
+	Target, Node ring.NodeID
+	// Counted says that the hint is one of the W copies.
+	Counted bool
 }
 
 // Outcome is what became of one Op.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/ring"
 )
 
 // giverState is what is known of a replica that was sent a write.
@@ -16,16 +17,20 @@ const (
 	giverFailed                   // it will not answer any more, or its word is void
 )
 
-// giver is a replica, other than the coordinating one, that was sent a write.
+// giver is a replica, other than the coordinating one, that was sent a write, or a fallback node that stands in for one.
 type giver struct {
 	target int
-	state  giverState
+	// standsFor is the replica that a fallback node keeps its copy for; empty for a replica.
+	standsFor ring.NodeID
+	state     giverState
 	// actor is who gave the word, when acked.
 	actor causal.Actor
 	// err says why it failed.
 	err error
 	// keys are the keys of the write that it was sent, in rising order.
 	keys []int
+	// hinted says that a hint for it was asked for, kept that this node has it durably.
+	hinted, kept bool
 }
 
 // has says whether the giver was sent key k.
@@ -78,6 +83,24 @@ func (t *tally) sent(target int, keys []int) {
 		t.silent[k]++
 	}
 }
+
+// stand adds a key to what a fallback node is sent in the place of a replica, as one of the givers from first on, and says
+// which giver that is.
+func (t *tally) stand(first, target int, standsFor ring.NodeID, k int) (g int) {
+	for g = first; g < len(t.givers); g++ {
+		if v := &t.givers[g]; v.target == target && v.standsFor == standsFor {
+			v.keys = append(v.keys, k)
+			t.silent[k]++
+			return g
+		}
+	}
+	t.givers = append(t.givers, giver{target: target, standsFor: standsFor, keys: []int{k}})
+	t.silent[k]++
+	return g
+}
+
+// short is how many copies of key k are missing even if all that are silent have it.
+func (t *tally) short(k int) int { return t.need - int(t.acked[k]+t.silent[k]) }
 
 // ack is a giver's word. Only the first answer of a giver counts.
 func (t *tally) ack(g int, actor causal.Actor) {
@@ -134,7 +157,7 @@ func (t *tally) verdict(k int) verdict {
 		return verdictOpen // even if too few are left: only the local log can tell the effect
 	case int(t.acked[k]) >= t.need:
 		return verdictMet
-	case int(t.acked[k]+t.silent[k]) < t.need:
+	case t.short(k) > 0:
 		return verdictFailed
 	}
 	return verdictOpen

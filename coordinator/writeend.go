@@ -16,7 +16,7 @@ func (op *writeOp) end(late error) {
 		}
 		switch op.tally.verdict(i) {
 		case verdictMet:
-			op.outcomes[i].Receipt.Replicas = op.holders(i)
+			op.outcomes[i].Receipt.Replicas, op.outcomes[i].Receipt.Hints = op.holders(i), op.keptHints(i)
 		case verdictUnknown:
 			op.outcomes[i] = Outcome{Err: &WriteError{Effect: wire.EffectUnknown, Err: op.localErr}}
 		case verdictFailed:
@@ -43,7 +43,7 @@ func (op *writeOp) endOpen(i int, late error) {
 func (op *writeOp) holders(i int) []ring.NodeID {
 	held := append(make([]ring.NodeID, 0, 8), op.c.opt.Self)
 	for g := range op.tally.givers {
-		if v := &op.tally.givers[g]; v.state == giverAcked && v.has(i) {
+		if v := &op.tally.givers[g]; v.state == giverAcked && v.standsFor == "" && v.has(i) {
 			held = append(held, op.targets[v.target].id)
 		}
 	}
@@ -55,10 +55,9 @@ func (op *writeOp) holders(i int) []ring.NodeID {
 
 // shortfall is the error of a key that is durable here and on too few other replicas.
 func (op *writeOp) shortfall(i int, late error) error {
-	held := op.holders(i)
-	op.outcomes[i].Receipt.Replicas = held
+	op.outcomes[i].Receipt.Replicas, op.outcomes[i].Receipt.Hints = op.holders(i), op.keptHints(i)
 	op.c.metrics.QuorumFailures.Add(1)
-	e := &QuorumError{Op: op.op(i).name(), Need: op.w, Got: len(held), Effect: wire.EffectApplied}
+	e := &QuorumError{Op: op.op(i).name(), Need: op.w, Got: 1 + int(op.tally.acked[i]), Effect: wire.EffectApplied}
 	for g := range op.tally.givers {
 		v := &op.tally.givers[g]
 		if v.state == giverAcked || !v.has(i) {

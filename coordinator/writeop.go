@@ -34,6 +34,7 @@ type writeOp struct {
 	keys     []int // indexes into req.Ops: a key's position in this slice is its number in all that follows
 	w, r     int
 	ordered  bool
+	sloppy   bool
 	deadline time.Time
 	ended    func() // called once, when the outcomes stand
 	join     *readOp
@@ -69,7 +70,7 @@ type writeOp struct {
 // newWriteOp makes the write of the given ops of a request, by their indexes in rising order; w and r are its levels.
 func (c *Coordinator) newWriteOp(table Topology, req *WriteRequest, keys []int, w, r int, deadline time.Time) *writeOp {
 	op := &writeOp{c: c, table: table, req: req, keys: keys, w: w, r: r, deadline: deadline}
-	op.ordered = req.Ordered.Or(c.opt.Ordered)
+	op.ordered, op.sloppy = req.Ordered.Or(c.opt.Ordered), req.Sloppy.Or(c.opt.Sloppy)
 	n := len(keys)
 	if n == 1 {
 		op.outcomes, op.tally.skip = op.one.outcomes[:], op.one.skip[:]
@@ -127,7 +128,8 @@ func (op *writeOp) start() {
 	op.join.start()
 }
 
-// outOfReach refuses a key for which fewer than W replicas are reachable, before anything is written.
+// outOfReach refuses a key for which fewer than W replicas, or who may stand in for them, are reachable, before anything is
+// written.
 func (op *writeOp) outOfReach(i int) error {
 	replicas := op.replicas(i)
 	reachable := 0
@@ -135,6 +137,9 @@ func (op *writeOp) outOfReach(i int) error {
 		if op.targets[op.targets.index(op.c, id)].reachable {
 			reachable++
 		}
+	}
+	if reachable < op.w && op.sloppy {
+		reachable += op.fallbacksInReach(i)
 	}
 	if reachable >= op.w {
 		return nil
@@ -230,10 +235,16 @@ func (op *writeOp) decided(results []Decided) {
 		}
 	}
 	op.ship(results)
+	if op.sloppy {
+		op.giveUpUnreachable()
+		op.standIn()
+	}
+	givers, missed := len(op.tally.givers), op.missed()
 	op.mu.Unlock()
-	for g := range op.tally.givers {
+	for g := range givers {
 		op.send(g)
 	}
+	op.hint(missed)
 }
 
 // contextAfter is the causal context that covers a write and what it superseded, and nothing else. Where a sibling is
@@ -307,13 +318,23 @@ func (op *writeOp) shipTo(t int, keys []int, items []Item) {
 	op.shipments = append(op.shipments, items)
 }
 
+// send sends a giver its share, unless it was given up already.
 func (op *writeOp) send(g int) {
-	t := &op.targets[op.tally.givers[g].target]
-	if t.peer == nil {
+	op.mu.Lock()
+	v := &op.tally.givers[g]
+	t, items := op.targets[v.target], op.shipments[g]
+	silent, standsFor := v.state == giverSilent, v.standsFor
+	op.mu.Unlock()
+	acked := func(ack StoreAck, err error) { op.acked(g, ack, err) }
+	switch {
+	case !silent:
+	case t.peer == nil:
 		op.acked(g, StoreAck{}, &UnreachableError{Node: t.id, Err: errNotMember})
-		return
+	case standsFor != "":
+		t.peer.Hint(op.deadline, standsFor, items, acked)
+	default:
+		t.peer.Store(op.c.spreadDeadline(op.deadline), items, acked)
 	}
-	t.peer.Store(op.c.spreadDeadline(op.deadline), op.shipments[g], func(ack StoreAck, err error) { op.acked(g, ack, err) })
 }
 
 func (op *writeOp) acked(g int, ack StoreAck, err error) {
@@ -354,27 +375,43 @@ func (op *writeOp) durable(err error) {
 // proceed ends the write when all keys are settled and no word that counts is void. It is called with mu held and
 // releases it.
 func (op *writeOp) proceed() {
-	have := make([]causal.Actor, 0, 8)
+	peers, have := make([]Peer, 0, 8), make([]causal.Actor, 0, 8)
+	ended := false
+	more := op.standInMeanwhile()
 	for op.phase != writeOver && op.tally.settled() {
+		peers, have = peers[:0], have[:0]
+		for g := range op.tally.givers {
+			peers = append(peers, op.targets[op.tally.givers[g].target].peer)
+		}
 		op.mu.Unlock()
-		have = have[:0]
-		for g := range op.tally.givers { // their targets do not change any more
+		for _, p := range peers {
 			actor := causal.Actor(0)
-			if p := op.targets[op.tally.givers[g].target].peer; p != nil {
+			if p != nil {
 				actor = p.Actor()
 			}
 			have = append(have, actor)
 		}
 		own := op.c.opt.Local.Actor()
 		op.mu.Lock()
-		if op.phase != writeOver && !op.void(have, own) {
-			op.end(nil)
-			op.mu.Unlock()
-			op.ended()
-			return
+		if op.phase == writeOver {
+			break
 		}
+		if !op.void(have, own) {
+			op.end(nil)
+			ended = true
+			break
+		}
+		more = append(more, op.standInMeanwhile()...)
 	}
+	missed := op.missed()
 	op.mu.Unlock()
+	if ended {
+		op.ended()
+	}
+	for _, g := range more {
+		op.send(g)
+	}
+	op.hint(missed)
 }
 
 // void takes back the words of replicas that have another actor by now, this node's own among them. The caller holds

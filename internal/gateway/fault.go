@@ -26,6 +26,7 @@ var codes = []struct {
 	{coordinator.ErrOverloaded, wire.CodeOverloaded},
 	{coordinator.ErrUnknownKey, wire.CodeUnavailable},
 	{coordinator.ErrNotReplica, wire.CodeUnavailable},
+	{coordinator.ErrRetired, wire.CodeUnavailable},
 	{storage.ErrNotFound, wire.CodeNotFound},
 	{storage.ErrTooLarge, wire.CodeTooLarge},
 	// Before read_only: a full disk is why the engine stopped writing, and the operator has to know.

@@ -25,6 +25,7 @@ var faultCases = []struct {
 	{"too large", &coordinator.RequestError{Detail: "x", Err: coordinator.ErrTooLarge}, wire.CodeTooLarge, wire.EffectNone},
 	{"siblings", fmt.Errorf("put: %w", coordinator.ErrTooManySiblings), wire.CodeTooManySiblings, wire.EffectNone},
 	{"unknown key", coordinator.ErrUnknownKey, wire.CodeUnavailable, wire.EffectNone},
+	{"retired", coordinator.ErrRetired, wire.CodeUnavailable, wire.EffectNone},
 	{"not replica", coordinator.ErrNotReplica, wire.CodeUnavailable, wire.EffectNone},
 	{"not serving", coordinator.ErrNotServing, wire.CodeUnavailable, wire.EffectNone},
 	{"not serving as read-only", fmt.Errorf("%w: %w", coordinator.ErrNotServing, storage.ErrReadOnly), wire.CodeReadOnly, wire.EffectNone},

@@ -179,7 +179,7 @@ func TestMalformedRequestIsAnsweredAndTheLinkGoesOn(t *testing.T) {
 	}
 	p.ping()
 	wait(t, p.msgs)
-	for i, method := range []string{methodStore, methodRead, methodScan, methodCoordinate, "drop_table"} {
+	for i, method := range []string{methodStore, methodHint, methodRead, methodScan, methodCoordinate, "drop_table"} {
 		p.send(func(w *wire.Writer) {
 			encodeRequest(w, uint32(i), method, 3)
 			w.Uint(1)

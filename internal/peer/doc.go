@@ -6,7 +6,7 @@
 //
 //   - A member is a node of the static member list; a remote is another member as this node sees it.
 //   - A link is one TCP connection after its handshake. Each node dials every other member twice, once for each class:
-//     requests that are short and waited for (store, read, coordinate) travel in the foreground class, scans in the
+//     requests that are short and waited for (store, hint, read, coordinate) travel in the foreground class, scans in the
 //     bulk class, so that a page of a scan never stands before a write. So two nodes have four links. The dialler asks
 //     on its links and the acceptor answers; only pings go both ways.
 //   - A boot is one run of a node's process, named by a random number; an incarnation counts how often the data
@@ -53,7 +53,7 @@
 // # Concurrency
 //
 // Peers.Run dials and Peers.Serve accepts; each returns only when all goroutines that it started have ended. A link has
-// a reader and a writer (wire.Link's) and one goroutine for deadlines and pings. Stores and reads of a few keys start on
+// a reader and a writer (wire.Link's) and one goroutine for deadlines and pings. Stores, hints and reads of a few keys start on
 // the reader's goroutine, so that what arrived together is logged together; scans, reads of many keys and coordination
 // run on a bounded set of workers. Nothing here blocks a caller: a request that does not fit the bounds of its peer
 // fails at once with *coordinator.UnreachableError. No callback is made with a lock held.

@@ -29,6 +29,7 @@ const (
 	kindNotReplica
 	kindNotServing
 	kindOverloaded
+	kindRetired
 	errorKindEnd
 )
 
@@ -43,6 +44,7 @@ var sentinels = [errorKindEnd]error{
 	kindNotReplica:      coordinator.ErrNotReplica,
 	kindNotServing:      coordinator.ErrNotServing,
 	kindOverloaded:      coordinator.ErrOverloaded,
+	kindRetired:         coordinator.ErrRetired,
 }
 
 // RemoteError is an error of another node that is one of coordinator's, or of context's, with the other node's words.
@@ -121,7 +123,7 @@ func decodeError(r *wire.Reader) error {
 		err = &coordinator.RequestError{Detail: said, Err: sentinels[kind]}
 	case kindDeadline, kindCanceled:
 		err = sentinels[kind]
-	case kindTooManySiblings, kindUnknownKey, kindNotReplica, kindNotServing, kindOverloaded:
+	case kindTooManySiblings, kindUnknownKey, kindNotReplica, kindNotServing, kindOverloaded, kindRetired:
 		err = &RemoteError{Text: said, Err: sentinels[kind]}
 	default:
 		// A kind of a later version says at least its code and effect.

@@ -12,13 +12,13 @@ import (
 	"github.com/ringcask/ringcask/ring"
 )
 
-// The methods. Every request's parameters begin with the sender's clock; those of store, read, scan, coordinate and exchange go
-// on with the deadline. Every answer begins with the clock, too. docs/format/peer.md draws the messages.
+// The methods. Every request's parameters begin with the sender's clock; those of all but pings go on with the deadline. Every answer begins with the clock, too. docs/format/peer.md draws the messages.
 const (
 	methodHello      = "hello"
 	methodRefuse     = "refuse" // a notice
 	methodPing       = "ping"
 	methodStore      = "store"
+	methodHint       = "hint"
 	methodRead       = "read"
 	methodScan       = "scan"
 	methodCoordinate = "coordinate"
@@ -36,7 +36,7 @@ const (
 const (
 	itemBytesMin    = 1 + 2 + 3 // empty key, header and body of an empty object
 	opBytesMin      = 5
-	outcomeBytesMin = 7
+	outcomeBytesMin = 8
 )
 
 func encodeRequest(w *wire.Writer, id uint32, method string, params int) {
@@ -170,7 +170,20 @@ func decodeKeys(r *wire.Reader) [][]byte {
 	return keys
 }
 
-// encodeAck and decodeAck are the answer to a store.
+const hintFields = 2
+
+// encodeHint and decodeHint are for whom, and what.
+func encodeHint(w *wire.Writer, target ring.NodeID, items []coordinator.Item) {
+	w.Str(string(target))
+	encodeItems(w, items)
+}
+
+func decodeHint(r *wire.Reader) (target ring.NodeID, items []coordinator.Item) {
+	target = nodeID(r)
+	return target, decodeItems(r)
+}
+
+// encodeAck and decodeAck are the answer to a store, and to a hint.
 func encodeAck(w *wire.Writer, ack coordinator.StoreAck) { w.Uint(uint64(ack.Actor)) }
 
 func decodeAck(r *wire.Reader) coordinator.StoreAck {
@@ -263,7 +276,7 @@ func decodePage(r *wire.Reader) *coordinator.ScanPage {
 }
 
 const (
-	writeFields = 5
+	writeFields = 6
 	opFields    = 5
 )
 
@@ -271,6 +284,7 @@ func encodeWrite(w *wire.Writer, req *coordinator.WriteRequest) {
 	w.Int(int64(req.W))
 	w.Int(int64(req.R))
 	w.Bool(req.Ordered == wire.ChoiceYes)
+	w.Bool(req.Sloppy == wire.ChoiceYes)
 	w.Bool(req.Retried)
 	w.ArrayLen(opFields * len(req.Ops))
 	for i := range req.Ops {
@@ -289,7 +303,9 @@ func encodeWrite(w *wire.Writer, req *coordinator.WriteRequest) {
 
 // decodeWrite leaves the deadline to the caller.
 func decodeWrite(r *wire.Reader) *coordinator.WriteRequest {
-	req := &coordinator.WriteRequest{W: level(r), R: level(r), Ordered: wire.ChoiceOf(r.Bool()), Retried: r.Bool()}
+	req := &coordinator.WriteRequest{
+		W: level(r), R: level(r), Ordered: wire.ChoiceOf(r.Bool()), Sloppy: wire.ChoiceOf(r.Bool()), Retried: r.Bool(),
+	}
 	n := r.ArrayLen(opFields * itemsMax)
 	if n%opFields != 0 {
 		r.Fail("an operation is cut short")
@@ -312,7 +328,7 @@ func level(r *wire.Reader) coordinator.Level {
 	return coordinator.Level(r.Int(math.MinInt8, math.MaxInt8))
 }
 
-const outcomeFields = 6
+const outcomeFields = 7
 
 func encodeOutcomes(w *wire.Writer, outcomes []coordinator.Outcome) {
 	w.ArrayLen(outcomeFields * len(outcomes))
@@ -329,6 +345,12 @@ func encodeOutcomes(w *wire.Writer, outcomes []coordinator.Outcome) {
 		w.ArrayLen(len(o.Receipt.Replicas))
 		for _, id := range o.Receipt.Replicas {
 			w.Str(string(id))
+		}
+		w.ArrayLen(keptHintFields * len(o.Receipt.Hints))
+		for _, h := range o.Receipt.Hints {
+			w.Str(string(h.Target))
+			w.Str(string(h.Node))
+			w.Bool(h.Counted)
 		}
 		w.Bool(o.Receipt.Retried)
 	}
@@ -350,10 +372,24 @@ func decodeOutcomes(r *wire.Reader) []coordinator.Outcome {
 		for range r.ArrayLen(replicasMax) {
 			o.Receipt.Replicas = append(o.Receipt.Replicas, nodeID(r))
 		}
+		o.Receipt.Hints = decodeKeptHints(r)
 		o.Receipt.Retried = r.Bool()
 		outcomes = append(outcomes, o)
 	}
 	return outcomes
+}
+
+const keptHintFields = 3
+
+func decodeKeptHints(r *wire.Reader) (hints []coordinator.KeptHint) {
+	n := r.ArrayLen(keptHintFields * replicasMax)
+	if n%keptHintFields != 0 {
+		r.Fail("a hint is cut short")
+	}
+	for range n / keptHintFields {
+		hints = append(hints, coordinator.KeptHint{Target: nodeID(r), Node: nodeID(r), Counted: r.Bool()})
+	}
+	return hints
 }
 
 // ping is what a ping says besides the clock.

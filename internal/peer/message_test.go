@@ -88,6 +88,9 @@ func sampleMessages() []struct {
 		{"store", asked(methodStore, 1, func(w *wire.Writer) {
 			encodeItems(w, []coordinator.Item{{Key: []byte("k"), Object: tombstone}, {Key: []byte{}}})
 		})},
+		{"hint", asked(methodHint, hintFields, func(w *wire.Writer) {
+			encodeHint(w, "n3", []coordinator.Item{{Key: []byte("k"), Object: tombstone}})
+		})},
 		{"store answer", answered(1, func(w *wire.Writer) { encodeAck(w, coordinator.StoreAck{Actor: 0xabcdef}) })},
 		{"read", asked(methodRead, 2, func(w *wire.Writer) {
 			w.Uint(uint64(coordinator.WantHeads))
@@ -113,13 +116,14 @@ func sampleMessages() []struct {
 					{Kind: coordinator.OpPut, Key: []byte("k"), Value: []byte("v"), ExpiresAt: 5, Context: causal.Vector{{Actor: 2, Time: 3}}, HasContext: true},
 					{Kind: coordinator.OpDelete, Key: []byte("d")},
 				},
-				W: coordinator.LevelQuorum, R: 2, Ordered: wire.ChoiceYes,
+				W: coordinator.LevelQuorum, R: 2, Ordered: wire.ChoiceYes, Sloppy: wire.ChoiceNo,
 			})
 		})},
 		{"coordinate answer", answered(1, func(w *wire.Writer) {
 			encodeOutcomes(w, []coordinator.Outcome{
 				{Context: causal.Vector{{Actor: 2, Time: 3}}, Receipt: coordinator.Receipt{
-					Dot: causal.Dot{Actor: 2, Time: 3}, Replicas: []ring.NodeID{"n1", "n3"}, Retried: true}},
+					Dot: causal.Dot{Actor: 2, Time: 3}, Replicas: []ring.NodeID{"n1", "n3"}, Retried: true,
+					Hints: []coordinator.KeptHint{{Target: "n2", Node: "n1"}, {Target: "n2", Node: "n4", Counted: true}}}},
 				{Err: &coordinator.QuorumError{Op: "put", Need: 2, Got: 1, Effect: wire.EffectApplied, Causes: []coordinator.Cause{
 					{Node: "n2", Err: errors.New("broken")}, {Node: "n3", Err: context.DeadlineExceeded}}}},
 			})
@@ -196,6 +200,9 @@ func reencodeRequest(r *wire.Reader, w *wire.Writer, id uint32) {
 	switch method {
 	case methodStore:
 		encodeItems(w, decodeItems(r))
+	case methodHint:
+		target, items := decodeHint(r)
+		encodeHint(w, target, items)
 	case methodRead:
 		w.Uint(r.Uint(uint64(coordinator.WantHeads)))
 		encodeKeys(w, decodeKeys(r))
@@ -305,6 +312,7 @@ func travellingErrors() []error {
 		coordinator.ErrUnknownKey,
 		coordinator.ErrNotReplica,
 		coordinator.ErrOverloaded,
+		coordinator.ErrRetired,
 		fmt.Errorf("%w: %w", coordinator.ErrNotServing, errors.New("clock is off")),
 		&coordinator.RequestError{Detail: "key is empty", Err: coordinator.ErrBadRequest},
 		&coordinator.RequestError{Detail: "value", Err: coordinator.ErrTooLarge},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ringcask/ringcask/coordinator"
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/wire"
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
@@ -54,6 +55,12 @@ type Clock interface {
 // is set, and done is called exactly once and may be called before it returns.
 type CoordinateFunc func(deadline time.Time, req *coordinator.WriteRequest, done func([]coordinator.Outcome, error))
 
+// HintFunc keeps copies for a target durably, none of which is dropped before it has them. It returns at once; done is called
+// exactly once and may be called before it returns.
+type HintFunc func(deadline time.Time, target ring.NodeID, items []coordinator.Item, done func(error))
+
+var errNoHints = &wire.Fault{Code: wire.CodeUnavailable, Effect: wire.EffectNone, Message: "this node keeps no hints"}
+
 // Options are the settings of the links. Fields without a default are required.
 type Options struct {
 	Self Self
@@ -65,6 +72,8 @@ type Options struct {
 	Local coordinator.Local
 	// Coordinate answers forwarded writes.
 	Coordinate CoordinateFunc
+	// Hint keeps copies for other members; nil refuses them.
+	Hint HintFunc
 	// Exchange answers exchanges; nil refuses them.
 	Exchange ExchangeFunc
 	// FS and Dir say where the memory of the peers' incarnations is kept: the file "peers" in Dir.
@@ -132,6 +141,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Exchange == nil {
 		o.Exchange = func(context.Context, ring.NodeID, []byte) ([]byte, error) { return nil, errNoExchanges }
+	}
+	if o.Hint == nil {
+		o.Hint = func(_ time.Time, _ ring.NodeID, _ []coordinator.Item, done func(error)) { done(errNoHints) }
 	}
 	if o.Now == nil {
 		o.Now = time.Now

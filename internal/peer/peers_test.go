@@ -22,7 +22,7 @@ func TestRequestsCrossTheWire(t *testing.T) {
 			{Kind: coordinator.OpPut, Key: []byte("a"), Value: []byte("1"), ExpiresAt: 77, Context: causal.Vector{{Actor: 3, Time: 4}}, HasContext: true},
 			{Kind: coordinator.OpDelete, Key: []byte("b"), Value: []byte{}},
 		},
-		W: 2, R: coordinator.LevelQuorum, Ordered: wire.ChoiceYes, Retried: true,
+		W: 2, R: coordinator.LevelQuorum, Ordered: wire.ChoiceYes, Sloppy: wire.ChoiceYes, Retried: true,
 	}
 	outcomes := []coordinator.Outcome{
 		{Context: causal.Vector{{Actor: 3, Time: 9}}, Receipt: coordinator.Receipt{
@@ -69,6 +69,49 @@ func TestRequestsCrossTheWire(t *testing.T) {
 	got.Deadline = time.Time{}
 	if !reflect.DeepEqual(got, *written) {
 		t.Fatalf("the peer got %+v, want %+v", got, *written)
+	}
+}
+
+func TestAHintIsKeptForAnotherMemberOnly(t *testing.T) {
+	type kept struct {
+		target ring.NodeID
+		items  []coordinator.Item
+	}
+	full := errors.New("full")
+	hints := make(chan kept, 1)
+	nodes := startCluster(t, 3, func(i int, o *Options) {
+		if i != 1 {
+			return // n3 keeps none
+		}
+		o.Hint = func(_ time.Time, target ring.NodeID, items []coordinator.Item, done func(error)) {
+			if string(items[0].Key) == "too much" {
+				done(full)
+				return
+			}
+			hints <- kept{target, items}
+			done(nil)
+		}
+	})
+	hint := func(to, target ring.NodeID, key string) (coordinator.StoreAck, error) {
+		t.Helper()
+		done, acks := once[coordinator.StoreAck](t)
+		nodes[0].Peer(to).Hint(time.Now().Add(second), target, []coordinator.Item{item(key, "v")}, done)
+		answer := wait(t, acks)
+		return answer.v, answer.err
+	}
+	ack, err := hint("n2", "n3", "k")
+	if err != nil || ack.Actor != 101 {
+		t.Fatalf("%v, %v", ack, err)
+	}
+	if got := <-hints; got.target != "n3" || len(got.items) != 1 || string(got.items[0].Key) != "k" {
+		t.Errorf("kept %+v", got)
+	}
+	for _, c := range []struct{ to, target, key string }{
+		{"n2", "n3", "too much"}, {"n2", "n2", "k"}, {"n2", "stranger", "k"}, {"n3", "n2", "k"},
+	} {
+		if _, err := hint(ring.NodeID(c.to), ring.NodeID(c.target), c.key); err == nil {
+			t.Errorf("%s keeps a hint of %q for %s", c.to, c.key, c.target)
+		}
 	}
 }
 

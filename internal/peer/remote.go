@@ -64,6 +64,24 @@ func (r *remote) Store(deadline time.Time, items []coordinator.Item, done func(c
 	})
 }
 
+// Hint implements coordinator.Peer.
+func (r *remote) Hint(deadline time.Time, target ring.NodeID, items []coordinator.Item, done func(coordinator.StoreAck, error)) {
+	t, err := r.begin(foreground, deadline)
+	if err != nil {
+		done(coordinator.StoreAck{}, err)
+		return
+	}
+	t.waiting.store = done
+	t.waiting.bytes += len(target)
+	for i := range items {
+		t.waiting.bytes += len(items[i].Key) + causal.ObjectLen(items[i].Object)
+	}
+	t.conn.call(t.waiting, func(w *wire.Writer, id uint32) {
+		t.encode(w, id, methodHint, hintFields)
+		encodeHint(w, target, items)
+	})
+}
+
 // Read implements coordinator.Replica.
 func (r *remote) Read(
 	deadline time.Time, keys [][]byte, want coordinator.ReadWant, done func([]coordinator.ReadItem, error),

@@ -61,7 +61,7 @@ func (t *task) free() {
 	c.p.tasks.Put(t)
 }
 
-// onRequest begins a request. Stores and reads of a few keys start here, on the reader's goroutine; the rest is for the
+// onRequest begins a request. Stores, hints and reads of a few keys start here, on the reader's goroutine; the rest is for the
 // workers. A request that cannot be decoded is answered so and the link goes on: the frame's checksum says that only
 // its sender can be wrong.
 func (c *conn) onRequest(id uint32, size int, r *wire.Reader) error {
@@ -80,6 +80,8 @@ func (c *conn) onRequest(id uint32, size int, r *wire.Reader) error {
 	switch string(method) {
 	case methodStore:
 		c.onStore(t, r)
+	case methodHint:
+		c.onHint(t, r)
 	case methodRead:
 		c.onRead(t, r)
 	case methodScan:
@@ -155,6 +157,25 @@ func (c *conn) onStore(t *task, r *wire.Reader) {
 		return
 	}
 	c.p.opt.Local.Store(t.deadline, items, t.storeDone)
+}
+
+// onHint keeps copies for another member.
+func (c *conn) onHint(t *task, r *wire.Reader) {
+	if !c.parameters(t, r, hintFields) {
+		return
+	}
+	target, items := decodeHint(r)
+	if err := r.Done(); err != nil {
+		t.fail(malformed(err))
+		return
+	}
+	if c.p.remotes[target] == nil {
+		t.fail(&wire.Fault{Code: wire.CodeBadRequest, Effect: wire.EffectNone, Message: "a hint for who is no other member"})
+		return
+	}
+	c.p.opt.Hint(t.deadline, target, items, func(err error) {
+		t.storeDone(coordinator.StoreAck{Actor: c.p.opt.Local.Actor()}, err)
+	})
 }
 
 func (c *conn) onRead(t *task, r *wire.Reader) {

@@ -21,7 +21,7 @@ var (
 	// ErrClosing: the replica is being closed and takes no more writes (effect: none).
 	ErrClosing = errors.New("replica: closing")
 	// ErrRetired: an object brings an event of a retired actor, which only an exchange may (effect: none).
-	ErrRetired = errors.New("replica: an event of a retired actor, which is not held here")
+	ErrRetired = fmt.Errorf("replica: %w", coordinator.ErrRetired)
 	// ErrDisowned: Disown was called, and no more dots are issued (effect: none).
 	ErrDisowned = errors.New("replica: the data directory is a copy or an old state")
 )
