@@ -36,8 +36,9 @@ type Options struct {
 	HasHints func(ring.PartitionID) bool
 	// Unreadable is told of keys that cannot be read here. Nil is told nothing.
 	Unreadable func(keys [][]byte)
-	// Completed is told of each partition that was exchanged with a peer completely, and when that exchange began. Nil is told nothing.
-	Completed func(peer ring.NodeID, ps []ring.PartitionID, began time.Time)
+	// Begin is told of the partitions that an exchange with a peer is about to begin with; what it returns, those of them that it made equal
+	// on both sides, when it has ended. Nil is told nothing.
+	Begin func(peer ring.NodeID, ps []ring.PartitionID) (completed func([]ring.PartitionID))
 	// Now is the wall clock that expiry is judged by; nil is time.Now.
 	Now func() time.Time
 	// Logger takes what exchanges have to say; nil discards it.
@@ -60,6 +61,9 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	if o.Begin == nil {
+		o.Begin = func(ring.NodeID, []ring.PartitionID) func([]ring.PartitionID) { return func([]ring.PartitionID) {} }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}

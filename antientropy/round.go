@@ -150,7 +150,7 @@ func (x *Exchanger) exchangeWith(ctx context.Context, id ring.NodeID, link Peer,
 	if len(ps) == 0 {
 		return nil
 	}
-	began := x.opt.Now()
+	completed := x.opt.Begin(id, ps)
 	x.raiseOwnExpired(ps)
 	marks := x.marksOf(ps)
 	e := x.newExchange(id, link)
@@ -170,12 +170,13 @@ func (x *Exchanger) exchangeWith(ctx context.Context, id ring.NodeID, link Peer,
 			left = append(left, p)
 		}
 	}
-	x.completed(id, e, complete, marks, began)
+	x.completed(id, e, complete, marks)
+	completed(complete)
 	return left
 }
 
 // completed takes note of what is equal on both sides.
-func (x *Exchanger) completed(id ring.NodeID, e *exchange, ps []ring.PartitionID, marks map[ring.PartitionID]mark, began time.Time) {
+func (x *Exchanger) completed(id ring.NodeID, e *exchange, ps []ring.PartitionID, marks map[ring.PartitionID]mark) {
 	x.count.Complete.Add(int64(len(ps)))
 	var filled []ring.PartitionID
 	stable := make(map[ring.PartitionID]causal.Vector)
@@ -202,9 +203,6 @@ func (x *Exchanger) completed(id ring.NodeID, e *exchange, ps []ring.PartitionID
 	if len(stable) > 0 {
 		x.count.Stable.Add(int64(len(stable)))
 		x.learn(stable)
-	}
-	if x.opt.Completed != nil && len(ps) > 0 {
-		x.opt.Completed(id, ps, began)
 	}
 }
 

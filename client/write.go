@@ -21,6 +21,9 @@ type PutOptions struct {
 	// Ordered makes a put without a context come after everything that R replicas have seen, at the cost of a round trip. False leaves
 	// it to the cluster's setting.
 	Ordered bool
+	// Sloppy lets other nodes keep copies for replicas that cannot be reached, where fewer than W can. A read may miss such a write until
+	// the replicas are back and have got it. False leaves it to the cluster's setting.
+	Sloppy bool
 	// Timeout is the call's time limit; zero is Options.Timeout.
 	Timeout time.Duration
 }
@@ -30,6 +33,7 @@ type DeleteOptions struct {
 	Context []byte
 	// W is how many replicas must hold the deletion; R how many one without a context hears first.
 	W, R    Level
+	Sloppy  bool
 	Timeout time.Duration
 }
 
@@ -39,11 +43,17 @@ type Receipt struct {
 	Context []byte
 	// Replicas are the nodes known to hold the write durably, the one that coordinated it first.
 	Replicas []string
+	// Hints were kept for replicas that had not acknowledged the write. More may have been kept later.
+	Hints []KeptHint
 	// Actor and Time are the dot of the write; Time is a hybrid timestamp.
 	Actor, Time uint64
 	// Retried says that an earlier attempt of this write may have taken effect, too.
 	Retried bool
 }
+
+// KeptHint says that the node At durably keeps a write for the replica For, until that has it. Counted: it is one of the W copies of a
+// sloppy write.
+type KeptHint = wire.KeptHint
 
 // Put writes a key. The error is an *Error; its Effect says what may have happened all the same.
 func (c *Client) Put(ctx context.Context, key, value []byte, o *PutOptions) (*Receipt, error) {
@@ -51,11 +61,8 @@ func (c *Client) Put(ctx context.Context, key, value []byte, o *PutOptions) (*Re
 		o = &PutOptions{}
 	}
 	params := wire.PutRequest{Key: nonNil(key), Value: value, Options: wire.Options{
-		W: o.W, R: o.R, Context: contextOf(o.Context), TTL: o.TTL,
+		W: o.W, R: o.R, Context: contextOf(o.Context), TTL: o.TTL, Ordered: orDefaultChoice(o.Ordered), Sloppy: orDefaultChoice(o.Sloppy),
 	}}
-	if o.Ordered {
-		params.Ordered = wire.ChoiceYes
-	}
 	return c.write(ctx, &request{
 		method: wire.MethodPut, key: params.Key, bytes: len(value), safe: safetyOf(params.Context), timeout: o.Timeout,
 		options: &params.Options, params: params.Encode,
@@ -67,7 +74,9 @@ func (c *Client) Delete(ctx context.Context, key []byte, o *DeleteOptions) (*Rec
 	if o == nil {
 		o = &DeleteOptions{}
 	}
-	params := wire.DeleteRequest{Key: nonNil(key), Options: wire.Options{W: o.W, R: o.R, Context: contextOf(o.Context)}}
+	params := wire.DeleteRequest{Key: nonNil(key), Options: wire.Options{
+		W: o.W, R: o.R, Context: contextOf(o.Context), Sloppy: orDefaultChoice(o.Sloppy),
+	}}
 	return c.write(ctx, &request{
 		method: wire.MethodDelete, key: params.Key, safe: safetyOf(params.Context), timeout: o.Timeout,
 		options: &params.Options, params: params.Encode,
@@ -88,9 +97,17 @@ func (c *Client) write(ctx context.Context, q *request) (*Receipt, error) {
 
 func receiptOf(x *wire.WriteResult) *Receipt {
 	return &Receipt{
-		Context: bytes.Clone(x.Context), Replicas: x.Receipt.Replicas, Actor: x.Receipt.Actor, Time: x.Receipt.Time,
-		Retried: x.Receipt.Retried,
+		Context: bytes.Clone(x.Context), Replicas: x.Receipt.Replicas, Hints: x.Receipt.Hints,
+		Actor: x.Receipt.Actor, Time: x.Receipt.Time, Retried: x.Receipt.Retried,
 	}
+}
+
+// orDefaultChoice is yes, or what the cluster has as its setting.
+func orDefaultChoice(yes bool) wire.Choice {
+	if yes {
+		return wire.ChoiceYes
+	}
+	return wire.ChoiceDefault
 }
 
 // contextOf is nil for no context.
@@ -122,6 +139,7 @@ type Op struct {
 type BatchOptions struct {
 	W, R    Level
 	Ordered bool
+	Sloppy  bool
 	Timeout time.Duration
 }
 
@@ -173,10 +191,9 @@ func (c *Client) checkBatch(ops []Op) error {
 func (c *Client) batchRound(
 	ctx context.Context, ops []Op, o *BatchOptions, results []BatchResult, todo []int, deadline time.Time, retried bool,
 ) ([]*wire.Fault, error) {
-	params := wire.BatchRequest{Ops: make([]wire.Op, len(todo)), Options: wire.Options{W: o.W, R: o.R}}
-	if o.Ordered {
-		params.Ordered = wire.ChoiceYes
-	}
+	params := wire.BatchRequest{Ops: make([]wire.Op, len(todo)), Options: wire.Options{
+		W: o.W, R: o.R, Ordered: orDefaultChoice(o.Ordered), Sloppy: orDefaultChoice(o.Sloppy),
+	}}
 	safe := safeOverwrite
 	for at, i := range todo {
 		op := &ops[i]

@@ -8,7 +8,7 @@
 //	hint      the join of all objects that a target has missed of one key. There is one for each target and key
 //	counted   of a hint: the write under it counted this copy toward W, because the target could not be had (a sloppy quorum). It
 //	          is a copy like any other: neither bytes nor age ever have it dropped, and a store without room takes none
-//	dropped   of an uncounted hint: given up, because of a bound, its age or a failure. W replicas have the write without it
+//	dropped   of an uncounted hint: given up, because of a bound, its age, a failure or a refusal for good. W replicas have the write without it
 //	need      a partition of a target that hints were dropped or lost of: only an exchange makes it whole. It is durable, too
 //	token     which state of a need an exchange began after
 //	pass      one walk over all hints of a target, in the order of their keys

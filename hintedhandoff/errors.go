@@ -15,6 +15,9 @@ var (
 	ErrFull = errors.New("hintedhandoff: no room for more hints")
 	// ErrOverloaded: too many hints are being added.
 	ErrOverloaded = errors.New("hintedhandoff: too many hints are being added")
+	// ErrUndeliverable is for Options.Send to wrap: the target will never take one of the items as a hint. Alone such a hint is dropped,
+	// unless it is counted, and its partition becomes a need.
+	ErrUndeliverable = errors.New("hintedhandoff: the target takes this from no hint")
 )
 
 // CountedError refuses to forget a target: so many of its hints are copies that a write counted.

@@ -27,7 +27,8 @@ type Pair struct {
 type Options struct {
 	// Partition is the partition of a key, always the same. Required.
 	Partition func(key []byte) ring.PartitionID
-	// Send has target join items, whose keys are all different, and calls done once: with nil when that is durable there. An error says nothing of what was done. It
+	// Send has target join items, whose keys are all different, and calls done once: with nil when that is durable there. An error says nothing of what was done; one that wraps ErrUndeliverable,
+	// that sending again is in vain. It
 	// must not block and may call done before it returns; done does not block. The items belong to it until done was called. What is not answered
 	// a second after its deadline counts as failed. Required.
 	Send func(deadline time.Time, target ring.NodeID, items []Item, done func(error))

@@ -3,6 +3,7 @@ package hintedhandoff
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -183,6 +184,9 @@ func (p *pass) fail(err error) { p.s.replay.failed(p.t, err) }
 func (p *pass) goBack(ctx context.Context) bool {
 	f := p.worst
 	p.worst, p.cursor, p.limit = nil, f.keys[0], max(1, len(f.keys)/2)
+	if len(f.keys) == 1 && errors.Is(f.err, ErrUndeliverable) && p.giveUp(f) {
+		return true
+	}
 	if len(f.keys) == 1 && p.isPoison(f.keys[0]) && !p.s.replay.poisonKey(p.t, f.keys[0]) {
 		return false
 	}
@@ -193,6 +197,16 @@ func (p *pass) goBack(ctx context.Context) bool {
 	p.failures++
 	sleep(ctx, pause, p.t.kick)
 	return true
+}
+
+// giveUp drops a hint that can never be delivered. It is false if the hint is counted, or was joined with more meanwhile, or cannot
+// be removed.
+func (p *pass) giveUp(f *flight) bool {
+	gone := make(chan bool, 1)
+	r := &removal{s: p.s, target: p.target, reason: removeUndeliverable, keys: f.keys, revisions: f.revisions}
+	r.done = func(removed int, err error) { gone <- removed == 1 && err == nil }
+	r.submit()
+	return <-gone
 }
 
 // isPoison says whether a hint that has failed alone is to be left out: it was already, or it has failed like that before.

@@ -15,12 +15,16 @@ const (
 	removeAged
 	// removeForgotten: the target is no member any more.
 	removeForgotten
+	// removeUndeliverable: the target takes them from no hint. Their partitions become needs; counted ones stay.
+	removeUndeliverable
 	// removeLost: they cannot be read. Their partitions become needs.
 	removeLost
 )
 
 // makesNeeds says whether the partitions of the hints become needs, in the same frame as the removal.
-func (r reason) makesNeeds() bool { return r == removeAged || r == removeLost }
+func (r reason) makesNeeds() bool {
+	return r == removeAged || r == removeUndeliverable || r == removeLost
+}
 
 // removalItemsMax bounds one removal.
 const removalItemsMax = 256
@@ -89,6 +93,8 @@ func (r *removal) Decide(cur []storage.Current, w *storage.Writes) error {
 		case cur[i].State == storage.Unknown && r.reason == removeLost:
 			// What the book has of it stays until the next open.
 		case cur[i].State != storage.Present || err != nil || h.revision != r.revisions[i]:
+			continue
+		case h.counted && r.reason == removeUndeliverable:
 			continue
 		default:
 			r.gone[i] = h.entry(len(r.keys[i]), len(cur[i].Meta))

@@ -152,6 +152,37 @@ func TestPoisonousHintsHoldUpNoOthersAndStay(t *testing.T) {
 	})
 }
 
+func TestHintsThatCanNeverBeDeliveredBecomeNeedsUnlessTheyAreCounted(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world, disk *vfstest.FS) {
+		s := mustOpen(t, w.options(disk))
+		for i := range 500 {
+			s.mustAdd(t, "n1", i == 321, hintOf(fmt.Sprintf("key %04d", i)))
+		}
+		retired := []string{"key 0000", "key 0123", "key 0321"}
+		w.onSend = func(_ ring.NodeID, items []Item, done func(error)) bool {
+			refused := slices.ContainsFunc(items, func(it Item) bool { return slices.Contains(retired, string(it.Key)) })
+			if refused {
+				done(fmt.Errorf("retired: %w", ErrUndeliverable))
+			}
+			return refused
+		}
+		start(t, s)
+		time.Sleep(20 * time.Second)
+		if n := w.holds("n1"); n != 497 {
+			t.Fatalf("the target has %d of 497", n)
+		}
+		if st := s.Stats(); st.Totals.DroppedUndeliverable != 2 || st.Hints != 1 || st.Targets[0].Counted != 1 {
+			t.Errorf("%+v", st)
+		}
+		for _, key := range retired[:2] {
+			if _, is := s.NeedOf("n1", partition([]byte(key))); !is {
+				t.Errorf("the partition of %s does not need repair", key)
+			}
+		}
+		s.checkBook(t)
+	})
+}
+
 func TestTargetThatRefusesEverythingIsAskedSeldomAndCatchesUp(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, disk *vfstest.FS) {
 		o := w.options(disk)

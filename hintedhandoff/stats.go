@@ -58,6 +58,8 @@ type Totals struct {
 	// DroppedFull, DroppedOverloaded and DroppedFailed uncounted hints were not added: for want of room, because too many were
 	// being added, and for any other error. Refused are the counted ones, for any of these.
 	DroppedFull, DroppedOverloaded, DroppedFailed, Refused int64
+	// DroppedUndeliverable were refused by their targets for good.
+	DroppedUndeliverable int64
 	// DroppedAged were too old, Forgotten those of targets that are no members any more, Lost could not be read.
 	DroppedAged, Forgotten, Lost int64
 }
@@ -67,7 +69,7 @@ type totals struct {
 	replayed, replayedBytes, changed              atomic.Int64
 	batchesFailed                                 atomic.Int64
 	droppedFull, droppedOverloaded, droppedFailed atomic.Int64
-	refused, aged, forgotten, lost                atomic.Int64
+	undeliverable, refused, aged, forgotten, lost atomic.Int64
 }
 
 // refuse counts n hints that were not added.
@@ -92,6 +94,8 @@ func (t *totals) remove(why reason, n int, bytes int64) {
 		t.replayedBytes.Add(bytes)
 	case removeAged:
 		t.aged.Add(int64(n))
+	case removeUndeliverable:
+		t.undeliverable.Add(int64(n))
 	case removeForgotten:
 		t.forgotten.Add(int64(n))
 	}
@@ -103,7 +107,7 @@ func (t *totals) snapshot() Totals {
 		Replayed: t.replayed.Load(), ReplayedBytes: t.replayedBytes.Load(), Changed: t.changed.Load(),
 		BatchesFailed: t.batchesFailed.Load(),
 		DroppedFull:   t.droppedFull.Load(), DroppedOverloaded: t.droppedOverloaded.Load(), DroppedFailed: t.droppedFailed.Load(),
-		Refused: t.refused.Load(), DroppedAged: t.aged.Load(), Forgotten: t.forgotten.Load(), Lost: t.lost.Load(),
+		DroppedUndeliverable: t.undeliverable.Load(), Refused: t.refused.Load(), DroppedAged: t.aged.Load(), Forgotten: t.forgotten.Load(), Lost: t.lost.Load(),
 	}
 }
 

@@ -63,6 +63,8 @@ type Config struct {
 	R, W string
 	// Ordered makes every put ordered unless a request says otherwise.
 	Ordered bool
+	// Sloppy lets other nodes keep copies for replicas that cannot be reached, unless a request says otherwise.
+	Sloppy bool
 	// Sync is always (the default), interval or never; SyncInterval is the period of interval (default 100 ms).
 	Sync         string
 	SyncInterval time.Duration

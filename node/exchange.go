@@ -72,7 +72,10 @@ func (n *Node) openExchange() error {
 			return nil
 		},
 		WritesMin: w.Of(n.cfg.Replicas), Actors: n.actors, Seen: n.keeper.Seen,
-		HasHints: func(ring.PartitionID) bool { return false }, Unreadable: n.healer.add,
+		HasHints: func(p ring.PartitionID) bool { return n.handoff.store.HasHints(p) }, Unreadable: n.healer.add,
+		Begin: func(peer ring.NodeID, ps []ring.PartitionID) func([]ring.PartitionID) {
+			return n.handoff.beginExchange(peer, ps)
+		},
 		Now: n.now, Logger: n.log,
 		Period: n.cfg.ExchangePeriod, BytesPerSecond: n.cfg.ExchangeBytesPerSecond,
 	})

@@ -23,12 +23,13 @@ func (n *Node) livenessOptions() cluster.Options {
 	}
 }
 
-// memberChanged has writes coordinated elsewhere while a member is held for dead, or says that it would refuse.
+// memberChanged has writes coordinated elsewhere while a member is held for dead, or says that it would refuse. One that is alive
+// gets what it has missed.
 func (n *Node) memberChanged(m cluster.Member) {
 	serves := m.State != cluster.Dead && m.Condition == cluster.Serving
 	n.peers.Avoid(m.ID, !serves)
 	if m.State == cluster.Alive {
-		n.exchanger.Hurry(m.ID) // it may have missed something
+		n.handoff.cameBack(m.ID)
 	}
 }
 

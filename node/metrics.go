@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/ringcask/ringcask/hintedhandoff"
 )
 
 // registerMetrics adds what the coordinator counts, and the process, to what the HTTP face shows; docs/metrics.md describes each.
@@ -24,6 +26,7 @@ func (n *Node) registerMetrics(r *prometheus.Registry) error {
 		{"early_refusals_total", "Keys not written because too few replicas were reachable.", &m.EarlyRefusals},
 		{"quorum_failures_total", "Keys and ranges for which too few replicas answered.", &m.QuorumFailures},
 		{"voided_acks_total", "Acknowledgements of replicas that had lost what they acknowledged.", &m.VoidedAcks},
+		{"stand_ins_total", "Keys sent to another node because a replica could not be had.", &m.StandIns},
 		{"hedges_total", "Spare replicas asked because others were slow.", &m.Hedges},
 		{"repairs_total", "Keys stored on stale replicas before a read returned.", &m.Repairs},
 		{"background_repairs_total", "Keys repaired in the background.", &m.BackgroundRepairs},
@@ -39,5 +42,6 @@ func (n *Node) registerMetrics(r *prometheus.Registry) error {
 		Namespace: "ringcask", Subsystem: "replica", Name: "unknown_answers_total",
 		Help: "Keys answered with \"unknown\" because their records could not be read.",
 	}, func() float64 { return float64(n.replica.UnknownAnswers()) }))
+	add(newHandoffCollector(func() hintedhandoff.Stats { return n.handoff.store.Stats() }))
 	return errors.Join(errs...)
 }

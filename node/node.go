@@ -47,6 +47,7 @@ type Node struct {
 	keeper      *antientropy.Keeper
 	exchanger   *antientropy.Exchanger
 	healer      *healer
+	handoff     *handoff
 	peers       *peer.Peers
 	liveness    *cluster.Liveness
 	coordinator *coordinator.Coordinator
@@ -87,7 +88,7 @@ func Open(cfg Config, o Options) (*Node, error) {
 	if err := n.assemble(); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), cfg.DrainTimeout)
 		defer cancel()
-		return nil, errors.Join(err, n.ports.close(), n.replica.Close(ctx))
+		return nil, errors.Join(err, n.ports.close(), n.handoff.close(), n.replica.Close(ctx))
 	}
 	return n, nil
 }
@@ -160,13 +161,17 @@ func (n *Node) assemble() error {
 	if err := n.openExchange(); err != nil {
 		return err
 	}
+	if err := n.openHandoff(); err != nil {
+		return err
+	}
 	n.coordinator, err = coordinator.New(coordinator.Options{
 		Self:  ring.NodeID(n.cfg.ID),
 		Local: n.replica,
 		Peers: n.peers.Peer,
+		Hints: n.handoff,
 		Table: func() coordinator.Topology { return n.table },
 		Now:   n.now, Logger: n.log, Metrics: n.metrics,
-		R: r, W: w, Ordered: n.cfg.Ordered,
+		R: r, W: w, Ordered: n.cfg.Ordered, Sloppy: n.cfg.Sloppy,
 		Timeout: n.cfg.Timeout, TimeoutMax: n.cfg.TimeoutMax,
 		HedgeDelay: n.cfg.HedgeDelay, HedgeDelayMin: n.cfg.HedgeDelayMin,
 		KeyBytesMax: n.cfg.KeyBytesMax, ValueBytesMax: n.cfg.ValueBytesMax,
@@ -225,6 +230,9 @@ func (n *Node) peerOptions() peer.Options {
 		Local: n.replica,
 		Coordinate: func(deadline time.Time, req *coordinator.WriteRequest, done func([]coordinator.Outcome, error)) {
 			n.coordinator.CoordinateForPeer(deadline, req, done)
+		},
+		Hint: func(deadline time.Time, target ring.NodeID, items []coordinator.Item, done func(error)) {
+			n.handoff.keep(deadline, target, items, done)
 		},
 		Exchange: func(ctx context.Context, from ring.NodeID, request []byte) ([]byte, error) {
 			return n.exchanger.Serve(ctx, from, request)

@@ -47,6 +47,8 @@ func (n *Node) Run(ctx context.Context) error {
 	lower.Go(func() error { n.tellCondition(below); return nil })
 	lower.Go(stopping(stopFaces, "trees", func() error { return n.keeper.Run(below) }))
 	lower.Go(stopping(stopFaces, "exchange", func() error { return n.exchanger.Run(below) }))
+	lower.Go(stopping(stopFaces, "hints", func() error { return n.handoff.store.Run(below) }))
+	lower.Go(func() error { n.handoff.run(below); return nil })
 	lower.Go(func() error { n.healer.run(below); return nil })
 	lower.Go(func() error { n.wantTrees(below); return nil })
 	lower.Go(func() error { n.watchClock(below); return nil })
@@ -97,10 +99,11 @@ func ownReason(ctx, faces context.Context) error {
 func (n *Node) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
+	hints := n.handoff.close()
 	if err := n.replica.Close(ctx); err != nil {
-		return err
+		return errors.Join(hints, err)
 	}
-	return n.saveTrees()
+	return errors.Join(hints, n.saveTrees())
 }
 
 // refuse is told, at most once, that a peer knows this node's data directory to be a copy or an old state. From then on no

@@ -41,6 +41,7 @@ func (n *Node) Status() *wire.Status {
 		ClockOffsetMillis: millis(time.Duration(n.offset.Load())),
 		Members:           n.memberStatus(),
 		Storage:           n.replica.Status(),
+		Hints:             n.handoff.status(),
 		Requests:          n.admission.Status(),
 	}
 }

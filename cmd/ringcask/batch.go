@@ -15,6 +15,7 @@ type batchCommand struct {
 	writeLevel
 	readLevel
 	Ordered bool `help:"Come after every write that R replicas have seen, whatever the nodes' clocks say."`
+	Sloppy  bool `help:"Let other nodes keep copies for replicas that cannot be reached, where fewer than W can; reads may miss the write until these are back."`
 	outputFlags
 	connection
 }
@@ -43,7 +44,9 @@ func (b *batchCommand) Run(a *app) error {
 		return err
 	}
 	defer c.Close()
-	outcomes, err := c.Batch(a.ctx, ops, &client.BatchOptions{R: client.Level(b.R), W: client.Level(b.W), Ordered: b.Ordered})
+	outcomes, err := c.Batch(a.ctx, ops, &client.BatchOptions{
+		R: client.Level(b.R), W: client.Level(b.W), Ordered: b.Ordered, Sloppy: b.Sloppy,
+	})
 	if err != nil {
 		return err
 	}

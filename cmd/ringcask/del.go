@@ -11,6 +11,7 @@ type delCommand struct {
 	Keys []string `arg:"" help:"The keys."`
 	writeLevel
 	readLevel
+	Sloppy bool `help:"Let other nodes keep copies for replicas that cannot be reached, where fewer than W can; reads may miss the write until these are back."`
 	contextFlag
 	keyFlags
 	outputFlags
@@ -47,7 +48,9 @@ func (d *delCommand) Run(a *app) error {
 	defer c.Close()
 	var errs []error
 	for _, key := range keys {
-		w, err := c.Delete(a.ctx, key, &client.DeleteOptions{R: client.Level(d.R), W: client.Level(d.W), Context: cc})
+		w, err := c.Delete(a.ctx, key, &client.DeleteOptions{
+			R: client.Level(d.R), W: client.Level(d.W), Sloppy: d.Sloppy, Context: cc,
+		})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", brief(key), err))
 			continue

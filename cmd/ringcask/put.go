@@ -14,6 +14,7 @@ type putCommand struct {
 	writeLevel
 	readLevel
 	Ordered bool          `help:"Come after every write that R replicas have seen, whatever the nodes' clocks say."`
+	Sloppy  bool          `help:"Let other nodes keep copies for replicas that cannot be reached, where fewer than W can; reads may miss the write until these are back."`
 	TTL     time.Duration `name:"ttl" placeholder:"DURATION" help:"Let the value vanish after this time."`
 	contextFlag
 	keyFlags
@@ -57,7 +58,7 @@ func (p *putCommand) Run(a *app) error {
 	}
 	defer c.Close()
 	w, err := c.Put(a.ctx, key, value, &client.PutOptions{
-		R: client.Level(p.R), W: client.Level(p.W), Ordered: p.Ordered, TTL: p.TTL, Context: cc,
+		R: client.Level(p.R), W: client.Level(p.W), Ordered: p.Ordered, Sloppy: p.Sloppy, TTL: p.TTL, Context: cc,
 	})
 	if err != nil || !p.json() {
 		return err
@@ -82,16 +83,28 @@ func (p *putCommand) value(a *app) ([]byte, error) {
 
 // receipt says where a write is, in the words of the HTTP interface.
 type receipt struct {
-	Replicas []string `json:"replicas"`
-	Dot      string   `json:"dot"`
-	Retried  bool     `json:"retried,omitempty"`
+	Replicas []string   `json:"replicas"`
+	Hints    []keptHint `json:"hints,omitempty"`
+	Dot      string     `json:"dot"`
+	Retried  bool       `json:"retried,omitempty"`
+}
+
+// keptHint says who keeps a write for whom.
+type keptHint struct {
+	For     string `json:"for"`
+	At      string `json:"at"`
+	Counted bool   `json:"counted"`
 }
 
 // writtenObject tells of a write that is done.
 func writtenObject(key []byte, w *client.Receipt) *object {
 	var o object
 	o.bytes("key", key).add("context", contextText(w.Context))
-	return o.add("receipt", receipt{w.Replicas, dotText(w.Actor, w.Time), w.Retried})
+	var hints []keptHint
+	for _, h := range w.Hints {
+		hints = append(hints, keptHint(h))
+	}
+	return o.add("receipt", receipt{w.Replicas, hints, dotText(w.Actor, w.Time), w.Retried})
 }
 
 // dotText writes a dot as the nodes do in logs and HTTP: the actor, the milliseconds and the logic of the hybrid

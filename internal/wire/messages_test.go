@@ -34,7 +34,8 @@ var (
 		Found: true, Value: []byte("value"), Context: []byte("cc"), Siblings: 2, ExpiresAt: 1700000000000,
 		Values: []Sibling{{Value: []byte("value"), Time: 9, ExpiresAt: 1700000000000}, {Time: 8, Deleted: true}}, Clock: 77,
 	}
-	aReceipt = Receipt{Actor: 0xa1b2c3d4e5f6, Time: 1 << 58, Replicas: []string{"n1", "n2"}, Retried: true}
+	aReceipt       = Receipt{Actor: 0xa1b2c3d4e5f6, Time: 1 << 58, Replicas: []string{"n1", "n2"}, Retried: true}
+	aHintedReceipt = Receipt{Actor: 1, Time: 2, Replicas: []string{"n1"}, Hints: []KeptHint{{For: "n2", At: "n1"}, {For: "n3", At: "n4", Counted: true}}}
 )
 
 // messages are one or more of each message, every field set in one of them.
@@ -58,7 +59,8 @@ var messages = []struct {
 		{Key: []byte("b"), Value: []byte("2"), Options: Options{Context: []byte("cc"), TTL: time.Minute}},
 		{Delete: true, Key: []byte("c")},
 		{Delete: true, Key: []byte("d"), Options: Options{Context: []byte("cc")}},
-	}, Options: Options{W: LevelQuorum, Ordered: ChoiceYes, Retried: true}}},
+	}, Options: Options{W: LevelQuorum, Ordered: ChoiceYes, Sloppy: ChoiceNo, Retried: true}}},
+	{"write result with hints", &WriteResult{Context: []byte("cc"), Receipt: aHintedReceipt, Clock: 1}},
 	{"batch result", &BatchResult{Results: []WriteResult{{Context: []byte("cc"), Receipt: aReceipt}, {Fault: &aFault}}, Clock: 3}},
 	{"range of everything", &RangeRequest{}},
 	{"range", &RangeRequest{
@@ -86,6 +88,9 @@ var messages = []struct {
 			MergeRunning: true, MergeError: "input/output error", CacheBytes: 15, CacheHits: 16, CacheMisses: 17,
 			ScrubbedAt: 1700000000123, ScrubBytes: 18, OpenFiles: 19,
 		},
+		Hints: HintStatus{Count: 3, Bytes: 4, BytesMax: 5, Oldest: 1700000000123, Targets: []HintTarget{
+			{Node: "n2", Count: 3, Counted: 1, Bytes: 4, Oldest: 1700000000123, State: "waiting", Refused: 2, LastError: "refused", Needs: 6},
+		}},
 		Requests: RequestStatus{InFlight: 1, InFlightBytes: 2, Total: 3, Refused: 4},
 	}},
 	{"topology", &Topology{

@@ -45,6 +45,8 @@ type Options struct {
 	TTL time.Duration
 	// Ordered makes a put without a context come after what R replicas have seen.
 	Ordered Choice
+	// Sloppy lets other nodes keep copies for replicas that cannot be had.
+	Sloppy Choice
 	// Retried says that the client sent this write before.
 	Retried bool
 }
@@ -63,14 +65,15 @@ const (
 	optionOrdered
 	optionRetried
 	optionDeadline
+	optionSloppy
 )
 
 const (
 	optionsOfAll    = optionTimeout | optionDeadline | optionClock
 	optionsOfGet    = optionsOfAll | optionR | optionValues
-	optionsOfDelete = optionsOfAll | optionR | optionW | optionContext | optionRetried
+	optionsOfDelete = optionsOfAll | optionR | optionW | optionContext | optionSloppy | optionRetried
 	optionsOfPut    = optionsOfDelete | optionTTL | optionOrdered
-	optionsOfBatch  = optionsOfAll | optionR | optionW | optionOrdered | optionRetried
+	optionsOfBatch  = optionsOfAll | optionR | optionW | optionOrdered | optionSloppy | optionRetried
 	optionsOfOpPut  = optionContext | optionTTL
 	optionsOfOpDel  = optionContext
 )
@@ -99,6 +102,8 @@ func optionOf(name []byte) option {
 		return optionTTL
 	case "ordered":
 		return optionOrdered
+	case "sloppy":
+		return optionSloppy
 	case "retried":
 		return optionRetried
 	}
@@ -155,6 +160,10 @@ func (o *Options) encodeFields(w *Writer, m int) {
 		w.field(m, "ordered")
 		w.Bool(o.Ordered == ChoiceYes)
 	}
+	if o.Sloppy != ChoiceDefault {
+		w.field(m, "sloppy")
+		w.Bool(o.Sloppy == ChoiceYes)
+	}
 	if o.Retried {
 		w.field(m, "retried")
 		w.Bool(true)
@@ -198,6 +207,8 @@ func (o *Options) decodeField(r *Reader, name []byte, allowed option) bool {
 		o.TTL = r.millis()
 	case optionOrdered:
 		o.Ordered = ChoiceOf(r.Bool())
+	case optionSloppy:
+		o.Sloppy = ChoiceOf(r.Bool())
 	case optionRetried:
 		o.Retried = r.Bool()
 	default:

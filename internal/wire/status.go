@@ -15,6 +15,7 @@ type Status struct {
 	ClockOffsetMillis float64        `json:"clock_offset_ms"`
 	Members           []MemberStatus `json:"members"`
 	Storage           StorageStatus  `json:"storage"`
+	Hints             HintStatus     `json:"hints"`
 	Requests          RequestStatus  `json:"requests"`
 }
 

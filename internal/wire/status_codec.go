@@ -98,6 +98,8 @@ func (s *Status) Encode(w *Writer) {
 	}
 	w.field(m, "storage")
 	w.rare(&s.Storage)
+	w.field(m, "hints")
+	w.rare(&s.Hints)
 	w.field(m, "requests")
 	w.rare(&s.Requests)
 }
@@ -128,6 +130,8 @@ func (s *Status) Decode(r *Reader) error {
 			}
 		case "storage":
 			s.Storage.decode(r)
+		case "hints":
+			s.Hints.decode(r)
 		case "requests":
 			s.Requests.decode(r)
 		default:

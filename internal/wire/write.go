@@ -5,7 +5,7 @@ import "math"
 // OpsMax is the greatest number of operations in a batch.
 const OpsMax = 16384
 
-// receiptReplicasMax bounds the replicas in a receipt.
+// receiptReplicasMax bounds the replicas in a receipt, and the hints.
 const receiptReplicasMax = 256
 
 // PutRequest writes one key: [key, value] or [key, value, options]. Options: all but Values.
@@ -36,7 +36,8 @@ func (q *PutRequest) Decode(r *Reader) error {
 	return r.Done()
 }
 
-// DeleteRequest deletes one key: [key] or [key, options]. Options: R, W, Timeout, DeadlineMicros, Clock, Context, Retried.
+// DeleteRequest deletes one key: [key] or [key, options]. Options: R, W, Timeout, DeadlineMicros, Clock, Context,
+// Sloppy, Retried.
 type DeleteRequest struct {
 	Key []byte
 	Options
@@ -110,7 +111,7 @@ func (o *Op) decode(r *Reader) {
 }
 
 // BatchRequest writes up to OpsMax different keys: [[operation, …]] or [[operation, …], options].
-// Options: R, W, Timeout, DeadlineMicros, Clock, Ordered, Retried.
+// Options: R, W, Timeout, DeadlineMicros, Clock, Ordered, Sloppy, Retried.
 type BatchRequest struct {
 	Ops []Op
 	Options
@@ -151,8 +152,40 @@ type Receipt struct {
 	Actor, Time uint64
 	// Replicas are the nodes known to hold the write durably, the coordinating one first.
 	Replicas []string
+	// Hints are known to be kept for replicas that have not acknowledged the write.
+	Hints []KeptHint
 	// Retried says that the client had sent the write before.
 	Retried bool
+}
+
+// KeptHint says that a node durably keeps a write for a replica: in a receipt [for, at, counted].
+type KeptHint struct {
+	// For is the replica, At who keeps the hint.
+	For, At string
+	// Counted says that the hint is one of the W copies of a sloppy write.
+	Counted bool
+}
+
+func encodeKeptHints(w *Writer, hints []KeptHint) {
+	w.ArrayLen(len(hints))
+	for i := range hints {
+		w.ArrayLen(3)
+		w.Str(hints[i].For)
+		w.Str(hints[i].At)
+		w.Bool(hints[i].Counted)
+	}
+}
+
+func decodeKeptHints(r *Reader) []KeptHint {
+	hints := make([]KeptHint, r.ArrayLen(receiptReplicasMax))
+	for i := range hints {
+		if n := r.ArrayLen(3); n != 3 {
+			r.fail("hint of %d elements, want 3", n)
+			return nil
+		}
+		hints[i] = KeptHint{For: r.Str(), At: r.Str(), Counted: r.Bool()}
+	}
+	return hints
 }
 
 func (c *Receipt) encode(w *Writer) {
@@ -161,6 +194,10 @@ func (c *Receipt) encode(w *Writer) {
 	w.ArrayLen(len(c.Replicas))
 	for _, id := range c.Replicas {
 		w.Str(id)
+	}
+	if len(c.Hints) > 0 {
+		w.field(m, "hints")
+		encodeKeptHints(w, c.Hints)
 	}
 	w.field(m, "dot")
 	w.ArrayLen(2)
@@ -178,6 +215,8 @@ func (c *Receipt) decode(r *Reader) {
 			for i := range c.Replicas {
 				c.Replicas[i] = r.Str()
 			}
+		case "hints":
+			c.Hints = decodeKeptHints(r)
 		case "dot":
 			if n := r.ArrayLen(2); n != 2 {
 				r.fail("dot of %d elements, want 2", n)

@@ -67,9 +67,29 @@ func appendWritten(b []byte, out *coordinator.Outcome) []byte {
 		}
 		b = appendString(b, string(id))
 	}
-	b = append(b, `],"dot":`...)
+	b = append(b, ']')
+	b = appendHints(b, out.Receipt.Hints)
+	b = append(b, `,"dot":`...)
 	b = appendString(b, out.Receipt.Dot.String())
 	return append(b, '}')
+}
+
+// appendHints appends the member of a receipt that says who keeps the write for whom, if anybody does.
+func appendHints(b []byte, hints []coordinator.KeptHint) []byte {
+	if len(hints) == 0 {
+		return b
+	}
+	b = append(b, `,"hints":[`...)
+	for i, h := range hints {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(append(b, `{"for":`...), string(h.Target))
+		b = appendString(append(b, `,"at":`...), string(h.Node))
+		b = strconv.AppendBool(append(b, `,"counted":`...), h.Counted)
+		b = append(b, '}')
+	}
+	return append(b, ']')
 }
 
 // shows says whether a key has something to show: a plain get shows its winner, a get of all siblings any of them.

@@ -155,6 +155,7 @@ func (x *exchange) write(ops []coordinator.Op) ([]coordinator.Outcome, error) {
 		W:        x.params.w,
 		R:        x.params.r,
 		Ordered:  x.params.ordered,
+		Sloppy:   x.params.sloppy,
 		Deadline: x.deadline(),
 	})
 }

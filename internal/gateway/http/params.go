@@ -16,6 +16,7 @@ import (
 type params struct {
 	r, w     coordinator.Level
 	ordered  wire.Choice // default where the request says nothing
+	sloppy   wire.Choice // likewise
 	timeout  time.Duration
 	ttl      time.Duration // zero is for ever
 	siblings bool
@@ -118,9 +119,8 @@ func (x *exchange) param(name, value string) (known bool, problem string) {
 		p.siblings, problem = parseBool(value)
 	case "sloppy":
 		var sloppy bool
-		if sloppy, problem = parseBool(value); sloppy {
-			problem = "needs hinted handoff, which this version does not have: it comes later"
-		}
+		sloppy, problem = parseBool(value)
+		p.sloppy = wire.ChoiceOf(sloppy)
 	case "timeout":
 		p.timeout, problem = parseDuration(value, x.opt.TimeoutMax)
 	case "ttl":

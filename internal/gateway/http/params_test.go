@@ -26,7 +26,7 @@ func TestParametersThatAreUnknownRepeatedOrInvalidAreRefusedByName(t *testing.T)
 		{"w=200", "parameter w="},
 		{"ordered=yes", "parameter ordered="},
 		{"siblings=2", "parameter siblings="},
-		{"sloppy=true", "hinted handoff"},
+		{"sloppy=maybe", "parameter sloppy="},
 		{"timeout=0", "parameter timeout="},
 		{"timeout=-1s", "at least a millisecond"},
 		{"timeout=61s", "1m0s"},
@@ -51,7 +51,7 @@ func TestParametersThatAreUnknownRepeatedOrInvalidAreRefusedByName(t *testing.T)
 
 func TestParametersOfEveryCallAreAcceptedOnEveryCall(t *testing.T) {
 	f := newFixture(t)
-	all := "?r=1&w=1&ordered=false&sloppy=false&timeout=1s&ttl=1h&siblings=false&&"
+	all := "?r=1&w=1&ordered=false&sloppy=true&timeout=1s&ttl=1h&siblings=false&&"
 	f.want(200, "PUT", "/kv/k"+all, `{"value":"v"}`)
 	f.want(200, "GET", "/kv/k"+all, "")
 	f.want(200, "POST", "/kv/batch"+all, `{"operations":[{"type":"delete","key":"a"}]}`)

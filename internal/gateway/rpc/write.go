@@ -103,7 +103,7 @@ func (q *request) write(ops []coordinator.Op, o *wire.Options) ([]coordinator.Ou
 		return nil, fault
 	}
 	outcomes, err := q.ses.srv.opts.Store.Write(q.ses.ctx, &coordinator.WriteRequest{
-		Ops: ops, W: level(o.W), R: level(o.R), Ordered: o.Ordered,
+		Ops: ops, W: level(o.W), R: level(o.R), Ordered: o.Ordered, Sloppy: o.Sloppy,
 		Deadline: deadline, Retried: o.Retried,
 	})
 	if err != nil {
@@ -125,9 +125,16 @@ func writeResult(o *coordinator.Outcome) wire.WriteResult {
 		Context: causal.AppendVector(nil, o.Context),
 		Receipt: wire.Receipt{
 			Actor: uint64(o.Receipt.Dot.Actor), Time: uint64(o.Receipt.Dot.Time),
-			Replicas: replicas, Retried: o.Receipt.Retried,
+			Replicas: replicas, Hints: keptHints(o.Receipt.Hints), Retried: o.Receipt.Retried,
 		},
 	}
+}
+
+func keptHints(hints []coordinator.KeptHint) (out []wire.KeptHint) {
+	for _, h := range hints {
+		out = append(out, wire.KeptHint{For: string(h.Target), At: string(h.Node), Counted: h.Counted})
+	}
+	return out
 }
 
 // writeFault is the fault of one write, with its context where it was applied all the same.

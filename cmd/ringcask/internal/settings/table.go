@@ -75,6 +75,8 @@ func Table() []Setting {
 			field: func(c *node.Config) any { return &c.W }},
 		{Name: "ordered", Unit: Switch, Help: "Make every put ordered, at the price of a round trip to r replicas",
 			field: func(c *node.Config) any { return &c.Ordered }},
+		{Name: "sloppy", Unit: Switch, Help: "Let other nodes keep copies for replicas that cannot be reached, where fewer than w can; reads may miss such writes until these are back",
+			field: func(c *node.Config) any { return &c.Sloppy }},
 		{Name: "sync", Unit: Text, Help: "When writes are made durable: always (before each is acknowledged), interval or never",
 			field: func(c *node.Config) any { return &c.Sync }},
 		{Name: "sync-interval", Unit: Duration, Help: "Time between syncs where sync is interval",
