@@ -11,6 +11,8 @@
 //	known answer   an object, perhaps the zero one; a replica that has lost the key gives none
 //	stale          holding other siblings than the join of R replicas
 //	repair         storing that join on a stale replica
+//	hint           what a replica has missed, kept durably by another node until it has it
+//	stand in       keep a copy, as a hint, that counts toward W in the place of a replica that is away
 //	void           of an ack whose giver has another actor by now: it may have forgotten
 //	covering plan  which nodes answer for which partitions of a range
 //	short          of a stream of a range: all that it sent is used up, and it has more
@@ -19,6 +21,8 @@
 //
 //   - A write is done when it is durable here, and W-1 others have acknowledged it with the actor that they still have.
 //     What was decided is sent before the local log is synced. Replicas go on receiving after the answer.
+//   - A replica that has missed a write gets a hint at the node that coordinated it; nobody waits for that.
+//   - Who stands in is no replica: R replicas may miss a sloppy write until its hints are delivered.
 //   - A delete without a context, and an ordered put, join the vectors of R replicas before their dot is issued.
 //     There is no second round after the fact.
 //   - Where 2R > N, R replicas hold what a read returns before it returns. One that cannot be repaired is replaced,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -50,7 +49,7 @@ func (n *Node) openHandoff() error {
 	if err != nil {
 		return err
 	}
-	h.store, err = hintedhandoff.Open(filepath.Join(n.cfg.Dir, "hints"), hintedhandoff.Options{
+	h.store, err = n.openHints(hintedhandoff.Options{
 		Partition: n.table.Partition, Send: h.send, Up: h.up, Shared: h.shared,
 		Repair:   func(ring.NodeID, ring.PartitionID) { h.wake() },
 		BytesMax: n.cfg.HintBytesMax, AgeMax: n.cfg.HintAgeMax, BytesPerSecond: n.cfg.HintBytesPerSecond,
@@ -70,7 +69,10 @@ func (h *handoff) close() error {
 	if h == nil {
 		return nil
 	}
-	return h.store.Close()
+	if err := h.store.Close(); err != nil {
+		return err
+	}
+	return h.n.writeHintsEnd(h.store.Stats().Engine.LastSeq)
 }
 
 // Hint implements coordinator.Hints.

@@ -92,6 +92,9 @@ func (s *fakeStore) Write(ctx context.Context, req *coordinator.WriteRequest) ([
 		s.objects[string(op.Key)] = o
 		outs[i].Context = o.Vector
 		outs[i].Receipt = coordinator.Receipt{Dot: dot, Replicas: []ring.NodeID{"n1", "n2"}}
+		if req.Sloppy == wire.ChoiceYes {
+			outs[i].Receipt.Hints = []coordinator.KeptHint{{Target: "n3", Node: "n4", Counted: true}, {Target: "n5", Node: "n1"}}
+		}
 	}
 	return outs, nil
 }
@@ -281,8 +284,9 @@ type answer struct {
 	ExpiresAt   int64            `json:"expires_at"`
 	Deleted     bool             `json:"deleted"`
 	Receipt     *struct {
-		Replicas []string `json:"replicas"`
-		Dot      string   `json:"dot"`
+		Replicas []string         `json:"replicas"`
+		Hints    []map[string]any `json:"hints"`
+		Dot      string           `json:"dot"`
 	} `json:"receipt"`
 	Error *struct {
 		Code       string  `json:"code"`

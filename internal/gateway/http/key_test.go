@@ -244,10 +244,14 @@ func TestTimeToLiveCountsFromTheNodesClock(t *testing.T) {
 func TestLevelsAndDeadlineReachTheStore(t *testing.T) {
 	f := newFixture(t)
 	before := time.Now()
-	f.want(200, "PUT", "/kv/k?w=3&r=quorum&ordered=true&timeout=10s&sloppy=false", `{"value":"v"}`)
+	f.want(200, "PUT", "/kv/k?w=3&r=quorum&ordered=true&timeout=10s&sloppy=true", `{"value":"v"}`)
 	req := f.store.write
-	if req.W != 3 || req.R != coordinator.LevelQuorum || req.Ordered != wire.ChoiceYes {
+	if req.W != 3 || req.R != coordinator.LevelQuorum || req.Ordered != wire.ChoiceYes || req.Sloppy != wire.ChoiceYes {
 		t.Errorf("store got %+v", req)
+	}
+	const hints = `"hints":[{"for":"n3","at":"n4","counted":true},{"for":"n5","at":"n1","counted":false}],"dot":`
+	if w := f.do("PUT", "/kv/k?sloppy=true", `{"value":"v"}`); !strings.Contains(w.Body.String(), hints) {
+		t.Errorf("the answer %s does not have %s", w.Body, hints)
 	}
 	if left := req.Deadline.Sub(before); left < 9*time.Second || left > 11*time.Second {
 		t.Errorf("deadline in %v", left)

@@ -83,6 +83,9 @@ func (s *fakeStore) Write(ctx context.Context, q *coordinator.WriteRequest) ([]c
 		outcomes[i] = coordinator.Outcome{Context: o.Vector, Receipt: coordinator.Receipt{
 			Dot: dot, Replicas: []ring.NodeID{"a", "b"}, Retried: q.Retried,
 		}}
+		if q.Sloppy == wire.ChoiceYes {
+			outcomes[i].Receipt.Hints = []coordinator.KeptHint{{Target: "c", Node: "d", Counted: true}}
+		}
 	}
 	return outcomes, nil
 }

@@ -19,17 +19,17 @@ func TestAPutIsGotWithItsContextAndReceipt(t *testing.T) {
 	p := startPort(t, nil)
 	c := p.dial()
 	put := wire.PutRequest{Key: []byte("k"), Value: []byte("v"), Options: wire.Options{
-		W: wire.LevelAll, R: 2, Timeout: time.Minute, Clock: 5000, Ordered: wire.ChoiceYes, Retried: true, TTL: time.Hour,
+		W: wire.LevelAll, R: 2, Timeout: time.Minute, Clock: 5000, Ordered: wire.ChoiceYes, Sloppy: wire.ChoiceYes, Retried: true, TTL: time.Hour,
 	}}
 	var done wire.WriteResult
 	before := time.Now()
 	c.must(wire.MethodPut, put.Encode, done.Decode)
 	if done.Receipt.Actor != 7 || done.Receipt.Time == 0 || !slices.Equal(done.Receipt.Replicas, []string{"a", "b"}) ||
-		!done.Receipt.Retried || done.Clock != 5000 {
+		!done.Receipt.Retried || done.Clock != 5000 || !slices.Equal(done.Receipt.Hints, []wire.KeptHint{{For: "c", At: "d", Counted: true}}) {
 		t.Fatalf("%+v", done)
 	}
 	q := p.store.writes[0]
-	if q.W != coordinator.LevelAll || q.R != 2 || q.Ordered != wire.ChoiceYes || !q.Retried || q.Ops[0].HasContext {
+	if q.W != coordinator.LevelAll || q.R != 2 || q.Ordered != wire.ChoiceYes || q.Sloppy != wire.ChoiceYes || !q.Retried || q.Ops[0].HasContext {
 		t.Fatalf("the store was asked %+v", q)
 	}
 	if left := q.Deadline.Sub(before); left < 59*time.Second || left > 61*time.Second {
