@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,6 +106,39 @@ func TestReplicasBecomeEqual(t *testing.T) {
 		stop()
 		if got := len(c.nodes[0].contents()); got < 100 {
 			t.Errorf("%d keys", got)
+		}
+	})
+}
+
+func TestAnExchangeSaysBeforeItBeginsWhatItIsAboutAndAfterwardsWhatIsEqual(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type round struct{ asked, equal int }
+		var mu sync.Mutex
+		var rounds []round
+		c := newFakeCluster(2, 4, Options{Period: time.Hour, Begin: func(_ ring.NodeID, ps []ring.PartitionID) func([]ring.PartitionID) {
+			asked := len(ps)
+			return func(equal []ring.PartitionID) {
+				mu.Lock()
+				defer mu.Unlock()
+				rounds = append(rounds, round{asked, len(equal)})
+			}
+		}})
+		put(t, "key", false, c.nodes[0])
+		c.isolate(c.nodes[0], true)
+		stop := c.start()
+		time.Sleep(time.Minute)
+		c.isolate(c.nodes[0], false)
+		time.Sleep(time.Minute)
+		stop()
+		equal := 0
+		for _, r := range rounds {
+			if r.asked == 0 || r.equal > r.asked {
+				t.Errorf("%d partitions are equal after an exchange about %d", r.equal, r.asked)
+			}
+			equal += r.equal
+		}
+		if equal < 2*4 {
+			t.Errorf("%d partitions were made equal: %v", equal, rounds)
 		}
 	})
 }

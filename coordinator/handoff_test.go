@@ -191,6 +191,36 @@ func TestACopyIsVoidWhoseGiverHasAnotherActor(t *testing.T) {
 	})
 }
 
+// A node that is no replica hands the choice on.
+func TestASloppyWriteIsForwardedAsOne(t *testing.T) {
+	for name, tune := range map[string]func(*Options){
+		"by request":         nil,
+		"by the own setting": func(o *Options) { o.Sloppy = o.Self == "n5" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(newFakeTable(5, 3, 10), 5, tune)
+				key := "k"
+				for c.table.Partition([]byte(key)) != 0 {
+					key += "k"
+				}
+				for _, n := range c.nodes[1:3] {
+					n.cause(func(w *trouble) { w.down = true })
+				}
+				req := WriteRequest{}
+				if tune == nil {
+					req.Sloppy = wire.ChoiceYes
+				}
+				out := c.nodes[4].write(t, req, put(key, "v"))[0]
+				if out.Err != nil || countedIn(out.Receipt) != 1 || out.Receipt.Replicas[0] != "n1" {
+					t.Errorf("%v, %+v", out.Err, out.Receipt)
+				}
+				c.wait.Wait()
+			})
+		})
+	}
+}
+
 // The keys of a batch have different replicas and different fallbacks; each copy goes to the right one.
 func TestASloppyBatchSendsEachKeyToItsOwnFallback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -215,9 +215,14 @@ func TestASloppyQuorumSurvivesTwoOfThreeReplicasWhichGetTheirCopiesBack(t *testi
 	if counted != int64(len(keys)) {
 		t.Errorf("%d copies for %d keys", counted, len(keys))
 	}
-	for _, n := range away {
-		c.restart(n)
+	for _, n := range there { // whoever keeps a copy keeps it over a crash
+		n.kill()
+		n.start(t)
 	}
+	for _, n := range away {
+		n.start(t)
+	}
+	c.waitReady(c.nodes...)
 	eventually(t, 15*time.Second, "no copies are left", func() error {
 		for _, n := range there {
 			if h := c.hints(n); h.Count > 0 {
