@@ -18,12 +18,40 @@ type peerState struct {
 	wake chan struct{}
 
 	mu sync.Mutex
-	// urgent are partitions that are known to need repair.
-	urgent map[ring.PartitionID]bool
+	// urgent are partitions that wait to be exchanged soon, and since when.
+	urgent map[ring.PartitionID]time.Time
+	// needs are all that are known to need repair, and since when: those that are being exchanged are among them.
+	needs map[ring.PartitionID]time.Time
 }
 
 func newPeerState() *peerState {
-	return &peerState{wake: make(chan struct{}, 1), urgent: make(map[ring.PartitionID]bool)}
+	return &peerState{
+		wake:   make(chan struct{}, 1),
+		urgent: make(map[ring.PartitionID]time.Time), needs: make(map[ring.PartitionID]time.Time),
+	}
+}
+
+// needLocked has a partition exchanged soon. It needs repair until an exchange that begins from now on is complete.
+func (s *peerState) needLocked(p ring.PartitionID, now time.Time) {
+	if _, waits := s.urgent[p]; !waits {
+		s.urgent[p] = now
+	}
+	if _, known := s.needs[p]; !known {
+		s.needs[p] = now
+	}
+}
+
+// repaired ends the needs that an exchange saw to. What was found to need repair while it ran does so still.
+func (s *peerState) repaired(ps []ring.PartitionID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range ps {
+		if since, again := s.urgent[p]; again {
+			s.needs[p] = since
+		} else {
+			delete(s.needs, p)
+		}
+	}
 }
 
 // Hurry has partitions exchanged with a peer soon; all that both hold where none are named.
@@ -35,10 +63,11 @@ func (x *Exchanger) Hurry(peer ring.NodeID, ps ...ring.PartitionID) {
 	if len(ps) == 0 {
 		ps = s.shared
 	}
+	now := x.opt.Now()
 	s.mu.Lock()
 	for _, p := range ps {
 		if x.holds(peer, p) && x.holds(x.opt.Self, p) {
-			s.urgent[p] = true
+			s.needLocked(p, now)
 		}
 	}
 	s.mu.Unlock()
@@ -60,14 +89,14 @@ func (x *Exchanger) Urgent(peer ring.NodeID) int {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.urgent)
+	return len(s.needs)
 }
 
 func (s *peerState) takeUrgent() (ps []ring.PartitionID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.shared {
-		if s.urgent[p] {
+		if _, waits := s.urgent[p]; waits {
 			ps = append(ps, p)
 		}
 	}
@@ -137,9 +166,10 @@ func (x *Exchanger) runPeer(ctx context.Context, id ring.NodeID, s *peerState) {
 
 // requeue has partitions exchanged again soon that could not be now.
 func (x *Exchanger) requeue(s *peerState, ps []ring.PartitionID) {
+	now := x.opt.Now()
 	s.mu.Lock()
 	for _, p := range ps {
-		s.urgent[p] = true
+		s.needLocked(p, now)
 	}
 	s.mu.Unlock()
 	s.poke()
@@ -160,16 +190,18 @@ func (x *Exchanger) exchangeWith(ctx context.Context, id ring.NodeID, link Peer,
 		x.count.ExchangesFailed.Add(1)
 		x.opt.Logger.Debug("exchange failed", slog.String("peer", string(id)), slog.Any("error", err))
 	}
-	var complete []ring.PartitionID
+	var complete, seenTo []ring.PartitionID
 	for _, p := range ps {
 		switch {
-		case e.failed[p]: // until its keys can be read again
+		case e.failed[p]: // until its keys can be read again: that is the need of the side that cannot
+			seenTo = append(seenTo, p)
 		case e.complete[p]:
-			complete = append(complete, p)
+			complete, seenTo = append(complete, p), append(seenTo, p)
 		default:
 			left = append(left, p)
 		}
 	}
+	x.peers[id].repaired(seenTo)
 	x.completed(id, e, complete, marks)
 	completed(complete)
 	return left
