@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ringcask/ringcask/internal/causal"
 	"github.com/ringcask/ringcask/ring"
@@ -12,6 +13,7 @@ import (
 // share is what a replica durably knows of the partitions that it holds, besides their keys.
 type share struct {
 	dir *dataDir
+	now func() time.Time
 	// parts are all partitions of the ring, by their number.
 	parts []partition
 	// mu is held while the file is replaced: what the partitions say is durable whenever it can be seen.
@@ -24,6 +26,8 @@ type partition struct {
 	// filled says that an absent key is known to be absent. A replica that lost its data, or never had it, is filled again by
 	// exchanges.
 	filled atomic.Bool
+	// unfilledSince is when it was found in this run not to be filled, in milliseconds since the epoch; zero if it is.
+	unfilledSince atomic.Int64
 	// stable is the vector of the events that all replicas of the partition hold. What is stored is without what it implies.
 	stable atomic.Pointer[causal.Vector]
 	// refused has the retired actors whose events only an exchange may still bring, and what time the clock showed when they
@@ -45,8 +49,8 @@ func (p *partition) publish(at causal.Timestamp) {
 	}
 }
 
-func newShare(d *dataDir, table *ring.Table, node ring.NodeID) *share {
-	s := &share{dir: d, parts: make([]partition, table.PartitionCount())}
+func newShare(d *dataDir, table *ring.Table, node ring.NodeID, now func() time.Time) *share {
+	s := &share{dir: d, now: now, parts: make([]partition, table.PartitionCount())}
 	for i := range s.parts {
 		p := &s.parts[i]
 		p.held = table.Holds(node, ring.PartitionID(i))
@@ -69,12 +73,17 @@ func (s *share) change(fn func(states map[ring.PartitionID]*partitionState) (cha
 		return err
 	}
 	for id, state := range states {
-		s.parts[id].set(state)
+		s.parts[id].set(state, s.now())
 	}
 	return nil
 }
 
-func (p *partition) set(state *partitionState) {
+func (p *partition) set(state *partitionState, now time.Time) {
+	if state.filled {
+		p.unfilledSince.Store(0)
+	} else {
+		p.unfilledSince.CompareAndSwap(0, now.UnixMilli())
+	}
 	p.stable.Store(&state.stable)
 	p.refused.Store(&state.refused)
 	p.aside = state.aside
@@ -138,6 +147,14 @@ func (r *Replica) Unfilled() (ids []ring.PartitionID) {
 		}
 	}
 	return ids
+}
+
+// UnfilledSince is when a partition was found in this run not to be filled, or lost what it held; zero if it is filled.
+func (r *Replica) UnfilledSince(p ring.PartitionID) time.Time {
+	if at := r.share.parts[p].unfilledSince.Load(); at != 0 {
+		return time.UnixMilli(at)
+	}
+	return time.Time{}
 }
 
 // Fill makes it durable that partitions are filled. Errors: the file system's; nothing has changed then.
@@ -225,7 +242,7 @@ func (r *Replica) partition(key []byte) *partition {
 // loadShare reads the file of the partitions. A directory that was there before there was such a file has all that it ever had;
 // a new one is not filled, unless the cluster is new, too.
 func (r *Replica) loadShare(before *identity) error {
-	r.share = newShare(r.dir, r.opts.Table, r.opts.Node)
+	r.share = newShare(r.dir, r.opts.Table, r.opts.Node, r.opts.Now)
 	states, err := r.dir.loadPartitions(len(r.share.parts))
 	if err != nil {
 		return err
@@ -235,7 +252,7 @@ func (r *Replica) loadShare(before *identity) error {
 			if !r.share.parts[id].held {
 				return fmt.Errorf("%w: %s is of another share", ErrIncomplete, r.dir.partitions())
 			}
-			r.share.parts[id].set(state)
+			r.share.parts[id].set(state, r.opts.Now())
 		}
 	}
 	filled := before != nil && states == nil || before == nil && (r.opts.NewCluster || r.opts.Table.N() == 1)
