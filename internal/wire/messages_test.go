@@ -92,6 +92,13 @@ var messages = []struct {
 			{Node: "n2", Count: 3, Counted: 1, Bytes: 4, Oldest: 1700000000123, State: "waiting", Refused: 2, LastError: "refused", Needs: 6},
 		}},
 		Requests: RequestStatus{InFlight: 1, InFlightBytes: 2, Total: 3, Refused: 4},
+		Replication: ReplicationStatus{
+			Partitions: 1, Unfilled: 2, WithoutTree: 3, Poisoned: 4, Healing: 5, Healed: 6, Paused: true,
+			UnderReplicatedSince: 1700000000123, UnderReplicatedWhy: "not filled",
+			Peers:     []ExchangeStatus{{ID: "n2", Partitions: 1, Needs: 2, NeededSince: 3, Never: 4, OldestComplete: 5, NewestComplete: 6}},
+			Exchanges: 7, ExchangesFailed: 8, Complete: 9, KeysFetched: 10, KeysPushed: 11, BytesSent: 12, BytesReceived: 13,
+			Stable: 14, Retired: 15, Filled: 16,
+		},
 	}},
 	{"topology", &Topology{
 		Version: 7, Fingerprint: "0123456789abcdef", Partitions: 3, Replicas: 2, R: 1, W: 2,

@@ -17,6 +17,8 @@ type Status struct {
 	Storage           StorageStatus  `json:"storage"`
 	Hints             HintStatus     `json:"hints"`
 	Requests          RequestStatus  `json:"requests"`
+	// Replication says how far this node's partitions are from those of their other replicas.
+	Replication ReplicationStatus `json:"replication"`
 }
 
 // MemberStatus is one member as the answering node sees it, itself among them.

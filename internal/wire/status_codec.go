@@ -102,6 +102,8 @@ func (s *Status) Encode(w *Writer) {
 	w.rare(&s.Hints)
 	w.field(m, "requests")
 	w.rare(&s.Requests)
+	w.field(m, "replication")
+	w.rare(&s.Replication)
 }
 
 // Decode reads a status. Error: *DecodeError.
@@ -134,6 +136,8 @@ func (s *Status) Decode(r *Reader) error {
 			s.Hints.decode(r)
 		case "requests":
 			s.Requests.decode(r)
+		case "replication":
+			s.Replication.decode(r)
 		default:
 			return false
 		}
