@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringcask/ringcask/coordinator"
@@ -18,8 +19,11 @@ type healer struct {
 	n    *Node
 	wake chan struct{}
 
-	mu   sync.Mutex
-	keys map[string]bool
+	healed atomic.Int64
+
+	mu sync.Mutex
+	// keys are those that wait, and since when.
+	keys map[string]time.Time
 	// broken says that the replica has lost something since it drew its actor, lost that nobody can say which keys.
 	broken, lost bool
 }
@@ -28,7 +32,7 @@ type healer struct {
 const healKeysMax = 1 << 14
 
 func newHealer(n *Node) *healer {
-	return &healer{n: n, wake: make(chan struct{}, 1), keys: make(map[string]bool)}
+	return &healer{n: n, wake: make(chan struct{}, 1), keys: make(map[string]time.Time)}
 }
 
 // add has keys healed that cannot be read.
@@ -36,8 +40,8 @@ func (h *healer) add(keys [][]byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, key := range keys {
-		if len(h.keys) < healKeysMax {
-			h.keys[string(key)] = true
+		if _, waits := h.keys[string(key)]; !waits && len(h.keys) < healKeysMax {
+			h.keys[string(key)] = h.n.now()
 		}
 		h.n.forest.Poison(key)
 	}
@@ -90,6 +94,26 @@ func (h *healer) done(key string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.keys, key)
+	h.healed.Add(1)
+}
+
+// status is how many keys wait, and since when the first of them does.
+func (h *healer) status() (waiting int, since time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, at := range h.keys {
+		if since.IsZero() || at.Before(since) {
+			since = at
+		}
+	}
+	return len(h.keys), since
+}
+
+func (h *healer) waitsFor(key []byte) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, waits := h.keys[string(key)]
+	return waits
 }
 
 // healInterval is the time between two attempts at the keys that are left.

@@ -48,6 +48,7 @@ type Node struct {
 	exchanger   *antientropy.Exchanger
 	healer      *healer
 	handoff     *handoff
+	sizes       *sizes
 	peers       *peer.Peers
 	liveness    *cluster.Liveness
 	coordinator *coordinator.Coordinator
@@ -135,6 +136,7 @@ func (n *Node) openReplica() error {
 		return err
 	}
 	n.replica.SetServing(n.mayCoordinate)
+	n.sizes = newSizes(n.replica.EachStored, n.table.Partition, n.cfg.Partitions, n.now)
 	return nil
 }
 
@@ -190,7 +192,7 @@ func (n *Node) openFaces() error {
 	n.admission = gateway.NewAdmission(n.cfg.InFlightMax, n.cfg.InFlightBytesMax, retryAfter)
 	var err error
 	n.http, err = httpgw.New(httpgw.Options{
-		Store: n.coordinator, Clock: n.replica.Clock(), Inspector: n, Admission: n.admission, Registry: registry,
+		Store: n.coordinator, Clock: n.replica.Clock(), Inspector: n, Admin: n, Admission: n.admission, Registry: registry,
 		Logger: n.log, Now: n.now, Timeout: n.cfg.Timeout, TimeoutMax: n.cfg.TimeoutMax,
 		KeyBytesMax: n.cfg.KeyBytesMax, ValueBytesMax: n.cfg.ValueBytesMax, ConnectionsMax: n.cfg.ConnectionsMax,
 		IdleTimeout: n.cfg.IdleTimeout, MessageTimeout: n.cfg.MessageTimeout, DrainTimeout: n.cfg.DrainTimeout,

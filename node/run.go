@@ -51,6 +51,7 @@ func (n *Node) Run(ctx context.Context) error {
 	lower.Go(func() error { n.handoff.run(below); return nil })
 	lower.Go(func() error { n.healer.run(below); return nil })
 	lower.Go(func() error { n.wantTrees(below); return nil })
+	lower.Go(func() error { n.sizes.run(below, n.log); return nil })
 	lower.Go(func() error { n.watchClock(below); return nil })
 	lower.Go(func() error { n.obeyRefusal(below, stopFaces); return nil })
 	upper.Go(stopping(stopFaces, "http port", func() error { return n.http.Serve(faces, n.ports.http) }))

@@ -43,6 +43,7 @@ func (n *Node) Status() *wire.Status {
 		Storage:           n.replica.Status(),
 		Hints:             n.handoff.status(),
 		Requests:          n.admission.Status(),
+		Replication:       n.replicationStatus(),
 	}
 }
 

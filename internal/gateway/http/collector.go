@@ -1,6 +1,8 @@
 package httpgw
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ringcask/ringcask/internal/gateway"
@@ -12,6 +14,7 @@ import (
 type statusCollector struct {
 	inspector gateway.Inspector
 	admission *gateway.Admission
+	now       func() time.Time
 
 	info, ready, started, offset             *prometheus.Desc
 	reachable, rtt, memberOffset             *prometheus.Desc
@@ -26,15 +29,18 @@ type statusCollector struct {
 	cache, cacheHits, cacheMisses            *prometheus.Desc
 	scrubbed, scrubBytes                     *prometheus.Desc
 	inFlight, inFlightBytes, total, refusals *prometheus.Desc
+
+	replication *replicationDescs
 }
 
-func newStatusCollector(inspector gateway.Inspector, admission *gateway.Admission) *statusCollector {
+func newStatusCollector(inspector gateway.Inspector, admission *gateway.Admission, now func() time.Time) *statusCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("ringcask_"+name, help, labels, nil)
 	}
 	return &statusCollector{
 		inspector: inspector,
 		admission: admission,
+		now:       now,
 
 		info:    desc("info", "Always 1; the labels say what runs.", "node", "version"),
 		ready:   desc("ready", "1 if the node serves requests, else 0."),
@@ -80,6 +86,8 @@ func newStatusCollector(inspector gateway.Inspector, admission *gateway.Admissio
 		inFlightBytes: desc("requests_in_flight_bytes", "Bytes that client requests under way hold."),
 		total:         desc("requests_total", "Client requests that asked for admission."),
 		refusals:      desc("requests_refused_total", "Client requests refused because there was too much under way."),
+
+		replication: newReplicationDescs(desc),
 	}
 }
 
@@ -93,6 +101,7 @@ func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
 	} {
 		ch <- d
 	}
+	c.replication.describe(ch)
 }
 
 // Collect asks the node for its status once.
@@ -128,6 +137,7 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.collectStorage(gauge, &s.Storage)
 	c.collectMerges(gauge, counter, &s.Storage)
+	c.replication.collect(gauge, counter, &s.Replication, c.now())
 	r := c.admission.Status()
 	gauge(c.inFlight, float64(r.InFlight))
 	gauge(c.inFlightBytes, float64(r.InFlightBytes))

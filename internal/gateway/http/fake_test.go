@@ -186,12 +186,16 @@ func (s *fakeStore) value(key string) (string, bool) {
 	return string(winner.Value), found && !winner.Tombstone
 }
 
-// fakeNode is a Clock and an Inspector.
+// fakeNode is a Clock, an Inspector and an Admin.
 type fakeNode struct {
 	mu       sync.Mutex
 	observed causal.Timestamp
 	ahead    causal.Timestamp
 	notReady error
+	// hurried counts calls of ExchangeNow, sized those of Partitions that asked for sizes.
+	hurried, sized int
+	paused         bool
+	keyErr         error
 }
 
 func (n *fakeNode) Last() causal.Timestamp { return 0 }
@@ -211,10 +215,36 @@ func (n *fakeNode) Status() *wire.Status {
 		Node: "n1", State: "serving", Version: "test", StartedAt: wall,
 		Members: []wire.MemberStatus{{ID: "n1", Reachable: true, Primaries: 3, Replicas: 7}, {ID: "n2"}},
 		Storage: wire.StorageStatus{Keys: 42, ReadOnly: "disk is full"},
+		Replication: wire.ReplicationStatus{
+			Partitions: 7, Unfilled: 1, UnderReplicatedSince: wall.Add(-time.Minute).UnixMilli(), KeysFetched: 5,
+			Peers: []wire.ExchangeStatus{{ID: "n2", Needs: 2, Never: 3, OldestComplete: wall.Add(-time.Hour).UnixMilli()}},
+		},
 	}
 }
 
 func (n *fakeNode) Topology() *wire.Topology { return &wire.Topology{} }
+
+func (n *fakeNode) Partitions(_ context.Context, partition int, sizes bool) *wire.PartitionsReport {
+	report := &wire.PartitionsReport{Node: "n1", Partitions: []wire.PartitionReport{}}
+	if sizes {
+		n.sized++
+		report.SizesAt = wall.UnixMilli()
+	}
+	for p := range 3 {
+		if partition == gateway.AllPartitions || p == partition {
+			report.Partitions = append(report.Partitions, wire.PartitionReport{Partition: p, Tree: "stands", Root: "00ff"})
+		}
+	}
+	return report
+}
+
+func (n *fakeNode) Key(key []byte) (*wire.KeyReport, error) {
+	return &wire.KeyReport{Node: "n1", State: "held", Leaf: len(key)}, n.keyErr
+}
+
+func (n *fakeNode) PauseExchange(paused bool) { n.paused = paused }
+func (n *fakeNode) ExchangePaused() bool      { return n.paused }
+func (n *fakeNode) ExchangeNow()              { n.hurried++ }
 
 func (n *fakeNode) Ready() error {
 	n.mu.Lock()
@@ -235,7 +265,7 @@ func newFixture(t testing.TB, change ...func(*Options)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, store: newFakeStore(), node: &fakeNode{}, adm: gateway.NewAdmission(64, 1<<24, 1500*time.Millisecond)}
 	opt := Options{
-		Store: f.store, Clock: f.node, Inspector: f.node, Admission: f.adm,
+		Store: f.store, Clock: f.node, Inspector: f.node, Admin: f.node, Admission: f.adm,
 		Now: func() time.Time { return wall },
 	}
 	for _, c := range change {

@@ -33,7 +33,7 @@ func New(opt Options) (*Gateway, error) {
 	if err := opt.validate(); err != nil {
 		return nil, err
 	}
-	m, err := newMetrics(opt.Registry, opt.Inspector, opt.Admission)
+	m, err := newMetrics(opt.Registry, opt.Inspector, opt.Admission, opt.Now)
 	if err != nil {
 		return nil, fmt.Errorf("httpgw: register metrics: %w", err)
 	}

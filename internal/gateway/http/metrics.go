@@ -32,7 +32,7 @@ type metrics struct {
 
 // newMetrics registers the metrics of this face and the collector of the node's status.
 func newMetrics(
-	registry prometheus.Registerer, inspector gateway.Inspector, admission *gateway.Admission,
+	registry prometheus.Registerer, inspector gateway.Inspector, admission *gateway.Admission, now func() time.Time,
 ) (*metrics, error) {
 	m := &metrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -48,7 +48,7 @@ func newMetrics(
 			Name: "ringcask_http_connections_refused_total", Help: "HTTP connections closed at once because there were too many.",
 		}),
 	}
-	for _, c := range []prometheus.Collector{m.seconds, m.connections, m.refused, newStatusCollector(inspector, admission)} {
+	for _, c := range []prometheus.Collector{m.seconds, m.connections, m.refused, newStatusCollector(inspector, admission, now)} {
 		if err := registry.Register(c); err != nil {
 			return nil, err
 		}

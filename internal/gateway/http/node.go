@@ -1,8 +1,8 @@
 package httpgw
 
 import (
-	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/ringcask/ringcask/internal/wire"
 )
@@ -10,6 +10,10 @@ import (
 // serveNode answers what is asked of the node itself. It passes admission by: whoever watches a node must not be shut
 // out by its load.
 func (x *exchange) serveNode(path string) {
+	if strings.HasPrefix(path, pathAdmin) {
+		x.serveAdmin(path)
+		return
+	}
 	var answer func()
 	switch path {
 	case "/health":
@@ -22,12 +26,10 @@ func (x *exchange) serveNode(path string) {
 		answer = func() { x.scrape.ServeHTTP(x.w, x.r) }
 	default:
 		x.writeFailure(refused(wire.CodeNotFound,
-			"no such path: a key is under /kv/, the node's state at /status, /health, /ready and /metrics"))
+			"no such path: a key is under /kv/, the node's state at /status, /health, /ready and /metrics, what an operator asks under /admin/"))
 		return
 	}
-	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
-		f := badRequest("method %.16q is not allowed here", x.r.Method)
-		f.status, f.allow = http.StatusMethodNotAllowed, "GET, HEAD"
+	if f := x.mustRead(); f != nil {
 		x.writeFailure(f)
 		return
 	}
@@ -49,10 +51,7 @@ func (x *exchange) ready() {
 }
 
 func (x *exchange) status() {
-	body, err := json.Marshal(x.opt.Inspector.Status())
-	if err != nil {
-		x.writeFailure(failed(&wire.Fault{Code: wire.CodeInternal, Effect: wire.EffectNone, Message: err.Error()}))
-		return
+	if f := x.respondValue(x.opt.Inspector.Status()); f != nil {
+		x.writeFailure(f)
 	}
-	x.respond(http.StatusOK, typeJSON, append(body, '\n'))
 }

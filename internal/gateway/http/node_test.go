@@ -61,6 +61,13 @@ func TestMetricsShowRequestsAndTheNode(t *testing.T) {
 		`ringcask_requests_in_flight 0`,
 		`ringcask_requests_total 2`,
 		`ringcask_requests_refused_total 0`,
+		`ringcask_replication_partitions 7`,
+		`ringcask_replication_partitions_unfilled 1`,
+		`ringcask_replication_oldest_under_replicated_seconds 60`,
+		`ringcask_replication_partitions_needing_repair{member="n2"} 2`,
+		`ringcask_replication_partitions_never_exchanged{member="n2"} 3`,
+		`ringcask_replication_oldest_exchange_seconds{member="n2"} 3600`,
+		`ringcask_replication_keys_fetched_total 5`,
 	} {
 		if !strings.Contains(body, line+"\n") {
 			t.Errorf("metrics have no line %q", line)

@@ -12,10 +12,11 @@ import (
 
 // Options are the collaborators and bounds of a Gateway. A zero bound is its default.
 type Options struct {
-	// Store, Clock, Inspector and Admission are required. Admission is shared with the node's other faces.
+	// Store, Clock, Inspector, Admin and Admission are required. Admission is shared with the node's other faces.
 	Store     gateway.Store
 	Clock     gateway.Clock
 	Inspector gateway.Inspector
+	Admin     gateway.Admin
 	Admission *gateway.Admission
 	// Registry takes the metrics of this face and of the node's status, and is what /metrics shows. Nil is one of its
 	// own.
@@ -86,8 +87,8 @@ func orDefault[T int | time.Duration](field *T, value T) {
 }
 
 func (o Options) validate() error {
-	if o.Store == nil || o.Clock == nil || o.Inspector == nil || o.Admission == nil {
-		return errors.New("httpgw: Store, Clock, Inspector and Admission are required")
+	if o.Store == nil || o.Clock == nil || o.Inspector == nil || o.Admin == nil || o.Admission == nil {
+		return errors.New("httpgw: Store, Clock, Inspector, Admin and Admission are required")
 	}
 	if o.Timeout > o.TimeoutMax {
 		return errors.New("httpgw: Timeout is more than TimeoutMax")
