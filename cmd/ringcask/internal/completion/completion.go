@@ -14,24 +14,35 @@ func Shells() []string { return []string{"bash", "zsh", "fish"} }
 // Script returns the completion script of a shell for the application.
 func Script(shell string, app *kong.Application) (string, error) {
 	commands := commandsOf(app)
+	groups := groupsOf(app)
 	switch shell {
 	case "bash":
-		return bash(app.Name, commands), nil
+		return bash(app.Name, commands, groups), nil
 	case "zsh":
-		return zsh(app.Name, commands), nil
+		return zsh(app.Name, commands, groups), nil
 	case "fish":
-		return fish(app.Name, commands), nil
+		return fish(app.Name, commands, groups), nil
 	}
 	return "", fmt.Errorf("no completion for %q, only for %s", shell, strings.Join(Shells(), ", "))
 }
 
 // command is what a script needs to know of one command.
 type command struct {
-	name, help string
-	flags      []option
+	// name is the command's own; group is that of the command that it is under, if any.
+	name, group, help string
+	flags             []option
 	// values is the fixed set of the first argument, if it has one; files says that it names a file.
 	values []string
 	files  bool
+}
+
+// path is what is typed to run the command.
+func (c *command) path() string { return strings.TrimSpace(c.group + " " + c.name) }
+
+// group is a command that only has others under it.
+type group struct {
+	name, help string
+	names      []string
 }
 
 // option is one flag.
@@ -47,6 +58,9 @@ func commandsOf(app *kong.Application) []command {
 	var commands []command
 	for _, node := range app.Leaves(true) {
 		c := command{name: node.Name, help: sentence(node.Help)}
+		if node.Parent != nil && node.Parent.Type == kong.CommandNode {
+			c.group = node.Parent.Name
+		}
 		if len(node.Positional) > 0 {
 			c.values, c.files = valuesOf(node.Positional[0])
 		}
@@ -64,6 +78,35 @@ func commandsOf(app *kong.Application) []command {
 		commands = append(commands, c)
 	}
 	return commands
+}
+
+func groupsOf(app *kong.Application) (groups []group) {
+	for _, node := range app.Children {
+		if node.Hidden || len(node.Children) == 0 {
+			continue
+		}
+		g := group{name: node.Name, help: sentence(node.Help)}
+		for _, child := range node.Children {
+			if !child.Hidden {
+				g.names = append(g.names, child.Name)
+			}
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// firsts are what can be typed first: commands and groups, with their help.
+func firsts(commands []command, groups []group) (all []command) {
+	for _, c := range commands {
+		if c.group == "" {
+			all = append(all, c)
+		}
+	}
+	for _, g := range groups {
+		all = append(all, command{name: g.name, help: g.help})
+	}
+	return all
 }
 
 // valuesOf returns the fixed set of a value, or whether it names a file.

@@ -26,6 +26,14 @@ func model(t *testing.T) *kong.Application {
 		Completion struct {
 			Shell string `arg:"" enum:"bash,zsh,fish"`
 		} `cmd:"" help:"Print a script."`
+		Cluster struct {
+			Verify struct {
+				Wait string `help:"A time."`
+			} `cmd:"" help:"Compare."`
+			Move struct {
+				Output string `enum:"human,json" default:"human"`
+			} `cmd:"" help:"Move."`
+		} `cmd:"" help:"All members."`
 		Hidden struct{} `cmd:"" hidden:""`
 	}
 	k, err := kong.New(&cli, kong.Name("ringcask"))
@@ -49,7 +57,7 @@ func TestBashCompletesCommandsFlagsAndFixedValues(t *testing.T) {
 		t.Skip("no bash here")
 	}
 	for line, want := range map[string]string{
-		"":                       "completion load put --help --version",
+		"":                       "cluster completion load put --help --version",
 		"p":                      "put",
 		"put --f":                "--file --force",
 		"put --output ":          "human json",
@@ -58,6 +66,13 @@ func TestBashCompletesCommandsFlagsAndFixedValues(t *testing.T) {
 		"put --force --":         "--file --force --help --output --w",
 		"completion ":            "bash zsh fish",
 		"completion z":           "zsh",
+		"cl":                     "cluster",
+		"cluster ":               "verify move",
+		"cluster --":             "",
+		"cluster v":              "verify",
+		"cluster verify --":      "--wait --help",
+		"cluster move --output ": "human json",
+		"verify --":              "--help --version",
 		"hid":                    "",
 		"put --secr":             "",
 		"put --file ":            "",
@@ -112,7 +127,7 @@ func TestTheScriptsParse(t *testing.T) {
 func TestEveryShellIsToldOfEveryVisibleFlagAndOfNoHiddenOne(t *testing.T) {
 	for _, shell := range Shells() {
 		s := script(t, shell)
-		for _, want := range []string{"put", "load", "completion", "output", "file", "force", "human json"} {
+		for _, want := range []string{"put", "load", "completion", "cluster", "verify", "wait", "output", "file", "force", "human json"} {
 			if !strings.Contains(s, want) {
 				t.Errorf("%s knows nothing of %s", shell, want)
 			}

@@ -5,21 +5,32 @@ import (
 	"strings"
 )
 
-func bash(name string, commands []command) string {
+func bash(name string, commands []command, groups []group) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# bash completion of %s: source <(%s completion bash)\n\n", name, name)
 	fmt.Fprintf(&b, "_%s() {\n", name)
 	b.WriteString(`    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd= word
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        case $word in -*) ;; *) cmd=$word; break ;; esac
+        case $word in -*) continue ;; esac
+        cmd="${cmd:+$cmd }$word"
+`)
+	for _, g := range groups {
+		fmt.Fprintf(&b, "        [[ $cmd == %s ]] && continue\n", quote(g.name))
+	}
+	b.WriteString(`        break
     done
     COMPREPLY=()
     case $cmd in
 `)
+	for _, g := range groups {
+		fmt.Fprintf(&b, "    %s) COMPREPLY=($(compgen -W %s -- \"$cur\")) ;;\n", quote(g.name), quote(strings.Join(g.names, " ")))
+	}
 	var names []string
-	for _, c := range commands {
+	for _, c := range firsts(commands, groups) {
 		names = append(names, c.name)
-		fmt.Fprintf(&b, "    %s)\n", c.name)
+	}
+	for _, c := range commands {
+		fmt.Fprintf(&b, "    %s)\n", quote(c.path()))
 		var flags []string
 		b.WriteString("        case $prev in\n")
 		for _, f := range c.flags {
@@ -58,11 +69,11 @@ func bash(name string, commands []command) string {
 // zshText makes text safe inside a specification of _arguments or _describe.
 var zshText = strings.NewReplacer(`\`, `\\`, `:`, `\:`, `[`, `\[`, `]`, `\]`)
 
-func zsh(name string, commands []command) string {
+func zsh(name string, commands []command, groups []group) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#compdef %s\n# zsh completion of %s: source <(%s completion zsh)\n\n", name, name, name)
 	fmt.Fprintf(&b, "_%s() {\n    local -a commands\n    commands=(\n", name)
-	for _, c := range commands {
+	for _, c := range firsts(commands, groups) {
 		fmt.Fprintf(&b, "        %s\n", quote(c.name+":"+zshText.Replace(c.help)))
 	}
 	b.WriteString(`    )
@@ -70,10 +81,15 @@ func zsh(name string, commands []command) string {
         _describe command commands
         return
     fi
-    case $words[2] in
+    local cmd=$words[2]
 `)
+	for _, g := range groups {
+		fmt.Fprintf(&b, "    if [[ $cmd == %s ]]; then\n        if (( CURRENT == 3 )); then\n            compadd %s\n            return\n        fi\n", quote(g.name), strings.Join(g.names, " "))
+		b.WriteString("        cmd=\"$cmd $words[3]\"\n        shift words\n        (( CURRENT-- ))\n    fi\n")
+	}
+	b.WriteString("    case $cmd in\n")
 	for _, c := range commands {
-		fmt.Fprintf(&b, "    %s) _arguments -s", c.name)
+		fmt.Fprintf(&b, "    %s) _arguments -s", quote(c.path()))
 		for _, f := range c.flags {
 			fmt.Fprintf(&b, " \\\n        %s", quote("--"+f.name+zshValue(f)))
 		}
@@ -104,14 +120,21 @@ func zshValue(f option) string {
 	return text
 }
 
-func fish(name string, commands []command) string {
+func fish(name string, commands []command, groups []group) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# fish completion of %s: %s completion fish | source\n\n", name, name)
-	for _, c := range commands {
+	for _, c := range firsts(commands, groups) {
 		fmt.Fprintf(&b, "complete -c %s -f -n __fish_use_subcommand -a %s -d %s\n", name, c.name, fishQuote(c.help))
+	}
+	for _, g := range groups {
+		fmt.Fprintf(&b, "complete -c %s -f -n '__fish_seen_subcommand_from %s; and not __fish_seen_subcommand_from %s' -a %s\n",
+			name, g.name, strings.Join(g.names, " "), fishQuote(strings.Join(g.names, " ")))
 	}
 	for _, c := range commands {
 		begin := fmt.Sprintf("complete -c %s -n '__fish_seen_subcommand_from %s'", name, c.name)
+		if c.group != "" {
+			begin = fmt.Sprintf("complete -c %s -n '__fish_seen_subcommand_from %s; and __fish_seen_subcommand_from %s'", name, c.group, c.name)
+		}
 		switch {
 		case len(c.values) > 0:
 			fmt.Fprintf(&b, "%s -f -a %s\n", begin, fishQuote(strings.Join(c.values, " ")))
