@@ -247,13 +247,11 @@ func (r *Replica) loadShare(before *identity) error {
 	if err != nil {
 		return err
 	}
-	if states != nil {
-		for id, state := range states {
-			if !r.share.parts[id].held {
-				return fmt.Errorf("%w: %s is of another share", ErrIncomplete, r.dir.partitions())
-			}
-			r.share.parts[id].set(state, r.opts.Now())
+	for id, state := range states {
+		if !r.share.parts[id].held {
+			return fmt.Errorf("%w: %s is of another share", ErrIncomplete, r.dir.partitions())
 		}
+		r.share.parts[id].set(state, r.opts.Now())
 	}
 	filled := before != nil && states == nil || before == nil && (r.opts.NewCluster || r.opts.Table.N() == 1)
 	return r.share.change(func(states map[ring.PartitionID]*partitionState) bool {
