@@ -41,8 +41,10 @@ type cli struct {
 	Load  loadCommand  `cmd:"" group:"data" help:"Store the records of a JSON Lines file."`
 	Dump  dumpCommand  `cmd:"" group:"data" help:"Write records as JSON Lines."`
 
-	Status statusCommand `cmd:"" group:"cluster" help:"Show what nodes say of themselves and of each other."`
-	Ring   ringCommand   `cmd:"" group:"cluster" help:"Show the partition table, or where a key lives."`
+	Status  statusCommand  `cmd:"" group:"cluster" help:"Show what nodes say of themselves and of each other."`
+	Ring    ringCommand    `cmd:"" group:"cluster" help:"Show the partition table, or where a key lives."`
+	Explain explainCommand `cmd:"" group:"cluster" help:"Show what each replica holds of a key, and why it is or is not reclaimed."`
+	Cluster clusterCommand `cmd:"" group:"cluster" help:"Compare the replicas of all partitions."`
 
 	Completion completionCommand `cmd:"" group:"other" help:"Print the completion script of a shell."`
 

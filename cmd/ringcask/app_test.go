@@ -41,12 +41,12 @@ func TestHelpAndVersionAreNoErrors(t *testing.T) {
 
 func TestHelpOfEveryCommandShowsAnExample(t *testing.T) {
 	for _, node := range testModel(t).Leaves(true) {
-		got := runCLI(t, nil, "", node.Name, "--help")
-		if !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), "ringcask "+node.Name) || !strings.Contains(got.stdout, "Usage:") {
-			t.Errorf("%s has no example:\n%s", node.Name, got.stdout)
+		got := runCLI(t, nil, "", append(strings.Fields(node.FullPath())[1:], "--help")...)
+		if !strings.Contains(strings.Join(strings.Fields(got.stdout), " "), node.FullPath()) || !strings.Contains(got.stdout, "Usage:") {
+			t.Errorf("%s has no example:\n%s", node.FullPath(), got.stdout)
 		}
-		if !strings.Contains(node.Detail, "ringcask "+node.Name) {
-			t.Errorf("%s has no example:\n%s", node.Name, node.Detail)
+		if !strings.Contains(node.Detail, node.FullPath()) {
+			t.Errorf("%s has no example:\n%s", node.FullPath(), node.Detail)
 		}
 	}
 }

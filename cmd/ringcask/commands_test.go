@@ -413,7 +413,7 @@ func TestWithoutAQuorumCommandsExitWith3AndSayWhatWasNeeded(t *testing.T) {
 func TestANodeThatIsNotThereIsAClusterError(t *testing.T) {
 	t.Parallel()
 	addr := testport.Addrs(t, 1)[0]
-	for _, args := range [][]string{{"get", "a"}, {"put", "a", "1"}, {"scan"}, {"load", "-"}, {"dump"}, {"status"}, {"ring"}} {
+	for _, args := range [][]string{{"get", "a"}, {"put", "a", "1"}, {"scan"}, {"load", "-"}, {"dump"}, {"status"}, {"ring"}, {"explain", "a"}} {
 		t.Run(args[0], func(t *testing.T) {
 			t.Parallel()
 			got := shell{t, addr}.run("", args...)

@@ -96,7 +96,7 @@ func TestTheManualHasEveryCommandArgumentAndFlag(t *testing.T) {
 		if rows == "" {
 			head = ""
 		}
-		blocks[node.Name] = fmt.Sprintf("`%s`\n\n%s%s", "ringcask "+node.Summary(), head, rows)
+		blocks[strings.TrimPrefix(node.FullPath(), "ringcask ")] = fmt.Sprintf("`%s`\n\n%s%s", "ringcask "+node.Summary(), head, rows)
 	}
 	blocks["common"] = "| flag | |\n|---|---|\n" + common
 	checkBlocks(t, "cli.md", blocks)
@@ -115,7 +115,7 @@ func TestEveryExampleIsACommandLine(t *testing.T) {
 		texts[page] = string(data)
 	}
 	for _, node := range testModel(t).Leaves(true) {
-		texts[node.Name+" --help"] = node.Detail
+		texts[node.FullPath()+" --help"] = node.Detail
 	}
 	seen := 0
 	for where, text := range texts {

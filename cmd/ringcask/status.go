@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -94,7 +93,7 @@ func (s *statusCommand) nodes(ctx context.Context, c *client.Client) ([]answer, 
 // ask asks one node, once.
 func (s *statusCommand) ask(ctx context.Context, addr string) (*client.Status, error) {
 	if addr == "" {
-		return nil, errors.New("its address is not known: it was not met since the answering node started")
+		return nil, errNotMet
 	}
 	c, err := client.New(client.Options{Addrs: []string{addr}, Direct: true, Timeout: s.Timeout, RetriesMax: -1})
 	if err != nil {
@@ -144,6 +143,9 @@ func printStatus(w io.Writer, answers []answer) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if err := printReplication(w, answers, time.Now()); err != nil {
+		return err
+	}
 	for _, answer := range answers {
 		if err := printComplaints(w, answer); err != nil {
 			return err
@@ -176,6 +178,9 @@ func printComplaints(w io.Writer, answer answer) error {
 	}
 	if s.Storage.Damage > 0 {
 		fmt.Fprintf(w, "%s: %s in its data\n", s.Node, plural(int(s.Storage.Damage), "unreadable place", "unreadable places"))
+	}
+	for _, complaint := range replicationComplaints(&s.Replication, time.Now()) {
+		fmt.Fprintf(w, "%s: %s\n", s.Node, complaint)
 	}
 	for _, m := range s.Members {
 		if complaint := complaintOf(m); complaint != "" {

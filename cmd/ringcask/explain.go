@@ -1,0 +1,208 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/ringcask/ringcask/client"
+	"github.com/ringcask/ringcask/internal/wire"
+	"github.com/ringcask/ringcask/ring"
+)
+
+type explainCommand struct {
+	Key string `arg:"" help:"The key."`
+	keyFlags
+	outputFlags
+	connection
+}
+
+func (*explainCommand) Help() string {
+	return `Shows where a key lives, and for each of its replicas what that one holds, without asking a quorum: versions, deletions, what they have seen and
+what is stable, and why the record is or is not reclaimed. Exits with 3 if a replica does not answer.
+
+	ringcask explain debian/bookworm/0ad
+	ringcask explain cart -o json
+`
+}
+
+// explanation is what there is to say of a key.
+type explanation struct {
+	key       []byte
+	topology  *client.Topology
+	partition ring.PartitionID
+	// liveness is what one node's gossip says of the members.
+	liveness map[string]string
+	replicas []told[wire.KeyReport]
+}
+
+func (e *explainCommand) Run(a *app) error {
+	key, err := e.key(e.Key)
+	if err != nil {
+		return err
+	}
+	c, err := e.open()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	x := explanation{key: key, liveness: make(map[string]string)}
+	if x.topology, err = c.Topology(a.ctx); err != nil {
+		return err
+	}
+	status, err := c.Status(a.ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, m := range status.Members {
+		x.liveness[m.ID] = m.Liveness
+	}
+	x.partition = ring.PartitionOf(key, x.topology.Partitions)
+	var members []client.TopologyMember
+	for _, m := range x.topology.Table[x.partition] {
+		members = append(members, x.topology.Members[m])
+	}
+	admin := newAdminClient(e.Timeout)
+	defer admin.close()
+	x.replicas = fetchAll[wire.KeyReport](a.ctx, admin, members, "/admin/key/"+url.PathEscape(string(key)))
+	print := x.print
+	if e.json() {
+		print = x.printJSON
+	}
+	if err := print(a.stdout); err != nil {
+		return err
+	}
+	return x.silent()
+}
+
+// silent is the error that replicas did not answer, nil if all did.
+func (x *explanation) silent() error {
+	silent := 0
+	for _, r := range x.replicas {
+		if r.err != nil {
+			silent++
+		}
+	}
+	if silent == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %s did not answer", silent, plural(len(x.replicas), "replica", "replicas"))
+}
+
+// withLiveness are members, each with what the gossip says of it.
+func (x *explanation) withLiveness(ids []string) string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = fmt.Sprintf("%s (%s)", id, x.liveness[id])
+	}
+	return strings.Join(texts, ", ")
+}
+
+func (x *explanation) replicaIDs() (ids []string) {
+	for _, r := range x.replicas {
+		ids = append(ids, r.member.ID)
+	}
+	return ids
+}
+
+func (x *explanation) print(w io.Writer) error {
+	fmt.Fprintf(w, "key %s is in partition %d of %d", brief(x.key), x.partition, x.topology.Partitions)
+	for _, r := range x.replicas {
+		if r.report != nil {
+			fmt.Fprintf(w, ", leaf %d of its tree", r.report.Leaf)
+			break
+		}
+	}
+	fmt.Fprintf(w, "\nreplicas, primary first: %s\n", x.withLiveness(x.replicaIDs()))
+	if fallbacks := fallbacksOf(x.topology, x.partition); len(fallbacks) > 0 {
+		fmt.Fprintf(w, "then, in this order: %s\n", x.withLiveness(fallbacks))
+	}
+	for _, r := range x.replicas {
+		if r.err != nil {
+			if _, err := fmt.Fprintf(w, "\n%s does not answer: %v\n", r.member.ID, r.err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := printKeyReport(w, r.report); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printKeyReport(w io.Writer, r *wire.KeyReport) error {
+	notes := ""
+	if !r.Filled {
+		notes += ", partition not filled"
+	}
+	if r.Healing {
+		notes += ", waits to be fetched from other replicas"
+	}
+	fmt.Fprintf(w, "\n%s: %s%s\n", r.Node, r.State, notes)
+	for i := range r.Siblings {
+		fmt.Fprintf(w, "  %s\n", siblingText(&r.Siblings[i]))
+	}
+	fmt.Fprintf(w, "  seen: %s\n  of that stored: %s\n  stable: %s\n", listText(r.Seen), listText(r.Stored), listText(r.Stable))
+	for i, reason := range r.Reasons {
+		label := r.Reclaim + ":"
+		if i > 0 {
+			label = "and"
+		}
+		if _, err := fmt.Fprintf(w, "  %s %s\n", label, reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func siblingText(s *wire.SiblingReport) string {
+	text := s.Dot
+	switch {
+	case s.Tombstone:
+		text += ", deleted"
+	case s.Expired:
+		text += ", expired"
+	default:
+		text += fmt.Sprintf(", a value of %s", plural(s.ValueBytes, "byte", "bytes"))
+	}
+	if s.ExpiresAt != 0 {
+		text += ", expires " + time.UnixMilli(s.ExpiresAt).UTC().Format(time.RFC3339)
+	}
+	return text
+}
+
+func listText(list []string) string {
+	if len(list) == 0 {
+		return "nothing"
+	}
+	return strings.Join(list, ", ")
+}
+
+// memberLiveness is a member as JSON has it.
+type memberLiveness struct {
+	ID       string `json:"id"`
+	Liveness string `json:"liveness"`
+}
+
+func (x *explanation) printJSON(w io.Writer) error {
+	var preference []memberLiveness
+	for _, id := range append(x.replicaIDs(), fallbacksOf(x.topology, x.partition)...) {
+		preference = append(preference, memberLiveness{id, x.liveness[id]})
+	}
+	reports := make([]jsonLine, len(x.replicas))
+	for i, r := range x.replicas {
+		var o object
+		if o.add("node", r.member.ID); r.err != nil {
+			o.add("error", describe(r.err))
+		} else {
+			o.add("report", r.report)
+		}
+		reports[i] = o.end()
+	}
+	var o object
+	o.bytes("key", x.key).add("partition", x.partition).add("preference", preference).add("replicas", reports)
+	return o.writeTo(w)
+}
