@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -43,6 +44,9 @@ func fetch[T any](ctx context.Context, c *adminClient, addr, path string) (*T, e
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
+		if failed := new(url.Error); errors.As(err, &failed) {
+			err = failed.Err // what was asked of whom is known
+		}
 		return nil, err
 	}
 	defer response.Body.Close()

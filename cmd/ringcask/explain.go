@@ -145,7 +145,7 @@ func printKeyReport(w io.Writer, r *wire.KeyReport) error {
 	for i := range r.Siblings {
 		fmt.Fprintf(w, "  %s\n", siblingText(&r.Siblings[i]))
 	}
-	fmt.Fprintf(w, "  seen: %s\n  of that stored: %s\n  stable: %s\n", listText(r.Seen), listText(r.Stored), listText(r.Stable))
+	fmt.Fprintf(w, "  seen: %s\n  stored of that: %s\n  stable: %s\n", listText(r.Seen), listText(r.Stored), listText(r.Stable))
 	for i, reason := range r.Reasons {
 		label := r.Reclaim + ":"
 		if i > 0 {

@@ -29,7 +29,8 @@ type PartitionReport struct {
 	// StoredKeys and Bytes are what the index has, settled ones among them: keys, and the sizes of their records.
 	StoredKeys int64 `json:"stored_keys"`
 	Bytes      int64 `json:"bytes"`
-	// PoisonedKeys cannot be read. SpoiledLeaves and Incomplete say that the tree does not say what is there.
+	// PoisonedKeys cannot be read. SpoiledLeaves are parts of the tree that do not say what is there. Incomplete says that the tree was built
+	// past damage of which the keys are not known: what they were is brought back while the partition is not filled.
 	PoisonedKeys  int  `json:"poisoned_keys"`
 	SpoiledLeaves int  `json:"spoiled_leaves"`
 	Incomplete    bool `json:"incomplete"`

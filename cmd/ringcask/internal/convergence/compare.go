@@ -115,7 +115,7 @@ func find(p int, id string, s *saying) (part *wire.PartitionReport, reason strin
 		reason = fmt.Sprintf("%s has no tree of it yet", id)
 	case part.PoisonedKeys > 0:
 		reason = fmt.Sprintf("%s has keys that it cannot read", id)
-	case part.SpoiledLeaves > 0 || part.Incomplete:
+	case part.SpoiledLeaves > 0:
 		reason = fmt.Sprintf("%s has a tree that was spoiled by damage", id)
 	case !part.Filled:
 		reason = fmt.Sprintf("%s is not filled: it does not have all again that it should", id)
