@@ -131,17 +131,30 @@ func (h *healer) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		h.mend()
-		for _, key := range h.waiting() {
-			if ctx.Err() != nil {
-				return
-			}
-			if err := h.heal(ctx, []byte(key)); err != nil {
-				h.n.log.Debug("a key cannot be healed yet", slog.String("key", key), "error", err)
-				continue
-			}
-			h.done(key)
-			h.n.forest.Unpoison([]byte(key))
-			h.n.log.Info("a key that could not be read was healed", slog.String("key", key))
+		h.healWaiting(ctx)
+	}
+}
+
+// healWaiting heals what it can of the keys that wait. Exchanges of their partitions came to nothing while the keys could not be read: they
+// are due again.
+func (h *healer) healWaiting(ctx context.Context) {
+	healed := make(map[ring.PartitionID]bool)
+	for _, key := range h.waiting() {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := h.heal(ctx, []byte(key)); err != nil {
+			h.n.log.Debug("a key cannot be healed yet", slog.String("key", key), "error", err)
+			continue
+		}
+		h.done(key)
+		h.n.forest.Unpoison([]byte(key))
+		h.n.log.Info("a key that could not be read was healed", slog.String("key", key))
+		healed[h.n.table.Partition([]byte(key))] = true
+	}
+	for p := range healed {
+		for _, id := range h.n.table.Replicas(p) {
+			h.n.exchanger.Hurry(id, p)
 		}
 	}
 }
