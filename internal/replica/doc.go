@@ -6,8 +6,8 @@
 // # Data directory
 //
 //	DIR/lock       held while the replica is open; everything below is touched under it only
-//	DIR/identity   who this is: node, incarnation, actor, cluster settings, mark of a clean shutdown
-//	DIR/partitions of each partition: whether it is filled, its stable vector, retired actors
+//	DIR/identity   who this is: node, incarnation, earlier runs, actor, cluster settings, mark of a clean shutdown
+//	DIR/partitions of each partition: whether it is filled or fresh, its stable vector, retired actors
 //	DIR/clock      the clock's ceiling: no timestamp above it was ever issued
 //	DIR/engine/    the log (package storage)
 //
@@ -33,7 +33,14 @@
 //	                                                    │ unclean: the next open draws a new actor                     │
 //	                                                    └──────────────────────────────────────────────────────────────┘
 //
-// A run that a peer refuses as a copy or an old state (Disown) gives its incarnation back and ends unclean.
+// A run that a peer refuses as a copy of a directory in use (Disown) gives its incarnation back and ends unclean.
+//
+// # When a disk is not the one that it was
+//
+// A directory knows its last runs by their random numbers. One that was restored from an older state, or that was made in
+// place of a lost one, does not know the run that peers have met last: it begins anew (BeginAnew), with a new actor and all partitions
+// to be filled. A new directory is *fresh*: nobody can say yet whether there was another before it. It is filled once all other members
+// know of none (FillFresh).
 //
 // A key of which the engine cannot read the record is unknown, never absent: it takes no write, no join, and its
 // reads say so.

@@ -20,6 +20,8 @@ type identity struct {
 	incarnation uint64 // zero: no run that counts
 	actor       causal.Actor
 	boot        BootID
+	// earlier are runs before this one: see Runs.
+	earlier []Run
 	// logSeq is the number of the last record in the log when this was written, at least: that record was durable.
 	logSeq  uint64
 	cluster cluster
@@ -47,7 +49,7 @@ const (
 	identityMagic = "RCID"
 	clockMagic    = "RCCK"
 	// The newest formats are those that are written.
-	identityFormat = 2 // 1 had no logSeq
+	identityFormat = 3 // 1 had no logSeq, 2 no earlier runs
 	clockFormat    = 1
 
 	identityClean = 1 << 0
@@ -76,6 +78,11 @@ func appendIdentity(dst []byte, id *identity) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, uint64(id.actor))
 	dst = append(dst, id.boot[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, id.logSeq)
+	dst = append(dst, byte(len(id.earlier)))
+	for _, run := range id.earlier {
+		dst = binary.BigEndian.AppendUint64(dst, run.Incarnation)
+		dst = binary.BigEndian.AppendUint64(dst, run.Boot)
+	}
 	dst = binary.BigEndian.AppendUint32(dst, uint32(id.cluster.replicas))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(id.cluster.partitions))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(id.cluster.fingerprint))
@@ -108,6 +115,9 @@ func decodeIdentity(data []byte) (*identity, error) {
 	copy(id.boot[:], r.take(16))
 	if format > 1 {
 		id.logSeq = binary.BigEndian.Uint64(r.take(8))
+	}
+	if format > 2 {
+		id.earlier = r.runs()
 	}
 	id.cluster.replicas = int(binary.BigEndian.Uint32(r.take(4)))
 	id.cluster.partitions = int(binary.BigEndian.Uint32(r.take(4)))
@@ -172,6 +182,22 @@ func (r *fileReader) take(n int) []byte {
 	b := r.rest[:n]
 	r.rest = r.rest[n:]
 	return b
+}
+
+func (r *fileReader) runs() (runs []Run) {
+	n := int(r.take(1)[0])
+	for last := uint64(0); n > 0 && !r.bad; n-- {
+		run := Run{Incarnation: binary.BigEndian.Uint64(r.take(8)), Boot: binary.BigEndian.Uint64(r.take(8))}
+		if run.Incarnation < last {
+			r.bad = true
+		}
+		last = run.Incarnation
+		runs = append(runs, run)
+	}
+	if len(runs) > runsMax {
+		r.bad = true
+	}
+	return runs
 }
 
 func (r *fileReader) name() string { return string(r.take(int(r.take(1)[0]))) }

@@ -48,6 +48,7 @@ func goldenBytes(t *testing.T, name string) []byte {
 func specimen() *identity {
 	return &identity{
 		clean: true, incarnation: 7, actor: 0xa1b2c3d4e5f6, boot: BootID{0: 1, 15: 16}, logSeq: 0x0a0b0c,
+		earlier: []Run{{Incarnation: 5, Boot: 0x5051525354555657}, {Incarnation: 6, Boot: 0x6061626364656667}},
 		cluster: cluster{
 			node: "n1", replicas: 3, partitions: 256, fingerprint: 0x1122334455667788,
 			members: []ring.Member{{ID: "n0", Zone: "a"}, {ID: "n1"}, {ID: "n2", Zone: "b"}},
@@ -56,15 +57,19 @@ func specimen() *identity {
 }
 
 func TestIdentityAndClockFormatsAreThoseThatWereReleased(t *testing.T) {
-	golden(t, "identity-2.hex", appendIdentity(nil, specimen()))
+	golden(t, "identity-3.hex", appendIdentity(nil, specimen()))
 	golden(t, "clock.hex", appendCeiling(nil, 0x0102030405060708))
 }
 
-func TestIdentityOfFormat1IsRead(t *testing.T) {
+func TestIdentityOfEarlierFormatsIsRead(t *testing.T) {
 	want := specimen()
+	want.earlier = nil
+	if got, err := decodeIdentity(goldenBytes(t, "identity-2.hex")); err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("format 2: %+v, %v", got, err)
+	}
 	want.logSeq = 0
 	if got, err := decodeIdentity(goldenBytes(t, "identity-1.hex")); err != nil || !reflect.DeepEqual(got, want) {
-		t.Fatalf("got %+v, %v", got, err)
+		t.Fatalf("format 1: %+v, %v", got, err)
 	}
 }
 
@@ -114,7 +119,9 @@ func TestDamagedIdentityOrClockIsRefused(t *testing.T) {
 	}
 	refused("of another format", 4, resealed(id, 4, 9), resealed(clock, 4, 9))
 	refused("with unknown flags", 5, resealed(id, 5, 3), nil)
-	refused("with another length inside", 62, resealed(id, 62, 200), nil)
+	refused("with too many runs", 46, resealed(id, 46, 200), nil)
+	refused("with runs out of order", 54, resealed(id, 54, 9), nil)
+	refused("with another length inside", 95, resealed(id, 95, 200), nil)
 }
 
 func FuzzDecodeIdentity(f *testing.F) {

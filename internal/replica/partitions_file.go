@@ -16,9 +16,10 @@ import (
 // The layout is in docs/format/partitions.md; integers are big-endian.
 const (
 	partitionsMagic  = "RCPT"
-	partitionsFormat = 1
+	partitionsFormat = 2 // 1 knew no fresh partitions
 
 	partitionFilled = 1 << 0
+	partitionFresh  = 1 << 1
 
 	// partitionsBytesMax bounds what is read of the file.
 	partitionsBytesMax = 256 << 20
@@ -58,6 +59,9 @@ func appendPartitions(dst []byte, count int, states map[ring.PartitionID]*partit
 		if s.filled {
 			flags |= partitionFilled
 		}
+		if s.fresh {
+			flags |= partitionFresh
+		}
 		dst = append(binary.BigEndian.AppendUint32(dst, uint32(id)), flags)
 		dst = appendEntries(appendEntries(appendEntries(dst, s.stable), s.aside), s.refused)
 	}
@@ -75,7 +79,7 @@ func appendEntries(dst []byte, v causal.Vector) []byte {
 
 // decodePartitions is what appendPartitions wrote for so many partitions. Errors wrap errDamaged.
 func decodePartitions(data []byte, count int) (map[ring.PartitionID]*partitionState, error) {
-	body, _, err := checked(data, partitionsMagic, partitionsFormat)
+	body, format, err := checked(data, partitionsMagic, partitionsFormat)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +92,11 @@ func decodePartitions(data []byte, count int) (map[ring.PartitionID]*partitionSt
 	for n := binary.BigEndian.Uint32(r.take(4)); n > 0 && !r.bad; n-- {
 		id := binary.BigEndian.Uint32(r.take(4))
 		flags := r.take(1)[0]
-		s := &partitionState{filled: flags&partitionFilled != 0, stable: r.entries(), aside: r.entries(), refused: r.entries()}
-		if int64(id) <= last || int64(id) >= int64(count) || flags&^partitionFilled != 0 {
+		s := &partitionState{
+			filled: flags&partitionFilled != 0, fresh: flags&partitionFresh != 0,
+			stable: r.entries(), aside: r.entries(), refused: r.entries(),
+		}
+		if int64(id) <= last || int64(id) >= int64(count) || !validFlags(flags, format) {
 			r.bad = true
 		}
 		last = int64(id)
@@ -99,6 +106,11 @@ func decodePartitions(data []byte, count int) (map[ring.PartitionID]*partitionSt
 		return nil, damaged("its fields make no sense")
 	}
 	return states, nil
+}
+
+// validFlags says whether a partition may have these flags: what is filled is not fresh any more.
+func validFlags(flags, format byte) bool {
+	return flags == 0 || flags == partitionFilled || flags == partitionFresh && format > 1
 }
 
 func (r *fileReader) entries() (v causal.Vector) {

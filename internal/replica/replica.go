@@ -23,7 +23,7 @@ var (
 	// ErrRetired: an object brings an event of a retired actor, which only an exchange may (effect: none).
 	ErrRetired = fmt.Errorf("replica: %w", coordinator.ErrRetired)
 	// ErrDisowned: Disown was called, and no more dots are issued (effect: none).
-	ErrDisowned = errors.New("replica: the data directory is a copy or an old state")
+	ErrDisowned = errors.New("replica: the data directory is a copy of one in use")
 )
 
 // errUnfilled: what is absent here may have been lost.
@@ -146,7 +146,12 @@ func (r *Replica) begin(found *identity, conf cluster, ceiling causal.Timestamp)
 		return err
 	}
 	kept, why := r.actorKept(found)
-	r.id = identity{incarnation: found.incarnation + 1, actor: found.actor, logSeq: found.logSeq, cluster: conf}
+	r.id = identity{
+		incarnation: found.incarnation + 1, earlier: found.earlier, actor: found.actor, logSeq: found.logSeq, cluster: conf,
+	}
+	if found.boot != (BootID{}) { // else there was none, or it was disowned
+		r.id.earlier = withRun(found.earlier, found.run())
+	}
 	if stats := r.engine.Stats(); stats.Damage == 0 {
 		r.id.logSeq = stats.LastSeq // behind damage it is a guess
 	}
@@ -239,8 +244,8 @@ func (r *Replica) finish() error {
 	return r.dir.saveIdentity(&clean)
 }
 
-// Disown is for a data directory that a peer knows to be a copy or an old state. No dot is issued any more, and this run is
-// not counted: the next one has the same incarnation and is refused as this one was, however often it is tried, and has a new actor.
+// Disown is for a data directory that a peer knows to be a copy of one in use. No dot is issued any more, and this run is
+// not counted, nor known to the next one, which has the same incarnation and a new actor.
 // It returns when that is durable. Errors: the file system's; ErrClosing after Close was called.
 func (r *Replica) Disown() error {
 	r.stopIssuing(ErrDisowned)
@@ -251,6 +256,7 @@ func (r *Replica) Disown() error {
 	}
 	before := r.id
 	before.incarnation--
+	before.boot = BootID{}
 	return r.dir.saveIdentity(&before)
 }
 
@@ -280,11 +286,19 @@ func (r *Replica) RenewActor(why string) error {
 	return nil
 }
 
-// Incarnation is greater by one than that of the last run in this data directory that was not disowned, and 1 in a new one.
-func (r *Replica) Incarnation() uint64 { return r.id.incarnation }
+// Incarnation is greater by one than that of the last run in this data directory that was not disowned, and 1 in a new one. BeginAnew
+// raises it.
+func (r *Replica) Incarnation() uint64 {
+	now, _ := r.Runs()
+	return now.Incarnation
+}
 
 // BootID tells this run from all others.
-func (r *Replica) BootID() BootID { return r.id.boot }
+func (r *Replica) BootID() BootID {
+	r.marking.Lock()
+	defer r.marking.Unlock()
+	return r.id.boot
+}
 
 // LastBootID is that of the run before this one, zero if there was none.
 func (r *Replica) LastBootID() BootID { return r.lastBoot }

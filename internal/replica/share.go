@@ -28,6 +28,8 @@ type partition struct {
 	filled atomic.Bool
 	// unfilledSince is when it was found in this run not to be filled, in milliseconds since the epoch; zero if it is.
 	unfilledSince atomic.Int64
+	// fresh says that it is not filled only because the directory is new: it has lost nothing that this directory held. It is under share.mu.
+	fresh bool
 	// stable is the vector of the events that all replicas of the partition hold. What is stored is without what it implies.
 	stable atomic.Pointer[causal.Vector]
 	// refused has the retired actors whose events only an exchange may still bring, and what time the clock showed when they
@@ -86,13 +88,13 @@ func (p *partition) set(state *partitionState, now time.Time) {
 	}
 	p.stable.Store(&state.stable)
 	p.refused.Store(&state.refused)
-	p.aside = state.aside
+	p.aside, p.fresh = state.aside, state.fresh
 	p.filled.Store(state.filled) // last: who sees it filled sees what was aside
 }
 
 // partitionState is what the file says of a partition.
 type partitionState struct {
-	filled                 bool
+	filled, fresh          bool
 	stable, aside, refused causal.Vector
 }
 
@@ -101,7 +103,7 @@ func (s *share) statesLocked() map[ring.PartitionID]*partitionState {
 	for i := range s.parts {
 		if p := &s.parts[i]; p.held {
 			states[ring.PartitionID(i)] = &partitionState{
-				filled: p.filled.Load(), stable: p.stableVector(), aside: p.aside, refused: *p.refused.Load(),
+				filled: p.filled.Load(), fresh: p.fresh, stable: p.stableVector(), aside: p.aside, refused: *p.refused.Load(),
 			}
 		}
 	}
@@ -113,10 +115,17 @@ func (s *partitionState) fill() (changed bool) {
 	if s.filled {
 		return false
 	}
-	s.filled = true
+	s.filled, s.fresh = true, false
 	s.learn(s.aside)
 	s.aside = nil
 	return true
+}
+
+// lose says that what was held may be gone. The stable vector stays: what is held was stored without what it implies.
+func (s *partitionState) lose() (changed bool) {
+	changed = s.filled || s.fresh
+	s.filled, s.fresh = false, false
+	return changed
 }
 
 // learn joins a stable vector. What it covers of the refused actors is told from their entries from now on.
@@ -173,8 +182,34 @@ func (r *Replica) Fill(ids ...ring.PartitionID) error {
 func (r *Replica) Refill(ids ...ring.PartitionID) error {
 	return r.share.change(func(states map[ring.PartitionID]*partitionState) (changed bool) {
 		for _, id := range ids {
-			if s := states[id]; s != nil && s.filled {
-				s.filled, changed = false, true // stable stays: what is held was stored without what it implies
+			if s := states[id]; s != nil && s.lose() {
+				changed = true
+			}
+		}
+		return changed
+	})
+}
+
+// Fresh says whether there are partitions that are not filled only because the data directory is new.
+func (r *Replica) Fresh() bool {
+	r.share.mu.Lock()
+	defer r.share.mu.Unlock()
+	for i := range r.share.parts {
+		if r.share.parts[i].fresh {
+			return true
+		}
+	}
+	return false
+}
+
+// FillFresh is for a data directory that is new where nobody knows of an earlier one: there is nothing that could be missing
+// in it, and all of its partitions are filled. Errors: the file system's; nothing has changed then.
+func (r *Replica) FillFresh() error {
+	return r.share.change(func(states map[ring.PartitionID]*partitionState) (changed bool) {
+		for _, s := range states {
+			if s.fresh {
+				s.fill()
+				changed = true
 			}
 		}
 		return changed
@@ -240,7 +275,7 @@ func (r *Replica) partition(key []byte) *partition {
 }
 
 // loadShare reads the file of the partitions. A directory that was there before there was such a file has all that it ever had;
-// a new one is not filled, unless the cluster is new, too.
+// a new one is fresh, unless it is known that the cluster is new, too.
 func (r *Replica) loadShare(before *identity) error {
 	r.share = newShare(r.dir, r.opts.Table, r.opts.Node, r.opts.Now)
 	states, err := r.dir.loadPartitions(len(r.share.parts))
@@ -256,11 +291,12 @@ func (r *Replica) loadShare(before *identity) error {
 	filled := before != nil && states == nil || before == nil && (r.opts.NewCluster || r.opts.Table.N() == 1)
 	return r.share.change(func(states map[ring.PartitionID]*partitionState) bool {
 		for _, s := range states {
+			s.fresh = s.fresh || before == nil && !s.filled
 			if filled {
 				s.fill()
 			}
 			if r.unknownAll.Load() {
-				s.filled = false
+				s.lose()
 			}
 		}
 		return true

@@ -3,6 +3,7 @@ package replica
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -157,16 +158,29 @@ func somePartitions() map[ring.PartitionID]*partitionState {
 	}
 }
 
+func partitionsWithFresh() map[ring.PartitionID]*partitionState {
+	states := somePartitions()
+	states[11] = &partitionState{fresh: true}
+	return states
+}
+
 func TestPartitionsFileIsAsItWas(t *testing.T) {
-	golden(t, "partitions.hex", appendPartitions(nil, 16, somePartitions()))
+	golden(t, "partitions-2.hex", appendPartitions(nil, 16, partitionsWithFresh()))
+}
+
+func TestPartitionsFileOfFormat1IsRead(t *testing.T) {
+	got, err := decodePartitions(goldenBytes(t, "partitions-1.hex"), 16)
+	if err != nil || !reflect.DeepEqual(got, somePartitions()) {
+		t.Fatalf("got %v, %v", got, err)
+	}
 }
 
 func FuzzDecodePartitions(f *testing.F) {
-	f.Add(appendPartitions(nil, 16, somePartitions()))
+	f.Add(appendPartitions(nil, 16, partitionsWithFresh()))
 	f.Add(appendPartitions(nil, 16, nil))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		states, err := decodePartitions(data, 16)
-		if err == nil && !bytes.Equal(appendPartitions(nil, 16, states), data) {
+		if err == nil && data[len(partitionsMagic)] == partitionsFormat && !bytes.Equal(appendPartitions(nil, 16, states), data) {
 			t.Fatal("what was accepted is written otherwise")
 		}
 		if err != nil && !errors.Is(err, errDamaged) {
