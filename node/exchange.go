@@ -87,7 +87,8 @@ func (n *Node) saveTrees() error {
 	return n.forest.Save(vfs.OS{}, n.treesPath(), antientropy.LogMark{LastSeq: n.replica.LastSeq(), ID: n.replica.BootID()})
 }
 
-// wantTrees has trees built that are not there: at first all of them, and those that damage has spoiled.
+// wantTrees has trees built that are not there: at first all of them, and those that damage has spoiled. And it has partitions
+// exchanged until they are filled.
 func (n *Node) wantTrees(ctx context.Context) {
 	tick := time.NewTicker(treesInterval)
 	defer tick.Stop()
@@ -97,6 +98,7 @@ func (n *Node) wantTrees(ctx context.Context) {
 				n.exchanger.WantTree(p)
 			}
 		}
+		n.hurryRefill()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

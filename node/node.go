@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"log/slog"
 	"net"
@@ -64,6 +63,10 @@ type Node struct {
 	// verdict is that of a peer that this node must not run; refused is closed once it stands.
 	verdict atomic.Pointer[error]
 	refused chan struct{}
+	// outdated has the run that a peer remembers and the data directory does not know; behind says that there was one since the
+	// node last began anew.
+	outdated chan replica.Run
+	behind   atomic.Bool
 }
 
 // Open validates the configuration, opens and recovers the data directory, and binds the ports. It starts nothing but the engine.
@@ -78,7 +81,10 @@ func Open(cfg Config, o Options) (*Node, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{cfg: cfg, log: o.Logger, now: time.Now, refused: make(chan struct{}), metrics: new(coordinator.Metrics)}
+	n := &Node{
+		cfg: cfg, log: o.Logger, now: time.Now, metrics: new(coordinator.Metrics),
+		refused: make(chan struct{}), outdated: make(chan replica.Run, 1),
+	}
 	if cfg.TestClockOffset != 0 {
 		n.now = func() time.Time { return time.Now().Add(cfg.TestClockOffset) }
 	}
@@ -126,7 +132,6 @@ func (n *Node) openReplica() error {
 		Table:         n.table,
 		SiblingsMax:   n.cfg.SiblingsMax,
 		ValueBytesMax: n.cfg.ValueBytesMax,
-		NewCluster:    true,
 		Storage:       engine,
 		Now:           n.now,
 		Clock:         causal.ClockOptions{ClientAheadMax: n.cfg.ClockOffsetMax},
@@ -216,13 +221,10 @@ func (n *Node) peerOptions() peer.Options {
 	for i, m := range n.cfg.Members {
 		members[i] = peer.Member{ID: ring.NodeID(m.ID), Addr: m.Peer, Zone: m.Zone}
 	}
-	boot := n.replica.BootID()
 	return peer.Options{
 		Self: peer.Self{
 			ID:       ring.NodeID(n.cfg.ID),
 			PeerAddr: n.member(n.cfg.ID).Peer, RPCAddr: n.announced(n.ports.rpc), HTTPAddr: n.announced(n.ports.http),
-			Incarnation: n.replica.Incarnation(),
-			Boot:        binary.BigEndian.Uint64(boot[:]) | 1,
 		},
 		Members: members,
 		Table: peer.Table{
@@ -230,6 +232,7 @@ func (n *Node) peerOptions() peer.Options {
 		},
 		Clock: n.replica.Clock(),
 		Local: n.replica,
+		Runs:  n.runs,
 		Coordinate: func(deadline time.Time, req *coordinator.WriteRequest, done func([]coordinator.Outcome, error)) {
 			n.coordinator.CoordinateForPeer(deadline, req, done)
 		},
@@ -240,10 +243,19 @@ func (n *Node) peerOptions() peer.Options {
 			return n.exchanger.Serve(ctx, from, request)
 		},
 		FS: vfs.OS{}, Dir: n.cfg.Dir,
-		Refused: n.refuse,
-		Logger:  n.log, Now: n.now,
-		Seed: binary.BigEndian.Uint64(boot[:]),
+		Refused: n.refuse, Outdated: n.outdate,
+		Logger: n.log, Now: n.now,
+		Seed: n.replica.BootID().Number(),
 	}
+}
+
+// runs are what the peers are told of the data directory.
+func (n *Node) runs() (now peer.Run, earlier []peer.Run) {
+	last, before := n.replica.Runs()
+	for _, r := range before {
+		earlier = append(earlier, peer.Run(r))
+	}
+	return peer.Run(last), earlier
 }
 
 func (n *Node) member(id string) Member {

@@ -31,7 +31,7 @@ const (
 
 // Run serves until ctx is done, then drains: it stops taking requests, finishes those under way within Config.DrainTimeout, closes the
 // links to the peers, and closes the data directory with the mark of a clean shutdown. It returns nil after a drain, and an error when the node
-// had to stop by itself: a listener failed, or a peer refused it as a copy or an older state of a member. It may be called once.
+// had to stop by itself: a listener failed, or a peer refused it as a copy of a member. It may be called once.
 func (n *Node) Run(ctx context.Context) error {
 	faces, stopFaces := context.WithCancelCause(ctx)
 	defer stopFaces(nil)
@@ -54,9 +54,10 @@ func (n *Node) Run(ctx context.Context) error {
 	lower.Go(func() error { n.sizes.run(below, n.log); return nil })
 	lower.Go(func() error { n.watchClock(below); return nil })
 	lower.Go(func() error { n.obeyRefusal(below, stopFaces); return nil })
+	lower.Go(stopping(stopFaces, "begin anew", func() error { return n.beginAnew(below) }))
 	upper.Go(stopping(stopFaces, "http port", func() error { return n.http.Serve(faces, n.ports.http) }))
 	upper.Go(stopping(stopFaces, "rpc port", func() error { return n.rpc.Serve(faces, n.ports.rpc) }))
-	upper.Go(func() error { n.awaitContact(faces); return nil })
+	upper.Go(stopping(stopFaces, "start", func() error { return n.awaitContact(faces) }))
 
 	http, rpc, peer := n.Addrs()
 	n.log.Info("listening", "http", http, "rpc", rpc, "peer", peer, "gossip", n.cfg.GossipAddr, "dir", n.cfg.Dir,
@@ -107,7 +108,7 @@ func (n *Node) close() error {
 	return errors.Join(hints, n.saveTrees())
 }
 
-// refuse is told, at most once, that a peer knows this node's data directory to be a copy or an old state. From then on no
+// refuse is told, at most once, that a peer knows this node's data directory to be a copy of one in use. From then on no
 // dot is issued, not even while the node drains.
 func (n *Node) refuse(by *peer.HandshakeError) {
 	err := fmt.Errorf("%w: a peer refused it: %w", errRefused, by)
@@ -130,27 +131,31 @@ func (n *Node) obeyRefusal(ctx context.Context, stop context.CancelCauseFunc) {
 }
 
 // awaitContact makes the node ready once it has met all of its peers and compared its clock with theirs, or waited long
-// enough.
-func (n *Node) awaitContact(ctx context.Context) {
+// enough. A node whose data directory is new waits for all of them: once they have let it in and none has known another
+// directory of it, nobody misses anything in this one.
+func (n *Node) awaitContact(ctx context.Context) error {
 	tick := time.NewTicker(contactInterval)
 	defer tick.Stop()
 	grace := time.After(contactGrace)
-	for met := false; !met; {
+	for met, late := false, false; !met && !(late && !n.replica.Fresh()); {
 		select {
 		case <-tick.C:
-			met = true
-			for _, p := range n.peers.Status() {
-				met = met && p.Reachable && p.Measured
-			}
+			met = len(n.unmet()) == 0
 		case <-grace:
-			n.log.Warn("ready without having met all peers")
-			met = true
+			late = true
+			n.log.Warn("not all peers are met", "missing", n.unmet(), "waits_for_them", n.replica.Fresh())
 		case <-ctx.Done():
-			return
+			return nil
+		}
+		if met {
+			if err := n.replica.FillFresh(); err != nil {
+				return err
+			}
 		}
 	}
 	n.offset.Store(int64(n.peers.ClockOffset()))
 	n.phase.CompareAndSwap(phaseStarting, phaseServing)
+	return nil
 }
 
 // watchClock measures the offset of this node's clock from its peers', and warns of it.
@@ -182,6 +187,9 @@ func (n *Node) mayCoordinate() error {
 	}
 	if n.phase.Load() == phaseStarting {
 		return errStarting
+	}
+	if n.behind.Load() {
+		return errOutdated
 	}
 	if offset := time.Duration(n.offset.Load()); offset.Abs() > n.cfg.ClockOffsetMax {
 		return fmt.Errorf("this node's clock is %v off the median of its peers', more than %v", offset, n.cfg.ClockOffsetMax)

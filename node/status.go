@@ -22,7 +22,7 @@ var (
 func (n *Node) Ready() error {
 	switch n.phase.Load() {
 	case phaseStarting:
-		return errStarting
+		return n.starting()
 	case phaseDraining:
 		return errDraining
 	}

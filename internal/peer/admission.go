@@ -51,11 +51,11 @@ func openAdmission(fsys vfs.FS, dir string) (*admission, error) {
 
 // admit lets in the node at the other end of c, or says why not. accepted is called when it is in, before anyone else
 // can use the link. Another boot of the node that has links is asked, on all of them at once, whether it still answers:
-// only a dead one is replaced.
+// only a dead one is replaced, and only where none lives is a newcomer told that it is outdated, rather than a copy.
 func (a *admission) admit(c *conn, accepted func()) *HandshakeError {
 	for {
 		holders, verdict := a.tryAdmit(c, accepted)
-		if verdict != nil || len(holders) == 0 {
+		if len(holders) == 0 || verdict != nil && verdict.Fatal() {
 			return verdict
 		}
 		if holder := firstToAnswer(c.ctx, holders); holder != nil {
@@ -69,6 +69,9 @@ func (a *admission) admit(c *conn, accepted func()) *HandshakeError {
 			cause := context.Cause(c.ctx)
 			return &HandshakeError{Node: c.remote.id, Reason: ReasonInternal, Detail: "gave up: " + cause.Error()}
 		}
+		if verdict != nil {
+			return verdict
+		}
 		for _, holder := range holders {
 			holder.stop(errReplaced)
 			c.remote.drop(holder)
@@ -76,16 +79,15 @@ func (a *admission) admit(c *conn, accepted func()) *HandshakeError {
 	}
 }
 
-// tryAdmit lets c in, or says why not, or names the links of another boot that must first be found dead.
+// tryAdmit lets c in, or says why not. Where it names links of another boot, it has not let c in, and they must first be found
+// dead.
 func (a *admission) tryAdmit(c *conn, accepted func()) (holders []*conn, verdict *HandshakeError) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	newcomer := c.theirs.identity
-	if verdict := judge(a.known, newcomer); verdict != nil {
-		return nil, verdict
-	}
-	if holders := c.remote.otherBoots(newcomer.boot); len(holders) > 0 {
-		return holders, nil
+	holders = c.remote.otherBoots(newcomer.boot)
+	if verdict := judge(a.known, c.theirs); verdict != nil || len(holders) > 0 {
+		return holders, verdict
 	}
 	if err := a.rememberLocked(newcomer); err != nil {
 		return nil, &HandshakeError{Node: newcomer.id, Reason: ReasonInternal, Detail: err.Error()}
@@ -99,28 +101,26 @@ func (a *admission) tryAdmit(c *conn, accepted func()) (holders []*conn, verdict
 }
 
 // judge is why a newcomer is refused by what is known of all members; nil if nothing stands against it.
-func judge(known map[ring.NodeID]identity, newcomer identity) *HandshakeError {
-	refuse := func(reason Reason, format string, args ...any) *HandshakeError {
-		return &HandshakeError{Node: newcomer.id, Reason: reason, Detail: fmt.Sprintf(format, args...)}
-	}
-	last, met := known[newcomer.id]
-	switch {
-	case met && newcomer.incarnation < last.incarnation:
-		return refuse(ReasonOldIncarnation, "the data directory is an older state of node %s: last met %s, newcomer %s",
-			newcomer.id, last, newcomer)
-	case met && newcomer.incarnation == last.incarnation && newcomer.boot != last.boot:
-		return refuse(ReasonDuplicateNode,
-			"two runs of node %s share an incarnation, so one has a copy of the other's data directory: last met %s, newcomer %s",
-			newcomer.id, last, newcomer)
-	}
+func judge(known map[ring.NodeID]identity, theirs *hello) *HandshakeError {
+	newcomer := theirs.identity
 	for _, other := range known {
 		if newcomer.actor != 0 && other.id != newcomer.id && other.actor == newcomer.actor {
-			return refuse(ReasonDuplicateActor,
-				"actor %s of node %s is that of node %s, whose data directory it must be a copy of: last met %s, newcomer %s",
-				newcomer.actor, newcomer.id, other.id, other, newcomer)
+			return &HandshakeError{
+				Node: newcomer.id, Reason: ReasonDuplicateActor,
+				Detail: fmt.Sprintf("actor %s of node %s is that of node %s, whose data directory it must be a copy of: last met %s, newcomer %s",
+					newcomer.actor, newcomer.id, other.id, other, newcomer),
+			}
 		}
 	}
-	return nil
+	last, met := known[newcomer.id]
+	if !met || newcomer.boot == last.boot && newcomer.incarnation >= last.incarnation || newcomer.boot != last.boot && theirs.continues(last) {
+		return nil
+	}
+	return &HandshakeError{
+		Node: newcomer.id, Reason: ReasonOutdated, Last: Run{Incarnation: last.incarnation, Boot: last.boot},
+		Detail: fmt.Sprintf("the data directory of node %s is an older state, or another one, than it had: last met %s, newcomer %s",
+			newcomer.id, last, newcomer),
+	}
 }
 
 func (i identity) String() string {

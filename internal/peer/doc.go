@@ -11,6 +11,7 @@
 //     on its links and the acceptor answers; only pings go both ways.
 //   - A boot is one run of a node's process, named by a random number; an incarnation counts how often the data
 //     directory was opened.
+//   - The earlier runs of a node are those boots that its data directory knows of.
 //   - An announcement is what a node says of itself in its hello: addresses, zone, incarnation, boot and actor.
 //
 // # A link's life
@@ -23,16 +24,23 @@
 //	   | == requests, answers, pings ============== |
 //
 // Both check the other, both learn the outcome, and each reports what differs from its own point of view as a
-// *HandshakeError. A node that is told that it is a copy or an old state of a member reports it through
-// Options.Refused: it must stop.
+// *HandshakeError. A node that is told that it is a copy of a member reports it through Options.Refused: it must stop. One that is
+// told that its data directory is outdated reports it through Options.Outdated: it must begin anew.
 //
 // # Who is let in
 //
 // The table's fingerprint, N, the partition count and the members must be equal. Of every other member, the last
-// incarnation, boot and actor are kept in a durable file (docs/format/peer.md). An older incarnation is a disk rolled
-// back; an equal one with another boot is a copy. A newer incarnation replaces the links of the older boot, unless
-// those still answer a ping: then there are two holders of one identity and the newcomer is refused. An actor that
-// another node id holds is refused: an actor is one unbroken memory.
+// incarnation, boot and actor are kept in a durable file (docs/format/peer.md). A newcomer must be that boot, or know it
+// as one of its earlier runs. Else its disk is not the one that was met last:
+//
+//	newcomer             another boot has links, and answers a ping    none does
+//	is the boot met last let in (others are of replaced boots)         let in
+//	knows it             refused: one of the two is a copy             let in, in its place
+//	does not know it     refused: it is a copy                         refused as outdated, and told which run was met
+//
+// Who is outdated (a disk restored from an older state, a new one in place of one that was lost) is let in once it knows the run that it
+// was told of; for that it must have begun anew: what it holds counts for nothing until it is filled again. A node whom all other members let
+// in although its directory has never begun anew has lost nothing. An actor that another node id holds is refused: an actor is one unbroken memory.
 //
 // # Time
 //

@@ -34,10 +34,10 @@ const (
 	ReasonReplicas
 	// ReasonTable: the tables' fingerprints differ.
 	ReasonTable
-	// ReasonOldIncarnation: the peer has seen a later incarnation of the node's data directory: its disk was rolled
-	// back.
-	ReasonOldIncarnation
-	// ReasonDuplicateNode: another holder of the node's id is alive, or has used the same incarnation.
+	// ReasonOutdated: the peer has met a run of the node that its data directory does not know: that is an older state, or
+	// another one than the node had.
+	ReasonOutdated
+	// ReasonDuplicateNode: another holder of the node's id is alive.
 	ReasonDuplicateNode
 	// ReasonDuplicateActor: another node holds the actor.
 	ReasonDuplicateActor
@@ -51,7 +51,7 @@ const (
 
 var reasonNames = [reasonEnd]string{
 	"unknown", "protocol", "wrong_node", "not_member", "partitions", "replicas", "table",
-	"old_incarnation", "duplicate_node", "duplicate_actor", "conflict", "internal",
+	"outdated", "duplicate_node", "duplicate_actor", "conflict", "internal",
 }
 
 func (r Reason) String() string {
@@ -71,6 +71,8 @@ type HandshakeError struct {
 	ByPeer bool
 	// Detail names the values of both sides.
 	Detail string
+	// Last is, for ReasonOutdated, the run that was met last.
+	Last Run
 }
 
 func (e *HandshakeError) Error() string {
@@ -83,7 +85,7 @@ func (e *HandshakeError) Error() string {
 // Fatal says that the refused node holds an identity which is not, or no longer, its own: it must stop.
 func (e *HandshakeError) Fatal() bool {
 	switch e.Reason {
-	case ReasonOldIncarnation, ReasonDuplicateNode, ReasonDuplicateActor:
+	case ReasonDuplicateNode, ReasonDuplicateActor:
 		return true
 	default:
 		return false

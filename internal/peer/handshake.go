@@ -19,10 +19,11 @@ const (
 // hello is what this node says of itself to another one.
 func (p *Peers) hello(to ring.NodeID, cls class) *hello {
 	o := &p.opt
+	now, earlier := o.Runs()
 	return &hello{
 		protocolMin: protocolMin, protocolMax: protocolMax, to: to, class: cls,
-		identity: identity{id: o.Self.ID, incarnation: o.Self.Incarnation, boot: o.Self.Boot, actor: o.Local.Actor()},
-		clock:    o.Clock.Last(), now: o.Now(), table: o.Table, members: p.places, zone: p.zone,
+		identity: identity{id: o.Self.ID, incarnation: now.Incarnation, boot: now.Boot, actor: o.Local.Actor()}, earlier: earlier,
+		clock: o.Clock.Last(), now: o.Now(), table: o.Table, members: p.places, zone: p.zone,
 		peerAddr: o.Self.PeerAddr, rpcAddr: o.Self.RPCAddr, httpAddr: o.Self.HTTPAddr,
 	}
 }
@@ -66,6 +67,7 @@ func (c *conn) onHello(id uint32, r *wire.Reader) error {
 func (c *conn) judgeDialler(id uint32) {
 	c.offset.Store(int64(clampOffset(c.theirs.now.Sub(c.p.opt.Now()))))
 	ours := c.p.hello(c.theirs.identity.id, c.class)
+	ours.first = c.theirs.first
 	verdict := refusal(ours, c.theirs)
 	if verdict == nil {
 		c.remote = c.p.remotes[c.theirs.identity.id]
@@ -115,15 +117,29 @@ func encodeRefuse(w *wire.Writer, verdict *HandshakeError) {
 }
 
 func encodeVerdict(w *wire.Writer, v *HandshakeError) {
-	w.ArrayLen(2)
+	if v.Reason == ReasonOutdated {
+		w.ArrayLen(3)
+	} else {
+		w.ArrayLen(2)
+	}
 	w.Uint(uint64(v.Reason))
 	writeText(w, v.Detail, detailBytesMax)
+	if v.Reason == ReasonOutdated {
+		encodeRun(w, v.Last)
+	}
 }
 
 // decodeVerdict is why the other side refused us.
 func decodeVerdict(r *wire.Reader) *HandshakeError {
-	exactly(r, 2, "a verdict")
-	return &HandshakeError{ByPeer: true, Reason: Reason(r.Uint(255)), Detail: text(r, detailBytesMax)}
+	fields := r.ArrayLen(3)
+	v := &HandshakeError{ByPeer: true, Reason: Reason(r.Uint(255)), Detail: text(r, detailBytesMax)}
+	switch {
+	case fields == 3 && v.Reason == ReasonOutdated:
+		v.Last = decodeRun(r)
+	case fields != 2 || v.Reason == ReasonOutdated:
+		r.Fail("%d fields of a verdict for reason %d", fields, v.Reason)
+	}
+	return v
 }
 
 // onHelloAnswer is the dialler's part.

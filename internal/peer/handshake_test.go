@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,25 +92,43 @@ func TestJudgeByWhatIsRemembered(t *testing.T) {
 		"n2": {id: "n2", incarnation: 5, boot: 50, actor: 500},
 		"n3": {id: "n3", incarnation: 7, boot: 70, actor: 700},
 	}
+	upTo := func(last uint64) (runs []Run) { // of n2, from incarnation 2 on
+		for i := uint64(2); i <= last; i++ {
+			runs = append(runs, Run{i, 10 * i})
+		}
+		return runs
+	}
 	cases := map[string]struct {
 		newcomer identity
+		earlier  []Run
 		reason   Reason
 	}{
-		"never met":                          {identity{"n4", 1, 10, 100}, 0},
-		"the same boot":                      {identity{"n2", 5, 50, 500}, 0},
-		"the same boot with another actor":   {identity{"n2", 5, 50, 501}, 0},
-		"a later incarnation":                {identity{"n2", 6, 60, 500}, 0},
-		"an older incarnation":               {identity{"n2", 4, 40, 500}, ReasonOldIncarnation},
-		"an older incarnation, same boot":    {identity{"n2", 4, 50, 500}, ReasonOldIncarnation},
-		"the same incarnation, another boot": {identity{"n2", 5, 51, 500}, ReasonDuplicateNode},
-		"another node's actor":               {identity{"n4", 1, 10, 700}, ReasonDuplicateActor},
-		"another node's actor, later":        {identity{"n2", 9, 90, 700}, ReasonDuplicateActor},
-		"no actor":                           {identity{"n4", 1, 10, 0}, 0},
+		"never met":                                {identity{"n4", 1, 10, 100}, nil, 0},
+		"the same boot":                            {identity{"n2", 5, 50, 500}, upTo(4), 0},
+		"the same boot with another actor":         {identity{"n2", 5, 50, 501}, upTo(4), 0},
+		"the same boot, after it began anew":       {identity{"n2", 9, 50, 501}, []Run{{8, 88}}, 0},
+		"the same boot, from before it began anew": {identity{"n2", 4, 50, 500}, nil, ReasonOutdated},
+		"the next run":                             {identity{"n2", 6, 60, 500}, upTo(5), 0},
+		"a later run":                              {identity{"n2", 9, 90, 500}, upTo(8), 0},
+		"a later run that knows no more than some": {identity{"n2", 9, 90, 500}, []Run{{7, 70}, {8, 80}}, 0},
+		"an older incarnation":                     {identity{"n2", 4, 40, 500}, upTo(3), ReasonOutdated},
+		"the same incarnation, another boot":       {identity{"n2", 5, 51, 500}, upTo(4), ReasonOutdated},
+		"an older state that was started often":    {identity{"n2", 9, 99, 500}, append(upTo(4), Run{5, 55}, Run{6, 66}), ReasonOutdated},
+		"a new directory":                          {identity{"n2", 1, 11, 555}, nil, ReasonOutdated},
+		"a new directory that was started often":   {identity{"n2", 9, 99, 555}, []Run{{1, 11}, {2, 22}}, ReasonOutdated},
+		"a new directory that has begun anew":      {identity{"n2", 6, 11, 556}, []Run{{5, 50}}, 0},
+		"one that has begun anew for another":      {identity{"n2", 9, 11, 556}, []Run{{4, 40}, {8, 88}}, ReasonOutdated},
+		"another node's actor":                     {identity{"n4", 1, 10, 700}, nil, ReasonDuplicateActor},
+		"another node's actor, later":              {identity{"n2", 9, 90, 700}, upTo(8), ReasonDuplicateActor},
+		"no actor":                                 {identity{"n4", 1, 10, 0}, nil, 0},
 	}
 	for name, c := range cases {
-		got := judge(known, c.newcomer)
-		if c.reason == 0 && got != nil || c.reason != 0 && (got == nil || got.Reason != c.reason || !got.Fatal()) {
+		got := judge(known, &hello{identity: c.newcomer, earlier: c.earlier})
+		if c.reason == 0 && got != nil || c.reason != 0 && (got == nil || got.Reason != c.reason || got.Fatal() != (c.reason == ReasonDuplicateActor)) {
 			t.Errorf("%s: got %v, want %v", name, got, c.reason)
+		}
+		if c.reason == ReasonOutdated && got != nil && got.Last != (Run{5, 50}) {
+			t.Errorf("%s: told of %v", name, got.Last)
 		}
 	}
 }
@@ -147,7 +166,7 @@ func TestCopyOfARunningNodeIsRefusedAndLearnsIt(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	o := testOptions(t, nodes[0].opt.Members, 2)
-	o.Self.Incarnation, o.Self.Boot = 2, 9999 // the copy was opened once more
+	o.Runs = ran(Run{1, 1002}, Run{2, 9999}) // the copy was opened once more
 	double := start(t, o, ln)
 	refused := wait(t, double.refused)
 	if refused.Reason != ReasonDuplicateNode || !refused.ByPeer || !strings.Contains(refused.Detail, "alive") ||
@@ -181,18 +200,24 @@ func TestNodeWithAnotherNodesActorIsRefusedAndLearnsIt(t *testing.T) {
 	}
 }
 
-func TestRolledBackNodeIsRefusedAlsoAfterARestartOfWhoRemembers(t *testing.T) {
+func TestRolledBackNodeIsLetInOnceItHasBegunAnew(t *testing.T) {
 	members, listeners := listen(t, 2)
 	o1, o2 := testOptions(t, members, 0), testOptions(t, members, 1)
-	o2.Self.Incarnation, o2.Self.Boot = 8, 88
+	o2.Runs = ran(Run{6, 66}, Run{8, 88})
 	a, b := start(t, o1, listeners[0]), start(t, o2, listeners[1])
 	awaitReachable(t, a, "n2")
 	a.stop()
 	b.stop()
 
 	o1.FS = o1.FS.(*vfstest.FS).Crash(vfstest.Nothing()) // what was synced is left
-	o1.Self.Incarnation, o1.Self.Boot = 2, 11
-	o2.Self.Incarnation, o2.Self.Boot = 7, 77
+	o1.Runs = ran(Run{1, 1000}, Run{2, 11})
+	var anew atomic.Bool
+	o2.Runs = func() (Run, []Run) {
+		if anew.Load() {
+			return Run{9, 77}, []Run{{6, 66}, {8, 88}}
+		}
+		return Run{7, 77}, []Run{{6, 66}}
+	}
 	for i, o := range []Options{o1, o2} {
 		ln, err := net.Listen("tcp", members[i].Addr)
 		must(t, err)
@@ -203,13 +228,18 @@ func TestRolledBackNodeIsRefusedAlsoAfterARestartOfWhoRemembers(t *testing.T) {
 			b = start(t, o, ln)
 		}
 	}
-	refused := wait(t, b.refused)
-	if refused.Reason != ReasonOldIncarnation || !refused.ByPeer || !strings.Contains(refused.Detail, "incarnation 8") ||
-		!strings.Contains(refused.Detail, "incarnation 7") {
-		t.Fatalf("told %v", refused)
+	told := wait(t, b.outdated)
+	if told.Reason != ReasonOutdated || !told.ByPeer || told.Last != (Run{8, 88}) || !strings.Contains(told.Detail, "incarnation 8") ||
+		!strings.Contains(told.Detail, "incarnation 7") {
+		t.Fatalf("told %v", told)
 	}
-	if a.Peer("n2").Reachable() {
-		t.Fatal("a rolled back node is reachable")
+	if a.Peer("n2").Reachable() || len(b.refused) > 0 {
+		t.Fatal("a rolled back node is reachable, or must stop")
+	}
+	anew.Store(true)
+	awaitAll(t, []*testNode{a, b})
+	if got := a.lastKnown("n2"); got.incarnation != 9 || got.boot != 77 {
+		t.Fatalf("remembered %v", got)
 	}
 }
 
@@ -226,7 +256,7 @@ func TestLaterBootReplacesOneThatAnswersNoMore(t *testing.T) {
 	wait(t, silent.ended)
 	// What was replaced is older now.
 	back := dialPuppet(t, n.addr)
-	if _, verdict := back.greet(helloOf(n, 1, 1, 10)); verdict == nil || verdict.Reason != ReasonOldIncarnation {
+	if _, verdict := back.greet(helloOf(n, 1, 1, 10)); verdict == nil || verdict.Reason != ReasonOutdated {
 		t.Fatalf("got %v", verdict)
 	}
 }
@@ -264,8 +294,48 @@ func TestLaterBootIsRefusedWhileTheEarlierAnswers(t *testing.T) {
 	}
 }
 
-func TestOnlyOneOfManySimultaneousBootsGetsIn(t *testing.T) {
+func TestAnOlderStateIsACopyWhileTheLaterAnswers(t *testing.T) {
 	n := lonely(t, 2, nil)
+	holder := dialPuppet(t, n.addr)
+	if _, verdict := holder.greet(helloOf(n, 1, 3, 30)); verdict != nil {
+		t.Fatal(verdict)
+	}
+	holder.answerPings()
+	older := dialPuppet(t, n.addr)
+	if _, verdict := older.greet(helloOf(n, 1, 2, 22)); verdict == nil || verdict.Reason != ReasonDuplicateNode {
+		t.Fatalf("got %v", verdict)
+	}
+}
+
+func TestAnOlderStateDoesNotReplaceALaterThatIsSilent(t *testing.T) {
+	n := lonely(t, 2, func(o *Options) { o.HandshakeTimeout = 200 * time.Millisecond })
+	silent := dialPuppet(t, n.addr)
+	if _, verdict := silent.greet(helloOf(n, 1, 3, 30)); verdict != nil {
+		t.Fatal(verdict)
+	}
+	older := dialPuppet(t, n.addr)
+	if _, verdict := older.greet(helloOf(n, 1, 2, 22)); verdict == nil || verdict.Reason != ReasonOutdated || verdict.Last != (Run{3, 30}) {
+		t.Fatalf("got %v", verdict)
+	}
+	wait(t, older.ended)
+	if len(silent.ended) > 0 || n.lastKnown("n2").boot != 30 {
+		t.Fatal("the later one was put out")
+	}
+}
+
+func TestAPeerOfTheFirstProtocolIsToldSoInItsWords(t *testing.T) {
+	n := lonely(t, 2, nil)
+	p := dialPuppet(t, n.addr)
+	h := helloOf(n, 1, 1, 10)
+	h.first, h.protocolMin, h.protocolMax = true, 1, 1
+	theirs, verdict := p.greet(h)
+	if !theirs.first || verdict == nil || verdict.Reason != ReasonProtocol || !strings.Contains(verdict.Detail, "ours 2 to 2, theirs 1 to 1") {
+		t.Fatalf("got %v", verdict)
+	}
+}
+
+func TestOnlyOneOfManySimultaneousBootsGetsIn(t *testing.T) {
+	n := lonely(t, 2, func(o *Options) { o.HandshakeTimeout = 400 * time.Millisecond })
 	const boots = 8
 	var newcomers []*puppet
 	for i := range boots {
@@ -277,7 +347,7 @@ func TestOnlyOneOfManySimultaneousBootsGetsIn(t *testing.T) {
 	for _, p := range newcomers {
 		if _, v := p.verdict(); v == nil {
 			in++
-		} else if v.Reason != ReasonDuplicateNode {
+		} else if v.Reason != ReasonOutdated {
 			t.Errorf("got %v", v)
 		}
 	}
@@ -405,7 +475,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		"not a member":      {func(o *Options) { o.Self.ID = "n9" }, "n9, is not a member"},
 		"listed twice":      {func(o *Options) { o.Members = append(o.Members[:2:2], o.Members[0]) }, "listed twice"},
 		"no address":        {func(o *Options) { o.Members = []Member{o.Members[0], {ID: "n2"}} }, "n2 has no address"},
-		"no incarnation":    {func(o *Options) { o.Self.Incarnation = 0 }, "incarnation"},
+		"no incarnation":    {func(o *Options) { o.Runs = ran(Run{0, 1}) }, "incarnation"},
+		"no runs":           {func(o *Options) { o.Runs = nil }, "runs"},
 		"no local replica":  {func(o *Options) { o.Local = nil }, "required"},
 		"rare pings":        {func(o *Options) { o.PingInterval = time.Minute }, "two ping intervals"},
 		"backoff backwards": {func(o *Options) { o.BackoffMax = time.Nanosecond }, "backoff"},

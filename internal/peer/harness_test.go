@@ -112,13 +112,13 @@ func (l *fakeLocal) hook(set func(l *fakeLocal)) {
 // testNode is one running node.
 type testNode struct {
 	*Peers
-	opt     Options
-	local   *fakeLocal
-	clock   *causal.Clock
-	addr    string
-	refused chan *HandshakeError
-	cancel  context.CancelFunc
-	ended   sync.WaitGroup
+	opt               Options
+	local             *fakeLocal
+	clock             *causal.Clock
+	addr              string
+	refused, outdated chan *HandshakeError
+	cancel            context.CancelFunc
+	ended             sync.WaitGroup
 }
 
 func newTestClock(now func() time.Time) *causal.Clock {
@@ -133,8 +133,8 @@ func testOptions(t testing.TB, members []Member, i int) Options {
 	return Options{
 		Self: Self{
 			ID: members[i].ID, PeerAddr: members[i].Addr, RPCAddr: fmt.Sprintf("rpc-%d", i), HTTPAddr: fmt.Sprintf("http-%d", i),
-			Incarnation: 1, Boot: uint64(1000 + i),
 		},
+		Runs:    ran(Run{1, uint64(1000 + i)}),
 		Members: members,
 		Table:   Table{Fingerprint: 7, Replicas: 3, Partitions: 256},
 		Clock:   newTestClock(nil),
@@ -147,6 +147,12 @@ func testOptions(t testing.TB, members []Member, i int) Options {
 		PingInterval: 50 * time.Millisecond, BackoffMin: 5 * time.Millisecond, BackoffMax: 50 * time.Millisecond,
 		Seed: uint64(i),
 	}
+}
+
+// ran are the runs of a node, the last one being the present.
+func ran(runs ...Run) func() (Run, []Run) {
+	last := len(runs) - 1
+	return func() (Run, []Run) { return runs[last], runs[:last] }
 }
 
 type testLog struct{ testing.TB }
@@ -177,8 +183,14 @@ func start(t testing.TB, o Options, ln net.Listener) *testNode {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &testNode{Peers: p, opt: o, local: o.Local.(*fakeLocal), addr: ln.Addr().String(), cancel: cancel}
 	n.clock, _ = o.Clock.(*causal.Clock)
-	n.refused = make(chan *HandshakeError, 1)
+	n.refused, n.outdated = make(chan *HandshakeError, 1), make(chan *HandshakeError, 1)
 	p.opt.Refused = func(err *HandshakeError) { n.refused <- err }
+	p.opt.Outdated = func(err *HandshakeError) {
+		select {
+		case n.outdated <- err:
+		default:
+		}
+	}
 	n.ended.Go(func() {
 		if err := p.Run(ctx); err != nil {
 			t.Errorf("Run: %v", err)

@@ -14,8 +14,8 @@ import (
 
 // The protocol versions that this software speaks.
 const (
-	protocolMin = 1
-	protocolMax = 1
+	protocolMin = 2 // 1 knew no earlier runs
+	protocolMax = 2
 )
 
 // class says which requests a link carries.
@@ -35,9 +35,12 @@ type place struct {
 	zone string
 }
 
-// hello is the first message of a link in each direction. Its layout is the same in every protocol version: what a
+// hello is the first message of a link in each direction. Its layout is the same in every protocol version from 2 on: what a
 // later version adds goes into messages after it.
 type hello struct {
+	// first says that it has the layout of version 1, which is without earlier runs. It is answered likewise, for its sender to read
+	// why it is refused.
+	first                    bool
 	protocolMin, protocolMax uint32
 	// to is the node that is meant: the one that the dialler wants to reach, the one that the acceptor answers.
 	to       ring.NodeID
@@ -52,12 +55,21 @@ type hello struct {
 	peerAddr string
 	rpcAddr  string
 	httpAddr string
+	// earlier are the runs before this one that the node's data directory knows, in the order of their incarnations.
+	earlier []Run
 }
 
-const helloFields = 16
+const (
+	helloFields      = 17
+	helloFieldsFirst = 16
+)
 
 func (h *hello) encode(w *wire.Writer) {
-	w.ArrayLen(helloFields)
+	if h.first {
+		w.ArrayLen(helloFieldsFirst)
+	} else {
+		w.ArrayLen(helloFields)
+	}
 	w.Uint(uint64(h.protocolMin))
 	w.Uint(uint64(h.protocolMax))
 	w.Str(string(h.to))
@@ -82,11 +94,21 @@ func (h *hello) encode(w *wire.Writer) {
 	w.Str(h.peerAddr)
 	w.Str(h.rpcAddr)
 	w.Str(h.httpAddr)
+	if h.first {
+		return
+	}
+	w.ArrayLen(len(h.earlier))
+	for _, run := range h.earlier {
+		encodeRun(w, run)
+	}
 }
 
 func decodeHello(r *wire.Reader) *hello {
 	h := &hello{}
-	exactly(r, helloFields, "a hello")
+	fields := r.ArrayLen(helloFields)
+	if h.first = fields == helloFieldsFirst; !h.first && fields != helloFields {
+		r.Fail("%d fields of a hello, want %d", fields, helloFields)
+	}
 	h.protocolMin = uint32(r.Uint(math.MaxUint32))
 	h.protocolMax = uint32(r.Uint(math.MaxUint32))
 	h.to = nodeID(r)
@@ -109,6 +131,12 @@ func decodeHello(r *wire.Reader) *hello {
 	h.peerAddr = text(r, textBytesMax)
 	h.rpcAddr = text(r, textBytesMax)
 	h.httpAddr = text(r, textBytesMax)
+	if h.first {
+		return h
+	}
+	for range r.ArrayLen(RunsMax) {
+		h.earlier = append(h.earlier, decodeRun(r))
+	}
 	return h
 }
 
@@ -120,7 +148,7 @@ func refusal(ours, theirs *hello) *HandshakeError {
 	}
 	us, them := ours.identity.id, theirs.identity.id
 	switch {
-	case theirs.protocolMin > ours.protocolMax || theirs.protocolMax < ours.protocolMin:
+	case theirs.first || theirs.protocolMin > ours.protocolMax || theirs.protocolMax < ours.protocolMin:
 		return refuse(ReasonProtocol, "protocol versions: ours %d to %d, theirs %d to %d",
 			ours.protocolMin, ours.protocolMax, theirs.protocolMin, theirs.protocolMax)
 	case them == us && theirs.identity.boot != ours.identity.boot:

@@ -55,6 +55,7 @@ func sampleMessages() []struct {
 	h := pureHello("n1", "n2")
 	h.class, h.clock, h.now, h.zone = bulk, 1<<20, time.Unix(1, 5), "a"
 	h.peerAddr, h.rpcAddr, h.httpAddr = "p:1", "r:2", "h:3"
+	h.earlier = []Run{{3, 0x3333}}
 	head := request{clock: 0x10001, deadline: 1_700_000_000_000_000_000}
 	answered := func(fields int, build func(w *wire.Writer)) []byte {
 		return encoded(func(w *wire.Writer) {
@@ -76,6 +77,9 @@ func sampleMessages() []struct {
 		{"hello", encoded(func(w *wire.Writer) { encodeRequest(w, helloID, methodHello, 1); h.encode(w) })},
 		{"hello answer", encoded(func(w *wire.Writer) {
 			encodeHelloAnswer(w, helloID, h, &HandshakeError{Reason: ReasonTable, Detail: "differs"})
+		})},
+		{"outdated", encoded(func(w *wire.Writer) {
+			encodeRefuse(w, &HandshakeError{Reason: ReasonOutdated, Detail: "older", Last: Run{5, 0x5555}})
 		})},
 		{"refuse", encoded(func(w *wire.Writer) { encodeRefuse(w, &HandshakeError{Reason: ReasonTable, Detail: "differs"}) })},
 		{"error answer", encoded(func(w *wire.Writer) { encodeErrorAnswer(w, 9, 0x10002, coordinator.ErrOverloaded) })},
@@ -294,6 +298,7 @@ func FuzzError(f *testing.F) {
 
 func FuzzVerdict(f *testing.F) {
 	f.Add(encoded(func(w *wire.Writer) { encodeVerdict(w, &HandshakeError{Reason: ReasonTable, Detail: "differs"}) }))
+	f.Add(encoded(func(w *wire.Writer) { encodeVerdict(w, &HandshakeError{Reason: ReasonOutdated, Last: Run{5, 6}}) }))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := wire.NewReader(b)
 		v := decodeVerdict(&r)

@@ -29,10 +29,6 @@ type Self struct {
 	ID ring.NodeID
 	// PeerAddr, RPCAddr and HTTPAddr are the addresses, host:port, that clients and peers are to use.
 	PeerAddr, RPCAddr, HTTPAddr string
-	// Incarnation counts how often the data directory was opened; at least 1.
-	Incarnation uint64
-	// Boot names this run of the process: a random number, not zero.
-	Boot uint64
 }
 
 // Table is what all members must agree on.
@@ -70,6 +66,9 @@ type Options struct {
 	Clock   Clock
 	// Local answers store, read and scan, and names the actor.
 	Local coordinator.Local
+	// Runs are this run of the node and the earlier ones that its data directory knows, at most RunsMax, in the order of their incarnations
+	// and without gaps. Its incarnation, at least 1, may rise while it runs; its boot stays. What is returned must not be changed after.
+	Runs func() (now Run, earlier []Run)
 	// Coordinate answers forwarded writes.
 	Coordinate CoordinateFunc
 	// Hint keeps copies for other members; nil refuses them.
@@ -80,9 +79,12 @@ type Options struct {
 	FS  vfs.FS
 	Dir string
 
-	// Refused is told, at most once, that a peer refused this node as an older state or a copy of a member. The process
+	// Refused is told, at most once, that a peer refused this node as a copy of a member. The process
 	// must stop: err says why. It must not block. Nil only logs.
 	Refused func(err *HandshakeError)
+	// Outdated is told, each time, that a peer refused this node because its data directory does not know the run err.Last. It is let
+	// in once it does. It must not block. Nil only logs.
+	Outdated func(err *HandshakeError)
 	// Logger takes refusals, connects and losses; nil discards them.
 	Logger *slog.Logger
 	// Now is the node's physical clock, which offsets are measured by and deadlines are translated with on their way; nil
@@ -207,7 +209,9 @@ func (o *Options) validate() error {
 	if !seen[o.Self.ID] {
 		fail("this node, %s, is not a member", o.Self.ID)
 	}
-	if o.Self.Incarnation == 0 || o.Self.Boot == 0 {
+	if o.Runs == nil {
+		fail("the node's runs are required")
+	} else if now, _ := o.Runs(); now.Incarnation == 0 || now.Boot == 0 {
 		fail("incarnation and boot must not be zero")
 	}
 	if o.LinkTimeout < 2*o.PingInterval {

@@ -247,7 +247,7 @@ func TestLinkIsMadeAnewAfterAPeerDied(t *testing.T) {
 
 	ln, err := net.Listen("tcp", members[1].Addr)
 	must(t, err)
-	o2.Self.Incarnation, o2.Self.Boot = 2, 2002
+	o2.Runs = ran(Run{1, 1001}, Run{2, 2002})
 	start(t, o2, ln)
 	awaitReachable(t, a, "n2")
 	if s := a.Status()[0]; s.Incarnation != 2 || s.RPCAddr != "rpc-1" || s.HTTPAddr != "http-1" {

@@ -102,10 +102,16 @@ func (p *puppet) answerPings() {
 	p.t.Cleanup(func() { close(p.msgs) })
 }
 
-// helloOf is the hello with which member i of the cluster that n belongs to would greet n.
+// helloOf is the hello with which member i of the cluster that n belongs to would greet n, in a run after others of which each
+// had ten times its incarnation as its boot.
 func helloOf(n *testNode, i int, incarnation, boot uint64) *hello {
 	m := n.opt.Members[i]
+	var earlier []Run
+	for before := uint64(1); before < incarnation; before++ {
+		earlier = append(earlier, Run{before, 10 * before})
+	}
 	return &hello{
+		earlier:     earlier,
 		protocolMin: protocolMin, protocolMax: protocolMax, to: n.opt.Self.ID,
 		identity: identity{id: m.ID, incarnation: incarnation, boot: boot}, now: time.Now(),
 		table: n.opt.Table, members: places(n.opt.Members), zone: m.Zone, rpcAddr: "rpc", httpAddr: "http", peerAddr: m.Addr,

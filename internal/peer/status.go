@@ -88,8 +88,8 @@ func (p *Peers) ClockOffset() time.Duration {
 // offsetFresh is for how many ping intervals a measured offset is believed.
 const offsetFresh = 20
 
-// noteRefusal logs a refusal, once for each cause, and reports one that means that this node must stop. It says whether
-// err was a refusal.
+// noteRefusal logs a refusal, once for each cause, and reports one that means that this node must stop, or begin anew. It says
+// whether err was a refusal.
 func (p *Peers) noteRefusal(err error) bool {
 	var refused *HandshakeError
 	if !errors.As(err, &refused) {
@@ -101,6 +101,9 @@ func (p *Peers) noteRefusal(err error) bool {
 	}
 	if refused.ByPeer && refused.Fatal() && p.opt.Refused != nil {
 		p.refusedOnce.Do(func() { p.opt.Refused(refused) })
+	}
+	if now, _ := p.opt.Runs(); refused.ByPeer && refused.Reason == ReasonOutdated && refused.Last.Boot != now.Boot && p.opt.Outdated != nil {
+		p.opt.Outdated(refused)
 	}
 	return true
 }
