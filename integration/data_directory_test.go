@@ -86,7 +86,8 @@ func TestACopyOfADataDirectoryIsRefusedWhileItsOriginalRuns(t *testing.T) {
 	t.Cleanup(twin.kill)
 	twin.http, twin.rpc, twin.peer = local(base), local(base+1), local(base+3)
 	args := with(with(with(with(original.args, "--dir", copied), "--http-addr", twin.http), "--rpc-addr", twin.rpc), "--peer-addr", twin.peer)
-	refused(t, twin, args, "n1")
+	args = with(args, "--gossip-addr", local(base+4))
+	refused(t, twin, args, "another holder of node id n1 is alive")
 
 	t.Run("and under another name", func(t *testing.T) {
 		c.nodes[1].kill()
