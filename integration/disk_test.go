@@ -116,6 +116,15 @@ func (c *cluster) awaitFilled(n *testNode, l ledger) {
 	}
 }
 
+// vouchesForNothing is for a node that is not filled while but one other runs: together they are no quorum of reads.
+func (c *cluster) vouchesForNothing(n *testNode) {
+	c.t.Helper()
+	_, err := c.direct(n).Get(c.t.Context(), []byte("key-0001"), &client.GetOptions{R: 2, Timeout: 300 * time.Millisecond})
+	if err == nil || errors.Is(err, client.ErrNotFound) {
+		c.t.Errorf("two replicas answered (%v)", err)
+	}
+}
+
 // life is what a node says of itself.
 func (c *cluster) life(n *testNode) (actor string, incarnation uint64) {
 	c.t.Helper()
@@ -233,10 +242,7 @@ func TestANodeThatLostItsDiskSaysNothingBeforeItIsFilled(t *testing.T) {
 	}
 	c.restart(victim)
 	cl := c.direct(victim)
-	_, err := cl.Get(t.Context(), []byte("key-0001"), &client.GetOptions{R: 2, Timeout: 300 * time.Millisecond})
-	if err == nil || errors.Is(err, client.ErrNotFound) {
-		t.Errorf("two replicas answered (%v): one is not filled, the other is down", err)
-	}
+	c.vouchesForNothing(victim)
 	l.put(t, c.routed(), "second", 50) // it takes them, and does not coordinate
 	if err := l.check(t.Context(), cl, client.LevelOne); err != nil {
 		t.Errorf("the one that is filled does not answer for it: %v", err)
@@ -276,12 +282,22 @@ func TestANodeWhoseDiskWasRestoredFromAnOlderStateIsFilled(t *testing.T) {
 		}
 	})
 
+	witness, away := c.nodes[1], c.nodes[2]
+	if err := l.check(t.Context(), c.direct(witness), client.LevelAll); err != nil {
+		t.Fatal(err)
+	}
 	victim.stop(t)
-	l.put(t, c.routed(), "third", 200) // while it is away
+	l.put(t, c.routed(), "third", 200) // both others hold it
+	away.kill()                        // nobody can be filled
 	if err := errors.Join(os.RemoveAll(victim.dir), os.CopyFS(victim.dir, os.DirFS(backup))); err != nil {
 		t.Fatal(err)
 	}
 	c.restart(victim)
+	c.vouchesForNothing(victim)
+	if err := l.check(t.Context(), c.direct(victim), client.LevelOne); err != nil {
+		t.Errorf("it does not answer what the other one knows: %v", err)
+	}
+	c.restart(away)
 	c.waitReachable()
 	if a, i := c.life(victim); a == actor || i <= incarnation || !strings.Contains(victim.output(), "replica begins anew") {
 		t.Errorf("actor %s, was %s; incarnation %d, was %d", a, actor, i, incarnation)

@@ -36,16 +36,29 @@ func (n *Node) beginAnew(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case lost := <-n.outdated:
-			if _, earlier := n.replica.Runs(); !slices.Contains(earlier, lost) && !n.awaitOriginal(ctx) {
-				return nil
-			}
-			if err := n.replica.BeginAnew(lost); err != nil {
+			if goesOn, err := n.giveUp(ctx, lost); err != nil || !goesOn {
 				return err
 			}
 			n.behind.Store(false)
 			n.hurryRefill()
 		}
 	}
+}
+
+// giveUp begins anew because of a run that was lost, unless it is known already. It says whether the node goes on.
+func (n *Node) giveUp(ctx context.Context, lost replica.Run) (goesOn bool, err error) {
+	if _, earlier := n.replica.Runs(); slices.Contains(earlier, lost) {
+		return true, nil
+	}
+	if n.table.N() > 1 { // outdated or a copy, it answers nothing from now on
+		if err := n.replica.Refill(n.table.Partitions(ring.NodeID(n.cfg.ID))...); err != nil {
+			return false, err
+		}
+	}
+	if !n.awaitOriginal(ctx) {
+		return false, nil
+	}
+	return true, n.replica.BeginAnew(lost)
 }
 
 // awaitOriginal gives the peers time to refuse this node as a copy. It says whether the node goes on.
