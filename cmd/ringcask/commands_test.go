@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,8 +27,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// startNode runs a node with those settings in this process and returns its client address.
-func startNode(t *testing.T, cfg node.Config) string {
+// runNode runs a node with those settings in this process until it is stopped, at the latest at the end of the test.
+func runNode(t *testing.T, cfg node.Config) (n *node.Node, stop func()) {
 	t.Helper()
 	cfg.Dir, cfg.Sync = t.TempDir(), "never"
 	cfg.HTTPAddr, cfg.RPCAddr = "127.0.0.1:0", "127.0.0.1:0"
@@ -35,23 +36,33 @@ func startNode(t *testing.T, cfg node.Config) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- n.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-ran; err != nil {
 			t.Error(err)
 		}
 	})
-	_, rpc, _ := n.Addrs()
+	t.Cleanup(stop)
+	return n, stop
+}
+
+// ready waits until nodes are ready, and returns the client address of the first.
+func ready(t *testing.T, nodes ...*node.Node) string {
+	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(10 * time.Second); n.Ready() != nil; <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatal(n.Ready())
+	deadline := time.Now().Add(10 * time.Second)
+	for _, n := range nodes {
+		for ; n.Ready() != nil; <-tick.C {
+			if time.Now().After(deadline) {
+				t.Fatal(n.Ready())
+			}
 		}
 	}
+	_, rpc, _ := nodes[0].Addrs()
 	return rpc
 }
 
@@ -59,14 +70,20 @@ func startNode(t *testing.T, cfg node.Config) string {
 func singleNode(t *testing.T) string {
 	t.Helper()
 	peer := testport.Addrs(t, 1)[0]
-	return startNode(t, node.Config{ID: "n1", PeerAddr: peer, Members: []node.Member{{ID: "n1", Peer: peer}}})
+	n, _ := runNode(t, node.Config{ID: "n1", PeerAddr: peer, Members: []node.Member{{ID: "n1", Peer: peer}}})
+	return ready(t, n)
 }
 
 // halfCluster is one node of two, which is no quorum.
 func halfCluster(t *testing.T) string {
 	t.Helper()
-	peer := testport.Addrs(t, 1)[0]
-	return startNode(t, node.Config{ID: "n1", PeerAddr: peer, Members: []node.Member{{ID: "n1", Peer: peer}, {ID: "n2", Peer: testport.Addrs(t, 1)[0]}}})
+	addrs := testport.Addrs(t, 4)
+	members := []node.Member{{ID: "n1", Peer: addrs[0], Gossip: addrs[1]}, {ID: "n2", Peer: addrs[2], Gossip: addrs[3]}}
+	stays, _ := runNode(t, node.Config{ID: "n1", PeerAddr: addrs[0], Members: members})
+	leaves, stop := runNode(t, node.Config{ID: "n2", PeerAddr: addrs[2], Members: members})
+	addr := ready(t, stays, leaves)
+	stop()
+	return addr
 }
 
 // shell runs command lines against one address.
@@ -364,9 +381,6 @@ func TestAnInterruptedLoadPrintsItsSummary(t *testing.T) {
 
 func TestWithoutAQuorumCommandsExitWith3AndSayWhatWasNeeded(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("the node first waits for the peer that never comes")
-	}
 	s := shell{t, halfCluster(t)}
 	record := `{"key":"a","value":"1"}`
 	operation := `{"type":"put","key":"a","value":"1"}`
