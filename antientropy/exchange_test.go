@@ -122,7 +122,7 @@ func TestAnExchangeSaysBeforeItBeginsWhatItIsAboutAndAfterwardsWhatIsEqual(t *te
 				defer mu.Unlock()
 				rounds = append(rounds, round{asked, len(equal)})
 			}
-		}})
+		}}, plant{})
 		put(t, "key", false, c.nodes[0])
 		c.isolate(c.nodes[0], true)
 		stop := c.start()

@@ -54,6 +54,7 @@ func (n *Node) openExchange() error {
 	default:
 		n.log.Debug("trees loaded", "partitions", loaded)
 	}
+	n.healer.unknown = n.replica.UnknownAll()
 	n.keeper = antientropy.NewKeeper(n.forest, n.replica, n.log)
 	members := make([]ring.NodeID, len(n.cfg.Members))
 	for i, m := range n.cfg.Members {

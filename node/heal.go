@@ -24,8 +24,9 @@ type healer struct {
 	mu sync.Mutex
 	// keys are those that wait, and since when.
 	keys map[string]time.Time
-	// broken says that the replica has lost something since it drew its actor, lost that nobody can say which keys.
-	broken, lost bool
+	// broken says that the replica has lost something since it drew its actor, lost that nobody can say which keys. unknown says that
+	// keys are unknown for that reason, which nobody has vouched for yet.
+	broken, lost, unknown bool
 }
 
 // healKeysMax bounds the keys that wait to be healed; others are found again by the next exchange.
@@ -71,7 +72,7 @@ func (h *healer) mend() {
 	}
 	err := h.n.replica.RenewActor("a stored record cannot be read")
 	if err == nil && lost {
-		err = h.n.replica.Refill(h.n.table.Partitions(ring.NodeID(h.n.cfg.ID))...)
+		err = h.refill()
 	}
 	if err != nil {
 		h.n.log.Error("cannot go on after a loss", "error", err)
@@ -79,6 +80,44 @@ func (h *healer) mend() {
 		h.broken, h.lost = true, lost
 		h.mu.Unlock()
 	}
+}
+
+// refill has all partitions be filled again by exchanges, with trees that do not say any more what is lost.
+func (h *healer) refill() error {
+	ps := h.n.table.Partitions(ring.NodeID(h.n.cfg.ID))
+	if err := h.n.replica.Refill(ps...); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.unknown = true
+	h.mu.Unlock()
+	for _, p := range ps {
+		h.n.forest.Drop(p)
+		h.n.exchanger.WantTree(p)
+		for _, id := range h.n.table.Replicas(p) {
+			h.n.exchanger.Hurry(id, p)
+		}
+	}
+	h.n.log.Warn("part of what is stored is lost: all partitions are being filled again from the other replicas")
+	return nil
+}
+
+// vouch ends that keys are unknown because nobody knows which were lost, once the other replicas have made up for it.
+func (h *healer) vouch(ctx context.Context) {
+	h.mu.Lock()
+	unknown := h.unknown
+	h.mu.Unlock()
+	if !unknown || len(h.n.replica.Unfilled()) > 0 {
+		return
+	}
+	if err := h.n.replica.Vouch(ctx); err != nil {
+		h.n.log.Warn("what was lost is filled again, but not forgotten yet", "error", err)
+		return
+	}
+	h.mu.Lock()
+	h.unknown = false
+	h.mu.Unlock()
+	h.n.log.Info("what was lost is filled again")
 }
 
 func (h *healer) waiting() (keys []string) {
@@ -131,6 +170,7 @@ func (h *healer) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		h.mend()
+		h.vouch(ctx)
 		h.healWaiting(ctx)
 	}
 }
