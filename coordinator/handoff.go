@@ -10,9 +10,10 @@ import (
 // fallback nodes stand in for them.
 
 // missed are the givers that a hint is due for, each once: replicas that were not reachable when the write began, and those
-// that failed. The caller holds mu, and hands them to hint.
+// that failed. None is before the local replica has had its last word: what comes before may run under a lock of its log. The
+// caller holds mu, and hands them to hint.
 func (op *writeOp) missed() (givers []int) {
-	if op.c.opt.Hints == nil {
+	if op.c.opt.Hints == nil || op.tally.local == localPending {
 		return nil
 	}
 	for g := range op.tally.givers {

@@ -38,6 +38,25 @@ func TestAReplicaThatMissesAWriteGetsAHint(t *testing.T) {
 	}
 }
 
+// The callback that tells of decided objects may run under a lock of the log, where nothing else must be waited for.
+func TestNoHintIsAskedForBeforeTheLocalLogIsDurable(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, c *cluster) {
+		c.nodes[0].syncTime = 10 * time.Millisecond
+		c.nodes[2].cause(func(w *trouble) { w.down = true })
+		c.wait.Go(func() {
+			time.Sleep(5 * time.Millisecond)
+			if n := c.nodes[0].called("hint"); n != 0 {
+				t.Errorf("%d hints while the log syncs", n)
+			}
+		})
+		c.nodes[0].put(t, put("k", "v"))
+		c.wait.Wait()
+		if n := c.nodes[0].called("hint"); n != 1 {
+			t.Errorf("%d hints, want one", n)
+		}
+	})
+}
+
 func TestNoHintIsKeptWhereAllReplicasAcknowledge(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, c *cluster) {
 		c.nodes[0].put(t, put("k", "v"))
@@ -50,8 +69,11 @@ func TestNoHintIsKeptWhereAllReplicasAcknowledge(t *testing.T) {
 
 func TestAHintIsInTheReceiptIfItIsKeptByThen(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, c *cluster) {
-		c.nodes[0].syncTime = time.Millisecond
 		c.nodes[2].cause(func(w *trouble) { w.down = true })
+		c.nodes[1].onStore = func(ring.NodeID, []Item) error { // the local replica has had its last word by then
+			time.Sleep(time.Millisecond)
+			return nil
+		}
 		out := c.nodes[0].put(t, put("k", "v"))
 		if want := []KeptHint{{Target: "n3", Node: "n1"}}; !slices.Equal(out.Receipt.Hints, want) {
 			t.Errorf("hints %v, want %v", out.Receipt.Hints, want)

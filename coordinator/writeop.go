@@ -239,12 +239,11 @@ func (op *writeOp) decided(results []Decided) {
 		op.giveUpUnreachable()
 		op.standIn()
 	}
-	givers, missed := len(op.tally.givers), op.missed()
+	givers := len(op.tally.givers)
 	op.mu.Unlock()
 	for g := range givers {
 		op.send(g)
 	}
-	op.hint(missed)
 }
 
 // contextAfter is the causal context that covers a write and what it superseded, and nothing else. Where a sibling is
