@@ -3,6 +3,7 @@ package antientropy
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,12 +23,15 @@ type peerState struct {
 	urgent map[ring.PartitionID]time.Time
 	// needs are all that are known to need repair, and since when: those that are being exchanged are among them.
 	needs map[ring.PartitionID]time.Time
+	// news are partitions of which this side knows something stable that the peer may not know.
+	news map[ring.PartitionID]bool
 }
 
 func newPeerState() *peerState {
 	return &peerState{
 		wake:   make(chan struct{}, 1),
 		urgent: make(map[ring.PartitionID]time.Time), needs: make(map[ring.PartitionID]time.Time),
+		news: make(map[ring.PartitionID]bool),
 	}
 }
 
@@ -104,6 +108,40 @@ func (s *peerState) takeUrgent() (ps []ring.PartitionID) {
 	return ps
 }
 
+// takeNews are the partitions to tell the peer of.
+func (s *peerState) takeNews() (ps []ring.PartitionID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.shared {
+		if s.news[p] {
+			ps = append(ps, p)
+		}
+	}
+	clear(s.news)
+	return ps
+}
+
+// idle says whether there is nothing to do but what is due by the time.
+func (s *peerState) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.urgent)+len(s.news) == 0
+}
+
+// tell has the other replicas of partitions know soon what is stable: their trees cannot be compared with ours until they do.
+func (x *Exchanger) tell(ps map[ring.PartitionID]causal.Vector) {
+	for id, s := range x.peers {
+		s.mu.Lock()
+		for p := range ps {
+			if x.holds(id, p) {
+				s.news[p] = true
+			}
+		}
+		s.mu.Unlock()
+		s.poke()
+	}
+}
+
 // Pause stops exchanges from being begun, until it is called with false.
 func (x *Exchanger) Pause(paused bool) {
 	x.paused.Store(paused)
@@ -145,11 +183,19 @@ func (x *Exchanger) runPeer(ctx context.Context, id ring.NodeID, s *peerState) {
 			if whole {
 				next.Reset(x.opt.Hurry)
 			}
+			if sleep(ctx, x.opt.Hurry) != nil {
+				return
+			}
+			if !s.idle() {
+				s.poke()
+			}
 			continue
 		}
-		ps := s.takeUrgent()
+		ps, news := s.takeUrgent(), s.takeNews()
 		if whole {
 			ps = s.shared
+		} else {
+			x.tellPeer(ctx, id, link, news)
 		}
 		if left := x.exchangeWith(ctx, id, link, ps); len(left) > 0 {
 			x.requeue(s, left)
@@ -160,6 +206,17 @@ func (x *Exchanger) runPeer(ctx context.Context, id ring.NodeID, s *peerState) {
 		}
 		if sleep(ctx, x.opt.Hurry) != nil {
 			return
+		}
+	}
+}
+
+// tellPeer tells a peer what is stable, and learns what it knows.
+func (x *Exchanger) tellPeer(ctx context.Context, id ring.NodeID, link Peer, ps []ring.PartitionID) {
+	e := x.newExchange(id, link)
+	for part := range slices.Chunk(ps, statesPerMessage) {
+		if err := e.joinStates(ctx, part); err != nil {
+			x.opt.Logger.Debug("peer not told what is stable", slog.String("peer", string(id)), slog.Any("error", err))
+			return // the next exchange does it
 		}
 	}
 }
@@ -259,6 +316,7 @@ func (x *Exchanger) learn(vectors map[ring.PartitionID]causal.Vector) {
 	for p := range vectors {
 		x.trees.Want(p, x.wanted(p))
 	}
+	x.tell(vectors)
 }
 
 // fillsLocked says whether a partition that has now been exchanged with id was exchanged with enough replicas to be filled.

@@ -91,15 +91,21 @@ func (h *healer) refill() error {
 	h.mu.Lock()
 	h.unknown = true
 	h.mu.Unlock()
+	h.regrow(ps)
+	h.n.log.Warn("part of what is stored is lost: all partitions are being filled again from the other replicas")
+	return nil
+}
+
+// regrow has trees built anew that do not say any more what is there, and then compared.
+func (h *healer) regrow(ps []ring.PartitionID) {
 	for _, p := range ps {
 		h.n.forest.Drop(p)
 		h.n.exchanger.WantTree(p)
 		for _, id := range h.n.table.Replicas(p) {
 			h.n.exchanger.Hurry(id, p)
 		}
+		h.add(h.n.forest.PoisonedKeys(p)) // those that can be read by now are found to be
 	}
-	h.n.log.Warn("part of what is stored is lost: all partitions are being filled again from the other replicas")
-	return nil
 }
 
 // vouch ends that keys are unknown because nobody knows which were lost, once the other replicas have made up for it.
@@ -117,6 +123,7 @@ func (h *healer) vouch(ctx context.Context) {
 	h.mu.Lock()
 	h.unknown = false
 	h.mu.Unlock()
+	h.regrow(h.n.table.Partitions(ring.NodeID(h.n.cfg.ID))) // what was unknown is there now, or is not
 	h.n.log.Info("what was lost is filled again")
 }
 
