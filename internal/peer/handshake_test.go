@@ -244,7 +244,7 @@ func TestRolledBackNodeIsLetInOnceItHasBegunAnew(t *testing.T) {
 }
 
 func TestLaterBootReplacesOneThatAnswersNoMore(t *testing.T) {
-	n := lonely(t, 2, func(o *Options) { o.HandshakeTimeout = 200 * time.Millisecond })
+	n := lonely(t, 2, func(o *Options) { o.HandshakeTimeout = time.Second })
 	silent := dialPuppet(t, n.addr)
 	if _, verdict := silent.greet(helloOf(n, 1, 1, 10)); verdict != nil {
 		t.Fatal(verdict)
@@ -308,7 +308,7 @@ func TestAnOlderStateIsACopyWhileTheLaterAnswers(t *testing.T) {
 }
 
 func TestAnOlderStateDoesNotReplaceALaterThatIsSilent(t *testing.T) {
-	n := lonely(t, 2, func(o *Options) { o.HandshakeTimeout = 200 * time.Millisecond })
+	n := lonely(t, 2, func(o *Options) { o.HandshakeTimeout = time.Second })
 	silent := dialPuppet(t, n.addr)
 	if _, verdict := silent.greet(helloOf(n, 1, 3, 30)); verdict != nil {
 		t.Fatal(verdict)
@@ -335,7 +335,7 @@ func TestAPeerOfTheFirstProtocolIsToldSoInItsWords(t *testing.T) {
 }
 
 func TestOnlyOneOfManySimultaneousBootsGetsIn(t *testing.T) {
-	n := lonely(t, 2, func(o *Options) { o.HandshakeTimeout = 400 * time.Millisecond })
+	n := lonely(t, 2, func(o *Options) { o.HandshakeTimeout = time.Second })
 	const boots = 8
 	var newcomers []*puppet
 	for i := range boots {
