@@ -80,7 +80,9 @@ func (f *Forest) observe(c *storage.Change) {
 	}
 	var before *keyState
 	// A meta that is none added nothing when it came.
-	if old, _ := stateOf(hash, c.OldMeta); !c.OldUnknown {
+	old, none := stateOf(hash, c.OldMeta)
+	_, unreadable := p.poisoned[string(c.Key)]
+	if !c.OldUnknown && (!unreadable || none != nil) { // of what cannot be read a scan may have seen nothing
 		before = &old
 	}
 	now, err := stateOf(hash, c.NewMeta)

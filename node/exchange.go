@@ -95,8 +95,12 @@ func (n *Node) wantTrees(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		for _, p := range n.table.Partitions(ring.NodeID(n.cfg.ID)) {
-			if s := n.forest.Stats(p); !s.Stands || s.SpoiledLeaves > 0 {
+			s := n.forest.Stats(p)
+			if !s.Stands || s.SpoiledLeaves > 0 {
 				n.exchanger.WantTree(p)
+			}
+			if s.PoisonedKeys > 0 {
+				n.healer.add(n.forest.PoisonedKeys(p))
 			}
 		}
 		n.hurryRefill()
