@@ -45,6 +45,9 @@ func (n *Node) treesPath() string { return filepath.Join(n.cfg.Dir, "trees") }
 // openExchange loads the trees of a clean shutdown, and makes what exchanges them with the other replicas.
 func (n *Node) openExchange() error {
 	mark := antientropy.LogMark{LastSeq: n.replica.LastSeq(), ID: n.replica.LastBootID()}
+	if len(n.replica.Recovery().Damage) > 0 || len(n.replica.Unfilled()) > 0 {
+		mark = antientropy.LogMark{} // the trees would say what was there before it was lost
+	}
 	loaded, err := n.forest.Load(vfs.OS{}, n.treesPath(), mark)
 	switch {
 	case errors.Is(err, antientropy.ErrTreesIgnored):
@@ -54,7 +57,7 @@ func (n *Node) openExchange() error {
 	default:
 		n.log.Debug("trees loaded", "partitions", loaded)
 	}
-	n.healer.unknown = n.replica.UnknownAll()
+	n.healer.unknown, n.healer.damage = n.replica.UnknownAll(), n.replica.Damage()
 	n.keeper = antientropy.NewKeeper(n.forest, n.replica, n.log)
 	members := make([]ring.NodeID, len(n.cfg.Members))
 	for i, m := range n.cfg.Members {

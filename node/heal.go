@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -27,6 +28,8 @@ type healer struct {
 	// broken says that the replica has lost something since it drew its actor, lost that nobody can say which keys. unknown says that
 	// keys are unknown for that reason, which nobody has vouched for yet.
 	broken, lost, unknown bool
+	// damage is what was known to be damaged before the trees were built by which partitions are filled again.
+	damage int64
 }
 
 // healKeysMax bounds the keys that wait to be healed; others are found again by the next exchange.
@@ -89,7 +92,7 @@ func (h *healer) refill() error {
 		return err
 	}
 	h.mu.Lock()
-	h.unknown = true
+	h.unknown, h.damage = true, h.n.replica.Damage()
 	h.mu.Unlock()
 	h.regrow(ps)
 	h.n.log.Warn("part of what is stored is lost: all partitions are being filled again from the other replicas")
@@ -111,13 +114,19 @@ func (h *healer) regrow(ps []ring.PartitionID) {
 // vouch ends that keys are unknown because nobody knows which were lost, once the other replicas have made up for it.
 func (h *healer) vouch(ctx context.Context) {
 	h.mu.Lock()
-	unknown := h.unknown
+	due := h.unknown && !h.broken
+	damage := h.damage
 	h.mu.Unlock()
-	if !unknown || len(h.n.replica.Unfilled()) > 0 {
+	if !due || len(h.n.replica.Unfilled()) > 0 {
 		return
 	}
-	if err := h.n.replica.Vouch(ctx); err != nil {
+	if err := h.n.replica.Vouch(ctx, damage); err != nil {
 		h.n.log.Warn("what was lost is filled again, but not forgotten yet", "error", err)
+		if errors.Is(err, storage.ErrMoreDamage) {
+			h.mu.Lock()
+			h.broken, h.lost = true, true // which of it is made up for is not known
+			h.mu.Unlock()
+		}
 		return
 	}
 	h.mu.Lock()

@@ -47,8 +47,8 @@ type Engine struct {
 	recovery  Recovery
 	// unopened are the runs that are damaged where they have to be read.
 	unopened atomic.Pointer[[]runSpan]
-	// vouched says that a merge leaves out what it cannot read: see Vouch.
-	vouched atomic.Bool
+	// vouched are the damaged blocks that a merge leaves out, nil outside of Vouch.
+	vouched atomic.Pointer[map[damagedPlace]bool]
 
 	// nextSeq is the number of the next record to be written. It and tell belong to the committer.
 	nextSeq atomic.Uint64

@@ -287,7 +287,7 @@ func (m *merge) seqs() (first, next uint64) {
 		}
 		next = m.e.firstSeqAfter(m.plan.segments[n-1])
 	}
-	if m.plan.last && m.e.vouched.Load() {
+	if m.plan.last && m.e.vouched.Load() != nil {
 		first = 1 // what is missing before it is not missed
 	}
 	return first, next
@@ -414,7 +414,7 @@ func (m *merge) least() (at int, err error) {
 	at = -1
 	for i, it := range m.inputs {
 		for d := it.Damage(); d != nil; d = it.Damage() {
-			if !m.e.vouched.Load() {
+			if !m.e.vouchedFor(m.plan.runs[i], d.Offset) {
 				return -1, m.e.runFailed(m.plan.runs[i], d)
 			}
 			m.advance(i)

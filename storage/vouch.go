@@ -1,17 +1,29 @@
 package storage
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+// ErrMoreDamage: more damage has been found than was vouched for.
+var ErrMoreDamage = errors.New("storage: more damage was found meanwhile")
 
 // Vouch ends what damage has made Unknown without saying which keys: the caller has other copies of the store, and has written from them
-// whatever this one may have lost. From now on a key that is not shown is absent, and a merge of everything leaves what
+// whatever this one may have lost. damage is what Stats.Damage was before the caller looked what that is; what was found later is not
+// vouched for. From now on a key that is not shown is absent, and a merge of everything leaves what
 // cannot be read behind. It returns when that is done; a crash before leaves the store as unknown as it was. Keys that are known to be
 // unreadable stay so until they are written.
 //
 // An older record of a key that was lost may show again, which only its lost one had superseded: the caller must have a way to find
 // out, as it has other copies.
 //
-// Errors are those of Merge. After one of them the store is vouched for until it is closed, and not after.
-func (e *Engine) Vouch(ctx context.Context) error {
+// Errors: ErrMoreDamage, and nothing has changed; those of Merge, *CorruptError for damage that only the merge has come upon among them: then
+// absent keys are taken for absent all the same, until the engine is closed, but for those in the damaged place.
+func (e *Engine) Vouch(ctx context.Context, damage int64) error {
+	known := e.knownDamage() // first: what is noted from here on is not among it
+	if e.damaged.Load() > damage {
+		return ErrMoreDamage
+	}
 	if err := e.forgetUnopened(); err != nil {
 		return err
 	}
@@ -19,13 +31,37 @@ func (e *Engine) Vouch(ctx context.Context) error {
 	e.lostSeq.Store(0)
 	e.index.keepTombstones = false
 	e.index.unlock()
-	e.vouched.Store(true)
-	defer e.vouched.Store(false)
+	e.vouched.Store(&known)
+	defer e.vouched.Store(nil)
 	if err := e.merger.full(ctx); err != nil {
 		return err
 	}
-	e.damaged.Store(0)
+	e.damaged.Add(-damage)
 	return nil
+}
+
+// damagedPlace is a damaged block of a run.
+type damagedPlace struct {
+	run    *runFile
+	offset int64
+}
+
+// knownDamage are the damaged blocks that were noted.
+func (e *Engine) knownDamage() map[damagedPlace]bool {
+	known := make(map[damagedPlace]bool)
+	for _, r := range e.index.runs() {
+		r.damaged.Range(func(offset, _ any) bool {
+			known[damagedPlace{r, offset.(int64)}] = true
+			return true
+		})
+	}
+	return known
+}
+
+// vouchedFor says whether a merge may leave out a damaged block.
+func (e *Engine) vouchedFor(r *runFile, offset int64) bool {
+	known := e.vouched.Load()
+	return known != nil && (*known)[damagedPlace{r, offset}]
 }
 
 // forgetUnopened removes the runs that could not be opened: nothing of them can be read.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ func TestVouchEndsWhatIsUnknown(t *testing.T) {
 			if lost == 0 {
 				t.Fatal("nothing is unknown")
 			}
-			if err := e.Vouch(context.Background()); err != nil {
+			if err := e.Vouch(context.Background(), e.Stats().Damage); err != nil {
 				t.Fatal(err)
 			}
 			for range 2 {
@@ -86,7 +87,7 @@ func TestVouchThatIsCutOffLeavesWhatWasUnknown(t *testing.T) {
 		e = mustOpen(t, fs, o)
 		mustPut(t, e, key(20), "again")
 		fs.CrashAfter(after)
-		err := e.Vouch(context.Background())
+		err := e.Vouch(context.Background(), e.Stats().Damage)
 		_ = e.Close()
 		if fs = fs.Crash(vfstest.Random(uint64(after))); err == nil {
 			continue
@@ -95,11 +96,41 @@ func TestVouchThatIsCutOffLeavesWhatWasUnknown(t *testing.T) {
 		if v := got(t, e, key(20)); v != "again" {
 			t.Errorf("crash after %d: %q was acknowledged", after, v)
 		}
-		if err := e.Vouch(context.Background()); err != nil {
+		if err := e.Vouch(context.Background(), e.Stats().Damage); err != nil {
 			t.Fatalf("crash after %d: again: %v", after, err)
 		}
 		wantValue(t, e, key(20), "again")
 		wantValue(t, e, key(30), "v")
 		wantValue(t, e, "absent", "-")
+	}
+}
+
+// TestVouchLeavesDamageAloneThatIsNotKnown has one block of a run damaged before and one after the caller has looked.
+func TestVouchLeavesDamageAloneThatIsNotKnown(t *testing.T) {
+	fs, o := vfstest.New(), Options{CacheBytes: -1, BlockBytes: 256}
+	e := mustOpen(t, fs, o)
+	for i := range 200 {
+		mustPut(t, e, key(i), strings.Repeat("x", 50))
+	}
+	mustMerge(t, e)
+	path := e.index.runs()[0].path
+	mustDamage(t, fs, path, 300, 1)
+	contents(t, e) // which comes upon it
+	seen := e.Stats().Damage
+	mustDamage(t, fs, path, 6000, 1)
+	if err := e.Vouch(context.Background(), seen); !isCorrupt(err) {
+		t.Errorf("vouched for what was found by the merge: %v", err)
+	}
+	if err := e.Vouch(context.Background(), seen); !errors.Is(err, ErrMoreDamage) {
+		t.Errorf("vouched for what was found since: %v", err)
+	}
+	unknown := 0
+	for i := range 200 {
+		if got(t, e, key(i)) == "?" {
+			unknown++
+		}
+	}
+	if unknown == 0 {
+		t.Error("what nobody has vouched for is absent")
 	}
 }

@@ -74,13 +74,16 @@ func (r *Replica) ScanBuckets(ctx context.Context, buckets []uint32, fn func(key
 	return nil
 }
 
-// Vouch ends what damage has made unknown without saying which keys, once all partitions are filled again. It may take long.
-// Errors: those of storage.Engine.Vouch.
-func (r *Replica) Vouch(ctx context.Context) error {
+// Damage is how much damage is known.
+func (r *Replica) Damage() int64 { return r.engine.Stats().Damage }
+
+// Vouch ends what damage has made unknown without saying which keys, once all partitions are filled again: damage is what Damage was before
+// the trees were built that exchanges filled them by. It may take long. Errors: those of storage.Engine.Vouch.
+func (r *Replica) Vouch(ctx context.Context, damage int64) error {
 	if len(r.Unfilled()) > 0 {
 		return errUnfilled
 	}
-	if err := r.engine.Vouch(ctx); err != nil {
+	if err := r.engine.Vouch(ctx, damage); err != nil {
 		return fmt.Errorf("replica: %w", err)
 	}
 	r.unknownAll.Store(false)
