@@ -29,7 +29,7 @@ func (a *Appender) Append(key, meta []byte, loc Location) {
 	a.pending.add(nil, key, meta, loc)
 	shape := a.shape
 	shape.add(&a.pending.list[n])
-	if n > 0 && shape.used(commonPrefix(a.pending.key(0), key)) > leafBytesMax {
+	if tooMany(n+1, shape.used(commonPrefix(a.pending.key(0), key))) {
 		a.build(n)
 		a.separator = append(a.separator[:0], a.pending.separator(n)...)
 		a.pending.keepLast()

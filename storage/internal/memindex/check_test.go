@@ -83,13 +83,16 @@ func (c *checker) leafNode(l leaf, low, high []byte) {
 	end := leafHeader + l.prefixLen()
 	if l.stride() == 0 {
 		end += 2 * n
+	} else {
+		c.directory(l)
+		end += directoryKey * l.directoryRoom()
 	}
 	for i := range n {
 		e := l.entry(i)
-		if e.start != end || e.key > e.meta || e.meta > e.loc || e.loc > e.end {
+		if l.stride() == 0 && e.start != end || e.key > e.meta || e.meta > e.loc || e.loc > e.end {
 			c.tb.Fatalf("entry %d is %+v, and that before ends at %d", i, e, end)
 		}
-		end = e.end
+		end += e.end - e.start
 		key := append(bytes.Clone(l.prefix()), l.rest(&e)...)
 		if low != nil && bytes.Compare(key, low) < 0 || high != nil && bytes.Compare(key, high) >= 0 {
 			c.tb.Fatalf("key %q is not between %q and %q", key, low, high)
@@ -103,6 +106,28 @@ func (c *checker) leafNode(l leaf, low, high []byte) {
 		c.tb.Fatalf("a leaf ends at %d, its entries at %d", l.used(), end)
 	}
 	c.keys += n
+}
+
+// directory checks that each key of a leaf is in its bucket, and has a place of its own.
+func (c *checker) directory(l leaf) {
+	n := l.count()
+	buckets := l.buckets()
+	taken := map[byte]bool{}
+	for i, place := range l.places()[:n] {
+		e := l.entry(i)
+		if buckets[i] != l.bucket(l.rest(&e)) || i > 0 && buckets[i] < buckets[i-1] {
+			c.tb.Fatalf("key %d is in the bucket %d", i, buckets[i])
+		}
+		if taken[place] || int(place) >= n {
+			c.tb.Fatalf("two entries of %d have the place %d", n, place)
+		}
+		taken[place] = true
+	}
+	for i, b := range buckets[n:] {
+		if b != bucketCount-1 {
+			c.tb.Fatalf("the unused bucket %d is %d", n+i, b)
+		}
+	}
 }
 
 // arena checks that each granule is either taken or free, and that no two free blocks are neighbours.

@@ -16,7 +16,7 @@
 // A B+tree whose nodes are blocks. Leaves have the entries, inner nodes refs and the shortest separators that tell
 // their children apart (a prefix B-tree).
 //
-//	leaf   | header | prefix | slots | entry | entry | ... | free |
+//	leaf   | header | prefix | slots or directory | entry | entry | ... | free |
 //	entry  | length of meta | rest of key | meta | location |
 //	inner  | header | n-1 heads of 8 bytes | n refs | n-1 ends | prefix | rests of n-1 separators |
 //
@@ -27,11 +27,15 @@
 //     length is counted from that of key and meta. A location of such bits takes 7 to 10 bytes instead of 21. There are
 //     two bits to spare at least, for numbers that grow;
 //   - the metas' length if all have the same. Else each entry begins with it;
-//   - the size of an entry if all have the same, and then there are no slots. Else a slot of 2 bytes says where each
-//     entry begins.
+//   - the size of an entry if all have the same.
 //
-// Entries stand in the order of their keys, without gaps. An entry that does not fit the leaf's form (another prefix,
-// a location outside of the frame) has the leaf built anew. A leaf has the granules that it needs when it is built, up
+// Where entries are of several sizes they stand in the order of their keys, and a slot of 2 bytes says where each begins.
+// Where all have one size they stand as they came, and a directory of 2 bytes for each has the order: an insertion moves
+// some bytes of that instead of half a leaf, and a search finds the few entries that a key may be among without a look at
+// any. An Appender and a rebuild write entries and directory in order.
+//
+// There are no gaps between entries. An entry that does not fit the leaf's form (another prefix, a location outside of the
+// frame) has the leaf built anew. A leaf has the granules that it needs when it is built, up
 // to 4 KiB, and grows by a twelfth of its size: half-full leaves, as random insertion and splits leave them, waste
 // little. An entry greater than that is alone in its leaf. A leaf under 1 KiB is joined with a neighbour, or shares its
 // entries. An inner node has room for some children more, so that most splits of leaves change it in place.

@@ -3,6 +3,7 @@ package memindex
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 )
 
 // What an inner node's header has besides birth and granules. There follow, for n children, n-1 heads of separators of
@@ -124,6 +125,16 @@ func searchHeads(heads []byte, want uint64) int {
 		n -= half
 	}
 	return lo
+}
+
+// share returns how many of n separators, which span a range evenly, lie within a distance.
+func share(distance uint64, n int, span uint64) int {
+	if distance >= span {
+		return n
+	}
+	hi, lo := bits.Mul64(distance, uint64(n))
+	q, _ := bits.Div64(hi, lo, span)
+	return int(q)
 }
 
 // insert makes r the child behind the at-th, with the separator between them, of which rest is what follows the prefix.

@@ -21,11 +21,13 @@ const (
 	leafStride  = 20
 	leafMetaLen = 22
 	leafBits    = 24
+	leafShift   = 30
+	leafRoom    = 31
 	leafSeq     = 32
 	leafSegment = 40
 	leafOffset  = 44
 	leafLength  = 48
-	leafSpan    = 52
+	leafBase    = 52
 	leafHeader  = 60
 
 	// metasVary stands for the metas' length if they are not of one length.
@@ -109,7 +111,7 @@ func (l leaf) entry(i int) (e leafEntry) {
 	base := leafHeader + l.prefixLen()
 	metaLen := l.metaLen()
 	if stride := l.stride(); stride != 0 {
-		e.start = base + i*stride
+		e.start = l.place(i, stride)
 		e.end = e.start + stride
 		e.key = e.start
 	} else {
@@ -158,7 +160,7 @@ func (l leaf) search(key []byte) (int, bool) {
 	}
 	rest := key[len(prefix):]
 	if stride := l.stride(); stride != 0 {
-		return l.searchHeads(rest, stride, n)
+		return l.searchDirectory(rest, stride, n)
 	}
 	lo, hi := 0, n
 	for lo < hi {
@@ -174,110 +176,6 @@ func (l leaf) search(key []byte) (int, bool) {
 		}
 	}
 	return lo, false
-}
-
-// searchHeads searches where all entries have one size, by the first 8 bytes of their keys' rests. As each look at an
-// entry may have to wait for memory, it first guesses where the entry is if keys are spread evenly, and guesses again
-// from there, before it looks at ever farther ones and goes on by halves.
-func (l leaf) searchHeads(rest []byte, stride, n int) (int, bool) {
-	entries := l[leafHeader+l.prefixLen():]
-	keyLen := stride - l.metaLen() - l.locBytes()
-	mask := ^(^uint64(0) >> (8 * uint(min(keyLen, 8))))
-	want := head(rest)
-	lo, hi := 0, n
-	if span := binary.LittleEndian.Uint64(l[leafSpan:]); n >= 16 && span != 0 {
-		at := 0
-		h := binary.BigEndian.Uint64(entries) & mask
-		for range 2 {
-			if want >= h {
-				at = min(at+share(want-h, n, span), hi-1)
-			} else {
-				at = max(at-share(h-want, n, span), lo)
-			}
-			if h = binary.BigEndian.Uint64(entries[at*stride:]) & mask; h < want {
-				lo = at + 1
-			} else {
-				hi = at
-			}
-			if lo >= hi {
-				break
-			}
-			at = min(max(at, lo), hi-1)
-		}
-		up := h < want
-		for step := 2; hi-lo > 2*step; step *= 2 {
-			if up {
-				at = lo + step
-			} else {
-				at = hi - 1 - step
-			}
-			less := binary.BigEndian.Uint64(entries[at*stride:])&mask < want
-			if less {
-				lo = at + 1
-			} else {
-				hi = at
-			}
-			if less != up {
-				break
-			}
-		}
-	}
-	for lo < hi {
-		m := int(uint(lo+hi) >> 1)
-		if binary.BigEndian.Uint64(entries[m*stride:])&mask < want {
-			lo = m + 1
-		} else {
-			hi = m
-		}
-	}
-	// All before lo are less, and no head from there on is. Those whose head is the same are told apart.
-	if lo == n || binary.BigEndian.Uint64(entries[lo*stride:])&mask != want {
-		return lo, false
-	}
-	c := bytes.Compare(entries[lo*stride:lo*stride+keyLen], rest)
-	if c >= 0 {
-		return lo, c == 0
-	}
-	return searchEqualHeads(rest, entries, want, mask, stride, keyLen, lo+1, n)
-}
-
-// searchEqualHeads ends a search from lo on, where the heads that are not greater are the same as the key's.
-func searchEqualHeads(rest, entries []byte, want, mask uint64, stride, keyLen, lo, hi int) (int, bool) {
-	for lo < hi {
-		m := int(uint(lo+hi) >> 1)
-		at := m * stride
-		c := 1
-		if binary.BigEndian.Uint64(entries[at:])&mask == want {
-			c = bytes.Compare(entries[at:at+keyLen], rest)
-		}
-		switch {
-		case c == 0:
-			return m, true
-		case c < 0:
-			lo = m + 1
-		default:
-			hi = m
-		}
-	}
-	return lo, false
-}
-
-// measure notes how far the leaf's keys are spread, for searchHeads. It is a hint: insertions do not keep it up.
-func (l leaf) measure() {
-	if n := l.count(); n > 0 {
-		a, b := l.entry(0), l.entry(n-1)
-		binary.LittleEndian.PutUint64(l[leafSpan:], head(l.rest(&b))-head(l.rest(&a)))
-	}
-}
-
-// share returns how many of n entries, which span a range evenly, lie within a distance.
-func share(distance uint64, n int, span uint64) int {
-	if distance >= span {
-		return n
-	}
-	hi, lo := bits.Mul64(distance, uint64(n))
-	q, _ := bits.Div64(hi, lo, span)
-	return int(q)
 }
 
 // room returns how much longer the leaf gets by an entry, and false if the leaf's form does not have it.
@@ -296,6 +194,10 @@ func (l leaf) room(key, meta []byte, loc *Location) (int, bool) {
 		return 0, false
 	}
 	if stride := l.stride(); stride != 0 {
+		n := l.count()
+		if n == l.directoryRoom() {
+			return size + directoryKey*directoryStep, size == stride && n < directoryMax
+		}
 		return size, size == stride
 	}
 	if metaLen == metasVary {
@@ -307,59 +209,49 @@ func (l leaf) room(key, meta []byte, loc *Location) (int, bool) {
 // insert makes the entry the i-th, and has the leaf in b, which is l or the block that l moves to. b has room for it,
 // and the leaf's form has it.
 func (l leaf) insert(b leaf, i int, key, meta []byte, loc *Location, room int) {
+	if stride := l.stride(); stride != 0 {
+		l.insertPlaced(b, i, stride, key, meta, loc)
+		return
+	}
 	n, used := l.count(), l.used()
 	base := leafHeader + l.prefixLen()
-	moves := &b[0] != &l[0]
-	var at int
-	if stride := l.stride(); stride != 0 {
-		at = base + i*stride
-		copy(b[at+stride:used+stride], l[at:used])
-		if moves {
-			copy(b[leafUsed:at], l[leafUsed:at])
-		}
-	} else {
-		size := room - 2
-		entries := base + 2*n
-		at = used
-		if i < n {
-			at = entries + l.slot(base, i)
-		}
-		copy(b[at+room:used+room], l[at:used])
-		copy(b[entries+2:at+2], l[entries:at])
-		start := at - entries
-		for j := n; j > i; j-- {
-			put16(b, base+2*j, l.slot(base, j-1)+size)
-		}
-		put16(b, base+2*i, start)
-		if moves {
-			copy(b[leafUsed:base+2*i], l[leafUsed:base+2*i])
-		}
-		at += 2
-		if l.metaLen() == metasVary {
-			b[at] = byte(len(meta))
-			at++
-		}
+	size := room - 2
+	entries := base + 2*n
+	at := used
+	if i < n {
+		at = entries + l.slot(base, i)
+	}
+	copy(b[at+room:used+room], l[at:used])
+	copy(b[entries+2:at+2], l[entries:at])
+	start := at - entries
+	for j := n; j > i; j-- {
+		put16(b, base+2*j, l.slot(base, j-1)+size)
+	}
+	put16(b, base+2*i, start)
+	if &b[0] != &l[0] {
+		copy(b[leafUsed:base+2*i], l[leafUsed:base+2*i])
+	}
+	at += 2
+	if l.metaLen() == metasVary {
+		b[at] = byte(len(meta))
+		at++
 	}
 	at += copy(b[at:], key[base-leafHeader:])
 	at += copy(b[at:], meta)
 	f := l.frame()
 	f.put(b[at:], loc, len(key)+len(meta))
 	b.put(n+1, used+room)
-	if moves {
-		b.measure()
-	}
 }
 
 // remove takes the i-th entry out.
 func (l leaf) remove(i int) {
+	if stride := l.stride(); stride != 0 {
+		l.removePlaced(i, stride)
+		return
+	}
 	n, used := l.count(), l.used()
 	e := l.entry(i)
 	size := e.end - e.start
-	if l.stride() != 0 {
-		copy(l[e.start:], l[e.end:used])
-		l.put(n-1, used-size)
-		return
-	}
 	base := leafHeader + l.prefixLen()
 	for j := i; j < n-1; j++ {
 		put16(l, base+2*j, l.slot(base, j+1)-size)
@@ -414,13 +306,12 @@ func (s *entries) addLeaf(l leaf, i, j int) {
 	at, n := len(s.text), len(s.list)
 	s.text = slices.Grow(s.text, (j-i)*textLen)[:at+(j-i)*textLen]
 	s.list = slices.Grow(s.list, j-i)[:n+j-i]
-	from := leafHeader + len(prefix) + i*stride
 	for k := range s.list[n:] {
+		from := l.place(i+k, stride)
 		copy(s.text[at:], prefix)
 		copy(s.text[at+len(prefix):at+textLen], l[from:from+text])
 		s.list[n+k] = entry{at, at + keyLen, at + textLen, f.get(l[from+text:], textLen)}
 		at += textLen
-		from += stride
 	}
 }
 
@@ -456,7 +347,7 @@ func (s *shape) add(e *entry) {
 	s.spread.add(&e.loc, keyLen+metaLen)
 }
 
-// stride is the size of an entry, or 0 if they have slots.
+// stride is the size of an entry, or 0 if they have several.
 func (s *shape) stride(prefixLen, locBytes int) int {
 	if size := s.keyLen - prefixLen + s.metaLen + locBytes; !s.keysVary && s.metaLen != metasVary && size <= leafBytesMax {
 		return size
@@ -470,6 +361,7 @@ func (s *shape) used(prefixLen int) int {
 	used := leafHeader + prefixLen + s.text + s.n*(locBytes-prefixLen)
 	switch {
 	case s.stride(prefixLen, locBytes) > 0:
+		used += directoryKey * directoryRoom(s.n)
 	case s.metaLen == metasVary:
 		used += 3 * s.n
 	default:
@@ -477,6 +369,9 @@ func (s *shape) used(prefixLen int) int {
 	}
 	return used
 }
+
+// tooMany says whether n entries that are used bytes long in one leaf are to be split.
+func tooMany(n, used int) bool { return n > 1 && (used > leafBytesMax || n > directoryMax) }
 
 // form works out the leaf of the entries from i to before j, which are some.
 func (s *entries) form(i, j int) (f leafForm) {
@@ -503,12 +398,19 @@ func (s *entries) write(l leaf, f *leafForm, i, j int) {
 	put16(l, leafStride, f.stride)
 	put16(l, leafMetaLen, f.metaLen)
 	l.setFrame(&f.frame)
-	l.put(n, f.used)
 	copy(l[leafHeader:], s.key(i)[:f.prefixLen])
 	slots := leafHeader + f.prefixLen
 	at := slots
 	if f.stride == 0 {
 		at += 2 * n
+	} else {
+		room := l.roomFor(n)
+		l[leafRoom] = byte(room)
+		at += directoryKey * room
+		places := l.places()
+		for k := range n {
+			places[k] = byte(k)
+		}
 	}
 	start := at
 	for k := i; k < j; k++ {
@@ -524,7 +426,10 @@ func (s *entries) write(l leaf, f *leafForm, i, j int) {
 		f.frame.put(l[at:], &e.loc, e.end-e.keyAt)
 		at += int(f.frame.bytes)
 	}
-	l.measure()
+	l.put(n, at)
+	if f.stride != 0 {
+		l.chooseBuckets()
+	}
 }
 
 // commonPrefix is how many bytes a and b have in common.

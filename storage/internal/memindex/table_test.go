@@ -545,6 +545,70 @@ func TestCheckSeesWhatIsBroken(t *testing.T) {
 	}
 }
 
+func TestCountLessCountsBytes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	for range 1000 {
+		s := make([]byte, 8*rng.IntN(32))
+		for i := range s {
+			s[i] = byte(rng.Uint32())
+		}
+		for b := range 256 {
+			expect := 0
+			for _, x := range s {
+				if int(x) < b {
+					expect++
+				}
+			}
+			if got := countLess(s, byte(b)); got != expect {
+				t.Fatalf("%d of %x are less than %d, not %d", expect, s, b, got)
+			}
+		}
+	}
+}
+
+// TestDirectoryOfManySmallEntries has more entries in a leaf than a directory has room for, were they not split.
+func TestDirectoryOfManySmallEntries(t *testing.T) {
+	tab := New(Options{Heap: true})
+	defer tab.Close()
+	key := func(i int) []byte { return []byte{byte(i >> 8), byte(i)} }
+	for i := range 2000 {
+		tab.Set(key(i*7919%2000), nil, Location{})
+	}
+	tab.check(t)
+	for i := 0; i < 2000; i += 3 {
+		tab.Delete(key(i))
+	}
+	tab.check(t)
+	for i := range 2000 {
+		if _, _, ok := tab.Get(key(i)); ok != (i%3 != 0) {
+			t.Fatalf("key %d is there: %v", i, ok)
+		}
+	}
+}
+
+// TestDirectoryOfCrowdedKeys has keys that are nearly all in one bucket.
+func TestDirectoryOfCrowdedKeys(t *testing.T) {
+	tab := New(Options{Heap: true})
+	defer tab.Close()
+	key := func(i int) []byte {
+		b := []byte("00000000000000000000")
+		binary.BigEndian.PutUint32(b[16:], uint32(i))
+		if i%100 == 0 {
+			b[i/100%16] = 'x'
+		}
+		return b
+	}
+	for i := range 3000 {
+		tab.Set(key(i*7919%3000), []byte("meta"), Location{Seq: uint64(i)})
+	}
+	tab.check(t)
+	for i := range 3000 {
+		if _, _, ok := tab.Get(key(i)); !ok {
+			t.Fatalf("key %d is missing", i)
+		}
+	}
+}
+
 // TestCopiesForViewsDoNotGrow has free blocks that are longer than the nodes that are copied.
 func TestCopiesForViewsDoNotGrow(t *testing.T) {
 	tab := New(Options{Heap: true})

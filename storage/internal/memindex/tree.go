@@ -31,7 +31,7 @@ func (t *Table) buildLeaves(i, j int, left []byte) {
 
 // buildLeavesOf is buildLeaves where the form is known that one leaf would have.
 func (t *Table) buildLeavesOf(f *leafForm, i, j int, left []byte) {
-	if f.used > leafBytesMax && j-i > 1 {
+	if tooMany(j-i, f.used) {
 		m := t.entries.middle(i, j)
 		t.buildLeaves(i, m, left)
 		t.buildLeaves(m, j, nil)
@@ -103,7 +103,9 @@ func (t *Table) insertGrowing(l leaf, i int, key, meta []byte, loc *Location, ro
 
 // trim gives back the room behind a leaf's end.
 func (t *Table) trim(r ref, l leaf) {
-	l.measure()
+	if l.stride() != 0 {
+		l.chooseBuckets()
+	}
 	have, need := granulesOf(l), granulesFor(l.used()+leafPad)
 	if need < have {
 		setGranules(l, need)
@@ -115,7 +117,7 @@ func (t *Table) trim(r ref, l leaf) {
 func (t *Table) rebuildLeaf(l leaf) {
 	n := len(t.entries.list)
 	f := t.entries.form(0, n)
-	if f.used+leafPad <= granulesOf(l)<<granuleShift && (f.used <= leafBytesMax || n == 1) {
+	if f.used+leafPad <= granulesOf(l)<<granuleShift && !tooMany(n, f.used) {
 		t.entries.write(l, &f, 0, n)
 		return
 	}
