@@ -62,8 +62,8 @@
 // 256 MiB; bytes for each key in all, resident, free blocks and inner nodes included (31 of them are key and meta):
 //
 //	                       Set in random order    Append
-//	random keys                           45.3      40.3
-//	"user:%011d"                          31.9      28.1
+//	random keys                           49.1      42.8
+//	"user:%011d"                          35.2      30.2
 //
 // With 1 million random keys, in CPU time on two shared cores where a load from memory takes 70 to 80 ns (medians of
 // ten runs): Get 0.67 µs, Set of a new key 0.89 µs on the way to the first million and 1.30 µs on that to the second,
