@@ -198,7 +198,7 @@ func TestMemoryPerKey(t *testing.T) {
 		name string
 		key  func(*rand.Rand, int) []byte
 		most float64
-	}{{"random", randomKey, 51}, {"user", userKey, 38}} {
+	}{{"random", randomKey, 50}, {"user", userKey, 38}} {
 		r := newRecords(n, kind.key)
 		for _, way := range []struct {
 			name string

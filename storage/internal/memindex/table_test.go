@@ -609,6 +609,38 @@ func TestDirectoryOfCrowdedKeys(t *testing.T) {
 	}
 }
 
+// TestKeysInOrderLeaveFullLeaves has as many keys set in order and appended.
+func TestKeysInOrderLeaveFullLeaves(t *testing.T) {
+	r := newRecords(20_000, userKey)
+	set, appended := New(Options{Heap: true}), New(Options{Heap: true})
+	defer set.Close()
+	defer appended.Close()
+	a := NewAppender(appended)
+	for i := range r.keys {
+		set.Set(r.keys[i], r.meta(i), r.locs[i])
+		a.Append(r.keys[i], r.meta(i), r.locs[i])
+	}
+	a.Flush()
+	set.check(t)
+	if got, full := leavesOf(set), leavesOf(appended); got > full*11/10 {
+		t.Errorf("keys set in order have %d leaves, appended %d", got, full)
+	}
+}
+
+func leavesOf(tab *Table) (n int) {
+	v := tab.View()
+	defer v.Release()
+	it := v.Iter()
+	var last *byte
+	for ok := it.Seek(nil); ok; ok = it.Next() {
+		if p := &it.leaf[0]; p != last {
+			last = p
+			n++
+		}
+	}
+	return n
+}
+
 // TestCopiesForViewsDoNotGrow has free blocks that are longer than the nodes that are copied.
 func TestCopiesForViewsDoNotGrow(t *testing.T) {
 	tab := New(Options{Heap: true})

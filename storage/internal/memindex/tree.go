@@ -79,7 +79,35 @@ func (t *Table) insert(l leaf, i int, key, meta []byte, loc *Location) {
 	t.entries.addLeaf(l, 0, i)
 	t.entries.add(nil, key, meta, *loc)
 	t.entries.addLeaf(l, i, l.count())
+	if i == l.count() && t.onLast() {
+		t.rebuildLast(l)
+		return
+	}
 	t.rebuildLeaf(l)
+}
+
+// onLast says whether the path leads to the last leaf.
+func (t *Table) onLast() bool {
+	for _, s := range t.path[:t.height] {
+		if int(s.at)+1 < inner(t.arena.at(s.ref)).count() {
+			return false
+		}
+	}
+	return true
+}
+
+// rebuildLast is rebuildLeaf where the new entry is the greatest of the table. As more are likely to follow it, what is
+// before it is left in a full leaf.
+func (t *Table) rebuildLast(l leaf) {
+	n := len(t.entries.list)
+	if f := t.entries.form(0, n); !tooMany(n, f.used) {
+		t.rebuildLeaf(l)
+		return
+	}
+	t.leaves.reset()
+	t.buildLeaves(0, n-1, nil)
+	t.buildLeaves(n-1, n, nil)
+	t.replaceLeaf()
 }
 
 // insertGrowing is insert where the leaf at the path's end has the form for the entry, and not the room. It takes room
