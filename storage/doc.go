@@ -94,7 +94,7 @@
 // # Costs
 //
 // A put allocates nothing and costs its share of one write and one sync. A get allocates nothing once its buffer has grown. A key
-// that was not merged yet takes 45 bytes of memory (16-byte keys with 15-byte metas; 32 where keys share their beginning),
+// that was not merged yet takes 47 bytes of memory (16-byte keys with 15-byte metas; 35 where keys share their beginning),
 // outside of what the garbage collector looks at. See docs/performance.md for what was measured.
 //
 // Sources: Sheehy & Smith, "Bitcask: A Log-Structured Hash Table for Fast Key/Value Data"; group commit after Gray &
