@@ -48,7 +48,11 @@ var walks = flag.Int("walks", 60, "how many seeds TestFaultsLoseAndReviveNothing
 // time, with exchanges running throughout. In the end the replicas are equal, hold every acknowledged write that no other has seen, and nothing
 // that an acknowledged one has seen.
 func TestFaultsLoseAndReviveNothing(t *testing.T) {
-	for seed := range uint64(*walks) {
+	seeds := *walks
+	if testing.Short() {
+		seeds = min(seeds, 15)
+	}
+	for seed := range uint64(seeds) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
 			for _, finding := range walk(t, seed, plant{}) {
