@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -53,6 +55,15 @@ type fakeCluster struct {
 	mu    sync.Mutex
 	cut   map[[2]ring.NodeID]bool
 	bytes int
+}
+
+// simulate runs a test with clusters in fake time.
+func simulate(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("fails in the race detector itself: see race_test.go")
+	}
+	synctest.Test(t, test)
 }
 
 var errCut = errors.New("cut")

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/ringcask/ringcask/internal/causal"
@@ -78,7 +77,7 @@ type write struct {
 
 // walk is one history, and what was found wrong in the end.
 func walk(t *testing.T, seed uint64, bug plant) (findings []string) {
-	synctest.Test(t, func(*testing.T) { findings = walkInBubble(seed, bug) })
+	simulate(t, func(*testing.T) { findings = walkInBubble(seed, bug) })
 	return findings
 }
 
