@@ -1,0 +1,186 @@
+// Package fault plans what goes wrong in a cluster under test: which faults, when, for how long, and whom they strike. A plan is drawn
+// from a seed, can be written down and read again, and shrinks to what a failure needs. The package strikes nobody itself: the simulated
+// cluster (integration/sim) and the one of real processes (integration/chaos) each do that in their own way.
+//
+// # What is survivable
+//
+// A cluster of N replicas promises nothing against the loss of more copies than W leaves it. So a fault that destroys stored data
+// (Kind.Destroys) strikes one node, and whoever carries out a plan begins it only once everything that was destroyed before is filled again.
+package fault
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kind is what goes wrong. Its text is part of the command line, of saved plans and of reports.
+type Kind string
+
+// The kinds. Nodes are those of Fault.Nodes; they go on as before when the fault ends.
+const (
+	// Kill ends the process without warning; it is started again at the end. What it wrote to files survives, synced or not.
+	Kill Kind = "kill"
+	// PowerLoss is a Kill that loses what was not synced.
+	PowerLoss Kind = "power-loss"
+	// Restart shuts the node down in order; it is started again at the end.
+	Restart Kind = "restart"
+	// Pause stops the process (SIGSTOP) and lets it go on at the end.
+	Pause Kind = "pause"
+
+	// Halves lets no message pass between Nodes and the others. Clients reach both sides.
+	Halves Kind = "split-halves"
+	// MajorityRing puts all nodes on a ring in the order of Nodes, where each hears only the nearest ones that make up a majority with itself.
+	MajorityRing Kind = "split-ring"
+	// OneWay loses what Nodes[0] sends to Nodes[1].
+	OneWay Kind = "split-one-way"
+	// CutLink lets no message pass between Nodes[0] and Nodes[1], which both hear everyone else.
+	CutLink Kind = "cut-link"
+	// Isolate lets no message pass between one node and the others. Clients reach it all the same.
+	Isolate Kind = "isolate"
+
+	// Latency adds Delay, give or take half, to what one node sends and hears.
+	Latency Kind = "latency"
+	// Bandwidth bounds what one node sends and hears to BytesPerSecond.
+	Bandwidth Kind = "bandwidth"
+	// Reset breaks the connections of one node now and then.
+	Reset Kind = "reset"
+	// Loss, Duplicate and Reorder lose, repeat or hold back a Share of the messages between all nodes.
+	Loss      Kind = "loss"
+	Duplicate Kind = "duplicate"
+	Reorder   Kind = "reorder"
+
+	// DiskFull leaves a node no room to write.
+	DiskFull Kind = "disk-full"
+	// DiskError fails a Share of a node's reads and writes of files.
+	DiskError Kind = "disk-error"
+	// DiskSlow adds Delay to each sync of a node's files.
+	DiskSlow Kind = "disk-slow"
+	// Flip stops a node, flips Count bytes of what it has stored in finished segments, and starts it again.
+	Flip Kind = "flip"
+	// Wipe kills a node and removes its data directory; it is started again, empty, at the end.
+	Wipe Kind = "wipe"
+	// Skew sets a node's clock ahead by Delay (back if it is negative), which takes a restart of it; at the end it is set right again.
+	Skew Kind = "skew"
+)
+
+// Kinds are all kinds there are, in the order in which they are shown.
+func Kinds() []Kind {
+	return []Kind{
+		Kill, PowerLoss, Restart, Pause, Halves, MajorityRing, OneWay, CutLink, Isolate, Latency, Bandwidth, Reset, Loss, Duplicate, Reorder,
+		DiskFull, DiskError, DiskSlow, Flip, Wipe, Skew,
+	}
+}
+
+// ParseKinds reads kinds separated by commas; "all" is every one, and an empty text none.
+func ParseKinds(text string) ([]Kind, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var kinds []Kind
+	for _, name := range strings.Split(text, ",") {
+		switch k := Kind(strings.TrimSpace(name)); {
+		case k == "all":
+			kinds = append(kinds, Kinds()...)
+		case slices.Contains(Kinds(), k):
+			kinds = append(kinds, k)
+		default:
+			return nil, fmt.Errorf("no kind of fault is called %q; there are %v", k, Kinds())
+		}
+	}
+	return kinds, nil
+}
+
+// Destroys says that a fault of this kind loses or may lose stored data of its node.
+func (k Kind) Destroys() bool { return k == Flip || k == Wipe || k == DiskError }
+
+// Stops says that the node's process does not run for some of the fault.
+func (k Kind) Stops() bool {
+	switch k {
+	case Kill, PowerLoss, Restart, Pause, Flip, Wipe, Skew:
+		return true
+	}
+	return false
+}
+
+// Fault is one thing that goes wrong.
+type Fault struct {
+	Kind Kind `json:"kind"`
+	// At is when it begins, after the start of the workload, and For how long it lasts.
+	At  time.Duration `json:"at"`
+	For time.Duration `json:"for"`
+	// Nodes are the numbers, from 0, of those that it strikes; none for a kind that concerns all.
+	Nodes []int `json:"nodes,omitempty"`
+	// The measure of it, where the kind has one.
+	Delay          time.Duration `json:"delay,omitempty"`
+	BytesPerSecond int64         `json:"bytes_per_second,omitempty"`
+	Share          float64       `json:"share,omitempty"`
+	Count          int           `json:"count,omitempty"`
+}
+
+// End is when the fault is over.
+func (f Fault) End() time.Duration { return f.At + f.For }
+
+// String is one line for people.
+func (f Fault) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v–%v %s", f.At.Round(time.Millisecond), f.End().Round(time.Millisecond), f.Kind)
+	if len(f.Nodes) > 0 {
+		fmt.Fprintf(&b, " nodes %v", f.Nodes)
+	}
+	if f.Delay != 0 {
+		fmt.Fprintf(&b, " by %v", f.Delay)
+	}
+	if f.BytesPerSecond != 0 {
+		fmt.Fprintf(&b, " to %d B/s", f.BytesPerSecond)
+	}
+	if f.Share != 0 {
+		fmt.Fprintf(&b, " share %.3g", f.Share)
+	}
+	if f.Count != 0 {
+		fmt.Fprintf(&b, " %d bytes", f.Count)
+	}
+	return b.String()
+}
+
+// Plan is everything that goes wrong in a run, in the order of its beginning.
+type Plan struct {
+	Seed  uint64 `json:"seed"`
+	Nodes int    `json:"nodes"`
+	// Duration is how long the workload runs. No fault lasts beyond it.
+	Duration time.Duration `json:"duration"`
+	Faults   []Fault       `json:"faults"`
+}
+
+// Validate says what is wrong with a plan that was read.
+func (p Plan) Validate() error {
+	for i, f := range p.Faults {
+		switch {
+		case !slices.Contains(Kinds(), f.Kind):
+			return fmt.Errorf("fault %d: no kind is called %q", i, f.Kind)
+		case f.At < 0 || f.For < 0 || f.End() > p.Duration:
+			return fmt.Errorf("fault %d (%v) is not within the run of %v", i, f, p.Duration)
+		case f.Share < 0 || f.Share > 1 || f.BytesPerSecond < 0 || f.Count < 0:
+			return fmt.Errorf("fault %d (%v) has an impossible measure", i, f)
+		case len(f.Nodes) < nodesNeeded(f.Kind):
+			return fmt.Errorf("fault %d (%v) strikes too few nodes", i, f)
+		}
+		for j, n := range f.Nodes {
+			if n < 0 || n >= p.Nodes || slices.Contains(f.Nodes[:j], n) {
+				return fmt.Errorf("fault %d (%v) strikes a node that is not there, or one twice", i, f)
+			}
+		}
+	}
+	return nil
+}
+
+func nodesNeeded(k Kind) int {
+	switch k {
+	case Loss, Duplicate, Reorder:
+		return 0
+	case OneWay, CutLink:
+		return 2
+	}
+	return 1
+}

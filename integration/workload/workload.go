@@ -1,0 +1,52 @@
+// Package workload has what clients do to a cluster under test, and the checkers that judge what came of it. A workload works through
+// the ordinary client, so that it is the same for the simulated cluster (integration/sim) and for real processes (integration/chaos); its
+// checker is a function of the recorded history alone.
+package workload
+
+import (
+	"context"
+
+	"github.com/ringcask/ringcask/client"
+	"github.com/ringcask/ringcask/integration/history"
+)
+
+// Env is what a workload works with.
+type Env struct {
+	// History takes every operation.
+	History *history.History
+	// Clients are one for each worker; none is used by anyone else meanwhile.
+	Clients []*client.Client
+	// Seed is what keys, values and choices are drawn from.
+	Seed uint64
+	// Rate bounds the operations of all workers in a second; zero is no bound.
+	Rate float64
+}
+
+// Workload is something that clients do, and what must hold of it.
+type Workload interface {
+	// Name is that on the command line, in histories and in reports.
+	Name() string
+	// Run works until ctx ends, and returns when its workers have. Failed operations are recorded; an error is for what makes the run worthless.
+	Run(ctx context.Context, e Env) error
+	// Settle reads everything that was written, after all faults were healed, and records it as Final.
+	Settle(ctx context.Context, e Env) error
+	// Check judges the workload's operations, in the order of their Start.
+	Check(ops []history.Operation) Result
+}
+
+// Result is a checker's judgement.
+type Result struct {
+	Workload string `json:"workload"`
+	// Operations by outcome.
+	Ok      int `json:"ok"`
+	Failed  int `json:"failed"`
+	Unknown int `json:"unknown"`
+	// Violations are counted by kind ("lost", "revived", "torn", …); Examples are the first few of them, one line each.
+	Violations map[string]int `json:"violations"`
+	Examples   []string       `json:"examples,omitempty"`
+	// Measures are what was measured without being a violation, such as "stale reads" or "longest gap ms".
+	Measures map[string]float64 `json:"measures,omitempty"`
+}
+
+// Passed says that nothing was violated.
+func (r Result) Passed() bool { return len(r.Violations) == 0 }
