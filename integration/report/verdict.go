@@ -1,0 +1,117 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ringcask/ringcask/integration/history"
+)
+
+// judge says what came of a run. A run that proves nothing has not passed.
+func judge(run Run) Verdict {
+	limits := run.Limits.withDefaults()
+	acknowledged := 0
+	for _, op := range run.Operations {
+		if op.Outcome == history.Ok {
+			acknowledged++
+		}
+	}
+	violated := violations(run, limits)
+	switch {
+	case len(violated) > 0:
+		text := "Violated: " + listed(violated) + "."
+		if run.Aborted != "" {
+			text += " The run was aborted: " + limits.text(run.Aborted) + "."
+		}
+		return Verdict{Text: text}
+	case run.Aborted != "":
+		return Verdict{Text: "Aborted before it was over: " + limits.text(run.Aborted) + "."}
+	case acknowledged == 0:
+		return Verdict{Text: "Nothing proven: no operation was acknowledged."}
+	case len(run.Results) == 0:
+		return Verdict{Text: "Nothing proven: no checker looked at what was done."}
+	}
+	return Verdict{Passed: true, Text: praise(run)}
+}
+
+// violations are phrases, one for each kind of violation of each workload.
+func violations(run Run, limits Limits) []string {
+	var all []string
+	for _, r := range run.Results {
+		for _, kind := range slices.Sorted(maps.Keys(r.Violations)) {
+			all = append(all, fmt.Sprintf("%s %s (%s)", grouped(r.Violations[kind]), limits.text(kind), limits.text(r.Workload)))
+		}
+	}
+	if c := run.Convergence; c != nil && !c.Reached {
+		all = append(all, fmt.Sprintf("replicas still differed %s after the last fault was healed", brief(c.Took)))
+	}
+	if more := len(all) - limits.Entries; more > 0 {
+		all = append(all[:limits.Entries], fmt.Sprintf("%d more kinds of violations", more))
+	}
+	return all
+}
+
+func praise(run Run) string {
+	struck := 0
+	for _, f := range run.Faults {
+		if !f.Skipped {
+			struck++
+		}
+	}
+	text := fmt.Sprintf("Passed: %s on %s under %s; %s found no violation",
+		counted(len(run.Operations), "operation"), counted(len(run.Nodes), "node"), counted(struck, "fault"), counted(len(run.Results), "checker"))
+	if c := run.Convergence; c != nil {
+		text += fmt.Sprintf(", and all replicas were equal %s after the last fault was healed", brief(c.Took))
+	}
+	return text + "."
+}
+
+// counted is a number with its noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return grouped(n) + " " + noun + "s"
+}
+
+// listed joins phrases as a sentence does.
+func listed(phrases []string) string {
+	if len(phrases) < 2 {
+		return strings.Join(phrases, "")
+	}
+	return strings.Join(phrases[:len(phrases)-1], ", ") + " and " + phrases[len(phrases)-1]
+}
+
+// grouped is a number with a comma between its thousands.
+func grouped(n int) string {
+	digits := strconv.Itoa(n)
+	for at := len(digits) - 3; at > 0 && digits[at-1] != '-'; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return digits
+}
+
+// brief is a duration in at most three digits and its unit, or in minutes and seconds.
+func brief(d time.Duration) string {
+	switch {
+	case d >= time.Minute:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return strconv.FormatFloat(threeDigits(d.Seconds()), 'f', -1, 64) + " s"
+	case d >= time.Millisecond:
+		return strconv.FormatFloat(threeDigits(d.Seconds()*1e3), 'f', -1, 64) + " ms"
+	case d > 0:
+		return strconv.FormatFloat(threeDigits(d.Seconds()*1e6), 'f', -1, 64) + " µs"
+	}
+	return "0 s"
+}
+
+func threeDigits(v float64) float64 {
+	scale := math.Pow(10, 2-math.Floor(math.Log10(v)))
+	return math.Round(v*scale) / scale
+}

@@ -1,0 +1,77 @@
+package report
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ringcask/ringcask/integration/history"
+	"github.com/ringcask/ringcask/integration/workload"
+)
+
+func TestTheVerdictIsASentence(t *testing.T) {
+	acked := []history.Operation{{Kind: history.Put, Outcome: history.Ok, End: time.Millisecond}}
+	clean := []workload.Result{{Workload: "set", Ok: 1}}
+	broken := []workload.Result{{Workload: "set", Violations: map[string]int{"lost": 1200, "torn": 1}}}
+	for name, c := range map[string]struct {
+		run    Run
+		passed bool
+		text   string
+	}{
+		"nothing done":    {Run{}, false, "Nothing proven: no operation was acknowledged."},
+		"nothing checked": {Run{Operations: acked}, false, "Nothing proven: no checker looked at what was done."},
+		"nothing acknowledged": {
+			Run{Operations: []history.Operation{{Kind: history.Put, Outcome: history.Failed}}, Results: clean}, false,
+			"Nothing proven: no operation was acknowledged.",
+		},
+		"clean": {
+			Run{Operations: acked, Results: clean, Nodes: []string{"n1"}, Faults: []Strike{{}, {}, {Skipped: true}}}, true,
+			"Passed: 1 operation on 1 node under 2 faults; 1 checker found no violation.",
+		},
+		"converged": {
+			Run{Operations: acked, Results: clean, Convergence: &Convergence{Took: 2340 * time.Millisecond, Reached: true}}, true,
+			"Passed: 1 operation on 0 nodes under 0 faults; 1 checker found no violation, and all replicas were equal 2.34 s after the last fault was healed.",
+		},
+		"violated": {
+			Run{Operations: acked, Results: broken}, false,
+			"Violated: 1,200 lost (set) and 1 torn (set).",
+		},
+		"not converged": {
+			Run{Operations: acked, Results: clean, Convergence: &Convergence{Took: 90 * time.Second}}, false,
+			"Violated: replicas still differed 1m30s after the last fault was healed.",
+		},
+		"aborted": {
+			Run{Operations: acked, Results: clean, Aborted: "a node did not start"}, false,
+			"Aborted before it was over: a node did not start.",
+		},
+		"violated and aborted": {
+			Run{Operations: acked, Results: broken[:1], Aborted: "interrupted"}, false,
+			"Violated: 1,200 lost (set) and 1 torn (set). The run was aborted: interrupted.",
+		},
+	} {
+		s := Summarize(c.run)
+		if s.Verdict.Passed != c.passed || s.Verdict.Text != c.text {
+			t.Errorf("%s: passed %v, %q; want %v, %q", name, s.Verdict.Passed, s.Verdict.Text, c.passed, c.text)
+		}
+		var page strings.Builder
+		if err := Write(&page, s); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestNumbersAreShortForPeople(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 s", 999: "0.999 µs", 1500 * time.Microsecond: "1.5 ms", 20 * time.Millisecond: "20 ms", 123456 * time.Microsecond: "123 ms",
+		999999 * time.Microsecond: "1000 ms", 59 * time.Second: "59 s", 61500 * time.Millisecond: "1m2s", time.Hour: "1h0m0s",
+	} {
+		if got := brief(d); got != want {
+			t.Errorf("%d is %q, want %q", d, got, want)
+		}
+	}
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567", -1000: "-1,000", -100: "-100"} {
+		if got := grouped(n); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+}
