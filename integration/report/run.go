@@ -77,17 +77,17 @@ type Limits struct {
 	Faults int
 	// Errors is the most codes of errors that are told apart (default 40).
 	Errors int
-	// Examples is the most examples of violations for each workload (default 20), and Notes the most notes (default 50).
+	// Examples is the most examples of violations for each workload (default 10), and Notes the most notes (default 50).
 	Examples, Notes int
-	// Entries is the most results, settings, and kinds of violations and measures for each result (default 100).
+	// Entries is the most results, settings, and kinds of violations and measures for each result (default 50).
 	Entries int
-	// TextBytes is the most bytes of one text, such as an example (default 1,000); more is cut off with an ellipsis.
+	// TextBytes is the most bytes of one text, such as an example (default 500); more is cut off with an ellipsis.
 	TextBytes int
 }
 
 func (l Limits) withDefaults() Limits {
 	for field, limit := range map[*int]int{
-		&l.Slices: 400, &l.Faults: 400, &l.Errors: 40, &l.Examples: 20, &l.Notes: 50, &l.Entries: 100, &l.TextBytes: 1000,
+		&l.Slices: 400, &l.Faults: 400, &l.Errors: 40, &l.Examples: 10, &l.Notes: 50, &l.Entries: 50, &l.TextBytes: 500,
 	} {
 		if *field <= 0 {
 			*field = limit

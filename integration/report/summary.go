@@ -51,6 +51,14 @@ type Summary struct {
 	Slices      []Slice       `json:"slices"`
 }
 
+// Struck is how many faults were carried out.
+func (s Summary) Struck() (n int) {
+	for _, k := range s.FaultKinds {
+		n += k.Count
+	}
+	return n
+}
+
 // Verdict is what came of a run, in a word and in a sentence.
 type Verdict struct {
 	Passed bool   `json:"passed"`

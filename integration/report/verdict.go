@@ -3,11 +3,7 @@ package report
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/ringcask/ringcask/integration/history"
 )
@@ -69,49 +65,4 @@ func praise(run Run) string {
 		text += fmt.Sprintf(", and all replicas were equal %s after the last fault was healed", brief(c.Took))
 	}
 	return text + "."
-}
-
-// counted is a number with its noun.
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return grouped(n) + " " + noun + "s"
-}
-
-// listed joins phrases as a sentence does.
-func listed(phrases []string) string {
-	if len(phrases) < 2 {
-		return strings.Join(phrases, "")
-	}
-	return strings.Join(phrases[:len(phrases)-1], ", ") + " and " + phrases[len(phrases)-1]
-}
-
-// grouped is a number with a comma between its thousands.
-func grouped(n int) string {
-	digits := strconv.Itoa(n)
-	for at := len(digits) - 3; at > 0 && digits[at-1] != '-'; at -= 3 {
-		digits = digits[:at] + "," + digits[at:]
-	}
-	return digits
-}
-
-// brief is a duration in at most three digits and its unit, or in minutes and seconds.
-func brief(d time.Duration) string {
-	switch {
-	case d >= time.Minute:
-		return d.Round(time.Second).String()
-	case d >= time.Second:
-		return strconv.FormatFloat(threeDigits(d.Seconds()), 'f', -1, 64) + " s"
-	case d >= time.Millisecond:
-		return strconv.FormatFloat(threeDigits(d.Seconds()*1e3), 'f', -1, 64) + " ms"
-	case d > 0:
-		return strconv.FormatFloat(threeDigits(d.Seconds()*1e6), 'f', -1, 64) + " µs"
-	}
-	return "0 s"
-}
-
-func threeDigits(v float64) float64 {
-	scale := math.Pow(10, 2-math.Floor(math.Log10(v)))
-	return math.Round(v*scale) / scale
 }

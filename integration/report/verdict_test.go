@@ -63,7 +63,7 @@ func TestTheVerdictIsASentence(t *testing.T) {
 func TestNumbersAreShortForPeople(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0 s", 999: "0.999 µs", 1500 * time.Microsecond: "1.5 ms", 20 * time.Millisecond: "20 ms", 123456 * time.Microsecond: "123 ms",
-		999999 * time.Microsecond: "1000 ms", 59 * time.Second: "59 s", 61500 * time.Millisecond: "1m2s", time.Hour: "1h0m0s",
+		999999 * time.Microsecond: "1000 ms", 59 * time.Second: "59 s", 61500 * time.Millisecond: "1m2s", time.Hour: "1h", 10 * time.Minute: "10m", 90 * time.Minute: "1h30m",
 	} {
 		if got := brief(d); got != want {
 			t.Errorf("%d is %q, want %q", d, got, want)
