@@ -1,5 +1,6 @@
 "use strict";
-// Shows the values of the slice under the pointer, or the one that the arrow keys chose. They are those of the table below the picture.
+// Shows the values of the slice under the pointer, or the one that the arrow keys chose, and the fault under the pointer. They are those of
+// the table below the picture.
 (function () {
   const picture = document.getElementById("timeline");
   const cursor = document.getElementById("cursor");
@@ -8,6 +9,14 @@
   const heads = document.querySelectorAll("#slices thead th");
   const left = Number(picture.dataset.left), right = Number(picture.dataset.right), count = Number(picture.dataset.slices);
   let chosen = -1;
+
+  // The names of faults move from the browser's own boxes into ours, so that there are not two.
+  const faults = new Map();
+  picture.querySelectorAll(".bar").forEach(function (bar) {
+    const title = bar.querySelector("title");
+    faults.set(bar, title.textContent);
+    title.remove();
+  });
 
   // scale is how many pixels of the screen one of the picture takes.
   function scale() {
@@ -19,7 +28,7 @@
     cursor.setAttribute("visibility", "hidden");
   }
 
-  function show(slice, y) {
+  function show(slice, y, fault) {
     chosen = Math.max(0, Math.min(count - 1, slice));
     const x = left + (right - left) * (chosen + 0.5) / count;
     cursor.setAttribute("transform", "translate(" + x + " 0)");
@@ -31,6 +40,11 @@
       list.appendChild(document.createElement("dd")).textContent = cell.textContent;
     });
     values.replaceChildren(list);
+    if (fault) {
+      const text = document.createElement("p");
+      text.textContent = faults.get(fault);
+      values.prepend(text);
+    }
     values.hidden = false;
     place(picture.getBoundingClientRect().left + x * scale(), y);
   }
@@ -45,7 +59,7 @@
   function follow(event) {
     const x = (event.clientX - picture.getBoundingClientRect().left) / scale();
     if (x < left || x > right) return hide();
-    show(Math.floor((x - left) / (right - left) * count), event.clientY);
+    show(Math.floor((x - left) / (right - left) * count), event.clientY, event.target.closest(".bar"));
   }
 
   picture.setAttribute("tabindex", "0");

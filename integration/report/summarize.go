@@ -150,8 +150,9 @@ func faultKinds(strikes []Strike) []FaultCount {
 	return counts
 }
 
-// text cuts a text to its limit, at the border of a rune.
+// text makes a text valid UTF-8 and cuts it to its limit, at the border of a rune.
 func (l Limits) text(s string) string {
+	s = strings.ToValidUTF8(s, "\ufffd")
 	if len(s) <= l.TextBytes {
 		return s
 	}
@@ -182,6 +183,7 @@ func (l Limits) strikes(all []Strike) []Strike {
 	kept := make([]Strike, 0, min(len(all), l.Faults))
 	for _, s := range all[:min(len(all), l.Faults)] {
 		s.Fault.Nodes = slices.Clone(s.Fault.Nodes)
+		s.Fault.Kind = fault.Kind(l.text(string(s.Fault.Kind)))
 		s.Note = l.text(s.Note)
 		kept = append(kept, s)
 	}

@@ -38,12 +38,13 @@ type mark struct {
 const (
 	pictureWidth  px = 1120
 	pictureLeft   px = 76
-	pictureRight  px = pictureWidth - 8
+	pictureRight  px = pictureWidth - 22
 	titleHeight   px = 32
 	ratesHeight   px = 170
 	latencyHeight px = 150
 	axisHeight    px = 24
 	markStep      px = 15
+	markPad       px = 4
 )
 
 // Places that follow from others.
@@ -57,6 +58,9 @@ func draw(s Summary) timeline {
 	a := timeAxis{end: s.SliceLength * time.Duration(len(s.Slices)), left: pictureLeft, right: pictureRight}
 	t := timeline{Width: pictureWidth, Left: a.left, Right: a.right, Ticks: a.ticks(), Slices: len(s.Slices), Description: describe(s)}
 	t.After = a.x(s.Duration)
+	if s.Duration == 0 {
+		t.After = a.right
+	}
 	marks, top := drawMarks(s, a)
 	t.Marks = marks
 	top += titleHeight
@@ -75,10 +79,11 @@ func drawMarks(s Summary, a timeAxis) (marks []mark, bottom px) {
 	add := func(from, to time.Duration, text string) {
 		m := mark{X: a.x(from), Width: a.x(to) - a.x(from), Text: text, Anchor: "start"}
 		width := letterWidth * px(utf8.RuneCountInString(text))
-		left := m.X
-		m.TextX = m.X
+		left := m.X + markPad
+		m.TextX = left
 		if left+width > a.right {
-			m.TextX, m.Anchor, left = m.X+m.Width, "end", m.X+m.Width-width
+			m.TextX, m.Anchor = m.X-markPad, "end"
+			left = m.TextX - width
 		}
 		row, _ := rows.place(left, left+width+8, left+width)
 		m.TextY = markStep * px(row+1)
@@ -87,7 +92,7 @@ func drawMarks(s Summary, a timeAxis) (marks []mark, bottom px) {
 	if s.Gap.Length() >= s.SliceLength && s.Counts.Ok > 0 {
 		add(s.Gap.From, s.Gap.To, "no acknowledgement for "+brief(s.Gap.Length()))
 	}
-	if s.Duration < a.end {
+	if 0 < s.Duration && s.Duration < a.end {
 		add(s.Duration, s.Duration, "workload over")
 	}
 	if c := s.Convergence; c != nil && c.Reached {
