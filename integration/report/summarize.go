@@ -38,15 +38,26 @@ func Summarize(run Run) Summary {
 		s.Counts.Unknown += k.Unknown
 	}
 	for _, r := range run.Results {
-		s.Lost += r.Violations["lost"]
-		s.Revived += r.Violations["revived"]
-		s.Stale += r.Violations["stale"] + int(r.Measures["stale reads"])
+		s.Lost += countOf(r.Violations, "lost")
+		s.Revived += countOf(r.Violations, "revived")
+		s.Stale += countOf(r.Violations, "stale")
+		s.StaleReads += countOf(r.Measures, "stale reads")
 	}
 	for _, r := range run.Results[:min(len(run.Results), limits.Entries)] {
 		s.Workloads = append(s.Workloads, limits.result(r))
 	}
 	s.Verdict = judge(run)
 	return s
+}
+
+// countOf adds up what has a name, or one that goes on after it, such as "lost element" for "lost".
+func countOf[V int | float64](counts map[string]V, name string) (n int) {
+	for of, count := range counts {
+		if of == name || strings.HasPrefix(of, name+" ") {
+			n += int(count)
+		}
+	}
+	return n
 }
 
 // endOf is the end of the time axis.

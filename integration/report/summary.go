@@ -27,10 +27,12 @@ type Summary struct {
 	Settings map[string]string `json:"settings,omitempty"`
 
 	Counts Counts `json:"counts"`
-	// Lost, Revived and Stale add up what the checkers counted under these names.
-	Lost    int `json:"lost"`
-	Revived int `json:"revived"`
-	Stale   int `json:"stale"`
+	// Lost, Revived and Stale add up the violations whose names begin with these words. StaleReads are all stale reads that were
+	// measured, also where nothing was promised.
+	Lost       int `json:"lost"`
+	Revived    int `json:"revived"`
+	Stale      int `json:"stale"`
+	StaleReads int `json:"stale_reads"`
 	// Gap is the longest time in which no client got an acknowledgement while the workload ran.
 	Gap         Gap          `json:"gap"`
 	Convergence *Convergence `json:"convergence,omitempty"`

@@ -35,16 +35,23 @@ func judge(run Run) Verdict {
 	return Verdict{Passed: true, Text: praise(run)}
 }
 
+// NotConverged is the kind of violation by which a checker says the same as Convergence.Reached does not: the verdict says it once.
+const NotConverged = "not converged"
+
 // violations are phrases, one for each kind of violation of each workload.
 func violations(run Run, limits Limits) []string {
 	var all []string
+	differed := run.Convergence != nil && !run.Convergence.Reached
 	for _, r := range run.Results {
 		for _, kind := range slices.Sorted(maps.Keys(r.Violations)) {
+			if differed && kind == NotConverged {
+				continue
+			}
 			all = append(all, fmt.Sprintf("%s %s (%s)", grouped(r.Violations[kind]), limits.text(kind), limits.text(r.Workload)))
 		}
 	}
-	if c := run.Convergence; c != nil && !c.Reached {
-		all = append(all, fmt.Sprintf("replicas still differed %s after the last fault was healed", brief(c.Took)))
+	if differed {
+		all = append(all, fmt.Sprintf("replicas still differed %s after the last fault was healed", brief(run.Convergence.Took)))
 	}
 	if more := len(all) - limits.Entries; more > 0 {
 		all = append(all[:limits.Entries], fmt.Sprintf("%d more kinds of violations", more))

@@ -40,6 +40,13 @@ func TestTheVerdictIsASentence(t *testing.T) {
 			Run{Operations: acked, Results: clean, Convergence: &Convergence{Took: 90 * time.Second}}, false,
 			"Violated: replicas still differed 1m30s after the last fault was healed.",
 		},
+		"not converged, as a checker says too": {
+			Run{
+				Operations: acked, Convergence: &Convergence{Took: time.Second},
+				Results: []workload.Result{{Workload: "convergence", Violations: map[string]int{NotConverged: 1}}},
+			}, false,
+			"Violated: replicas still differed 1 s after the last fault was healed.",
+		},
 		"aborted": {
 			Run{Operations: acked, Results: clean, Aborted: "a node did not start"}, false,
 			"Aborted before it was over: a node did not start.",
@@ -73,5 +80,15 @@ func TestNumbersAreShortForPeople(t *testing.T) {
 		if got := grouped(n); got != want {
 			t.Errorf("%d is %q, want %q", n, got, want)
 		}
+	}
+}
+
+func TestLostRevivedAndStaleAddUpWhatCheckersCounted(t *testing.T) {
+	s := Summarize(Run{Results: []workload.Result{
+		{Violations: map[string]int{"lost": 1, "revived": 2, "stale": 4, "torn": 8}, Measures: map[string]float64{"stale reads": 16}},
+		{Violations: map[string]int{"lost element": 32, "stale element": 64, "lostness": 128}, Measures: map[string]float64{"stale reads": 256, "longest gap ms": 3}},
+	}})
+	if s.Lost != 33 || s.Revived != 2 || s.Stale != 68 || s.StaleReads != 272 {
+		t.Errorf("%d lost, %d revived, %d stale, %d stale reads", s.Lost, s.Revived, s.Stale, s.StaleReads)
 	}
 }
