@@ -19,13 +19,15 @@ type lane struct {
 // bar is a fault in a lane.
 type bar struct {
 	X, Y, Width, Height px
+	// TextX is where the label stands, and Anchor which end of it.
+	TextX  px
+	Anchor string
 	// Group is the style: process, split, link, disk or clock. Label is empty where there is no room for it; Title has everything.
 	Group, Label, Title string
 }
 
 // Places that follow from others.
 func (l lane) TextY() px { return (l.Top + l.Bottom) / 2 }
-func (b bar) TextX() px  { return b.X + 6 }
 func (b bar) TextY() px  { return b.Y + 11.5 }
 
 // The measures of lanes. A letter is about letterWidth wide.
@@ -35,6 +37,7 @@ const (
 	lanePad     px = 4
 	letterWidth px = 6.1
 	barWidthMin px = 3
+	labelPad    px = 6
 	rowsMax        = 4
 )
 
@@ -75,21 +78,41 @@ func drawLane(name string, struck []Strike, s Summary, a timeAxis, top px) lane 
 	l := lane{Name: shortened(name, int((a.left-12)/letterWidth)), Top: top}
 	var rows packing
 	for _, f := range struck {
-		from := a.x(f.Began)
-		width := max(a.x(f.Ended)-from, barWidthMin)
-		label := string(f.Fault.Kind)
-		labelled := 6 + letterWidth*px(utf8.RuneCountInString(label))
-		row, fits := rows.place(from, from+max(width, labelled), from+width)
-		if !fits || from+labelled > a.right {
-			label = ""
+		b := newBar(f, s, a)
+		left, right := b.extent()
+		row, fits := rows.place(left, right, b.X+b.Width)
+		if !fits {
+			b.Label = ""
 		}
-		l.Bars = append(l.Bars, bar{
-			X: from, Y: top + lanePad + barStep*px(row), Width: width, Height: barHeight,
-			Group: group(f.Fault.Kind), Label: label, Title: strikeText(f, s),
-		})
+		b.Y = top + lanePad + barStep*px(row)
+		l.Bars = append(l.Bars, b)
 	}
 	l.Bottom = top + 2*lanePad + barStep*px(max(1, len(rows.ends)))
 	return l
+}
+
+// newBar is a bar in no row yet. Its label begins in it and may go on beyond it; near the end of the axis it stands before it.
+func newBar(f Strike, s Summary, a timeAxis) bar {
+	b := bar{
+		X: a.x(f.Began), Height: barHeight, Anchor: "start",
+		Group: group(f.Fault.Kind), Label: string(f.Fault.Kind), Title: strikeText(f, s),
+	}
+	b.Width = max(a.x(f.Ended)-b.X, barWidthMin)
+	b.TextX = b.X + labelPad
+	if b.TextX+b.labelWidth() > a.right {
+		b.TextX, b.Anchor = b.X-labelPad, "end"
+	}
+	return b
+}
+
+func (b bar) labelWidth() px { return letterWidth * px(utf8.RuneCountInString(b.Label)) }
+
+// extent is from where to where a bar with its label reaches.
+func (b bar) extent() (left, right px) {
+	if b.Anchor == "end" {
+		return b.TextX - b.labelWidth(), b.X + b.Width
+	}
+	return b.X, max(b.X+b.Width, b.TextX+b.labelWidth())
 }
 
 // packing puts things that have a length into rows, so that they do not overlap as long as rowsMax rows are enough.

@@ -40,7 +40,7 @@ func Write(w io.Writer, s Summary) error {
 	return page.Execute(w, v)
 }
 
-// text is an embedded file.
+// text is an embedded file, which cannot be missing.
 func text(name string) string {
 	content, err := files.ReadFile(name)
 	if err != nil {

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -201,6 +202,7 @@ func (l Limits) strikes(all []Strike) []Strike {
 	return kept
 }
 
+// result leaves out measures that are no numbers, for JSON has no words for them.
 func (l Limits) result(r workload.Result) workload.Result {
 	kept := r
 	kept.Workload = l.text(r.Workload)
@@ -210,7 +212,9 @@ func (l Limits) result(r workload.Result) workload.Result {
 		kept.Violations[l.text(name)] = r.Violations[name]
 	}
 	for _, name := range firstKeys(r.Measures, l.Entries) {
-		kept.Measures[l.text(name)] = r.Measures[name]
+		if v := r.Measures[name]; !math.IsNaN(v) && !math.IsInf(v, 0) {
+			kept.Measures[l.text(name)] = v
+		}
 	}
 	return kept
 }

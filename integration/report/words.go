@@ -58,8 +58,8 @@ func threeDigits(v float64) float64 {
 // number is a measured value in about three digits, or a whole number with its thousands apart.
 func number(v float64) string {
 	switch {
-	case v == 0 || math.IsNaN(v) || math.IsInf(v, 0):
-		return strconv.FormatFloat(v, 'f', -1, 64)
+	case v == 0:
+		return "0"
 	case math.Abs(v) >= 1e15 || math.Abs(v) < 1e-4:
 		return strconv.FormatFloat(v, 'g', 3, 64)
 	case math.Abs(v) >= 100 || v == math.Trunc(v):
