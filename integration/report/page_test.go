@@ -195,7 +195,7 @@ func TestEveryKindOfFaultIsDrawn(t *testing.T) {
 }
 
 func BenchmarkReportOfAMillionOperations(b *testing.B) {
-	run := synthetic(10*time.Minute, 1_400_000)
+	run := synthetic(10*time.Minute, 1_500_000)
 	run.Operations = run.Operations[:1_000_000]
 	size := 0
 	for b.Loop() {
