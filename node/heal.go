@@ -85,8 +85,12 @@ func (h *healer) mend() {
 	}
 }
 
-// refill has all partitions be filled again by exchanges, with trees that do not say any more what is lost.
+// refill has all partitions be filled again by exchanges, with trees that do not say any more what is lost. With a replication factor of
+// one nobody could fill them: the engine goes on to tell what it can vouch for from what it cannot.
 func (h *healer) refill() error {
+	if h.n.table.N() == 1 {
+		return nil
+	}
 	ps := h.n.table.Partitions(ring.NodeID(h.n.cfg.ID))
 	if err := h.n.replica.Refill(ps...); err != nil {
 		return err
@@ -215,7 +219,8 @@ func (h *healer) healWaiting(ctx context.Context) {
 	}
 }
 
-// heal stores the join of what enough of the other replicas hold of a key.
+// heal stores the join of what enough of the other replicas hold of a key. The only replica of a key has nobody to ask: what it cannot read
+// stays unknown.
 func (h *healer) heal(ctx context.Context, key []byte) error {
 	p := h.n.table.Partition(key)
 	deadline := time.Now().Add(h.n.cfg.Timeout)
@@ -231,7 +236,7 @@ func (h *healer) heal(ctx context.Context, key []byte) error {
 			known++
 		}
 	}
-	if need := h.n.exchanger.Needed(); known < need {
+	if need := max(h.n.exchanger.Needed(), 1); known < need {
 		return fmt.Errorf("%d of the other replicas can say what it is, %d are needed", known, need)
 	}
 	stored := make(chan error, 1)

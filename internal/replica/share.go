@@ -295,7 +295,7 @@ func (r *Replica) loadShare(before *identity) error {
 			if filled {
 				s.fill()
 			}
-			if r.unknownAll.Load() {
+			if r.unknownAll.Load() && r.opts.Table.N() > 1 { // else nobody could fill it
 				s.lose()
 			}
 		}

@@ -1,0 +1,109 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ringcask/ringcask/client"
+	"github.com/ringcask/ringcask/internal/replica"
+	"github.com/ringcask/ringcask/storage"
+)
+
+// newLone is a node that is its whole cluster.
+func newLone(t *testing.T) *trio {
+	t.Helper()
+	tr := newTrio(t)
+	tr.cfgs = tr.cfgs[:1]
+	tr.cfgs[0].Members, tr.cfgs[0].SegmentBytesMax = tr.cfgs[0].Members[:1], 64<<10
+	return tr
+}
+
+// damageStored flips a byte in the middle of the only place where a stopped node has stored value.
+func damageStored(t *testing.T, dir, value string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "engine", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := bytes.Index(data, []byte(value)); at >= 0 {
+			data[at+len(value)/2] ^= 1
+			if err := os.WriteFile(path, data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatal("the value is in no file")
+}
+
+// hintFiles are those of the first node's log.
+func (tr *trio) hintFiles() []string {
+	files, err := filepath.Glob(filepath.Join(tr.cfgs[0].Dir, "engine", "*.hintfile"))
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	return files
+}
+
+// loseX has a node that is its whole cluster store values under x and y, in segments of their own, and lose that of x.
+func loseX(t *testing.T) *trio {
+	t.Helper()
+	tr := newLone(t)
+	tr.start()
+	c := tr.client()
+	for _, key := range []string{"x", "y"} {
+		if _, err := c.Put(t.Context(), []byte(key), bytes.Repeat([]byte(key), 70<<10), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Close()
+	tr.await("the first segment has its hint file", func() bool { return len(tr.hintFiles()) > 0 })
+	tr.end()
+	damageStored(t, tr.cfgs[0].Dir, strings.Repeat("x", 70<<10))
+	return tr
+}
+
+func TestTheOnlyCopyIsNotHealedAwayWhereItCannotBeRead(t *testing.T) {
+	tr := loseX(t)
+	tr.start()
+	defer tr.end()
+	n := tr.nodes[0]
+	if err := n.healer.heal(context.Background(), []byte("x")); err == nil {
+		t.Error("it was healed by nobody")
+	}
+	if _, _, err := n.replica.Stored([]byte("x")); errors.Is(err, storage.ErrNotFound) || !replica.Unreadable(err) {
+		t.Errorf("what was lost is not known to be: %v", err)
+	}
+}
+
+func TestTheOnlyCopyServesWhatItCanVouchFor(t *testing.T) {
+	tr := loseX(t)
+	for _, path := range tr.hintFiles() { // nothing else says whose record was lost
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr.start()
+	defer tr.end()
+	n := tr.nodes[0]
+	n.healer.mend()
+	n.healer.vouch(context.Background())
+	c := tr.client()
+	defer c.Close()
+	if _, err := c.Get(t.Context(), []byte("x"), nil); err == nil || errors.Is(err, client.ErrNotFound) {
+		t.Errorf("what was lost is not known to be: %v", err)
+	}
+	if _, err := c.Get(t.Context(), []byte("y"), nil); err != nil {
+		t.Errorf("what is newer than the damage: %v", err)
+	}
+}
