@@ -118,7 +118,9 @@ type Exchanger struct {
 	marks map[ring.PartitionID]*credit
 	// filledFrom are the peers that each unfilled partition was exchanged with.
 	filledFrom map[ring.PartitionID]map[ring.NodeID]bool
-	retire     map[ring.PartitionID]map[causal.Actor]*retirement
+	// losses counts the calls of Lost.
+	losses map[ring.PartitionID]int
+	retire map[ring.PartitionID]map[causal.Actor]*retirement
 }
 
 // pairing is a partition and another replica of it.
@@ -153,6 +155,7 @@ func New(replica Replica, trees Trees, o Options) (*Exchanger, error) {
 		last:       make(map[pairing]time.Time),
 		marks:      make(map[ring.PartitionID]*credit),
 		filledFrom: make(map[ring.PartitionID]map[ring.NodeID]bool),
+		losses:     make(map[ring.PartitionID]int),
 		retire:     make(map[ring.PartitionID]map[causal.Actor]*retirement),
 	}
 	for p := range ring.PartitionID(o.Table.PartitionCount()) {

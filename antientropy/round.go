@@ -273,8 +273,8 @@ func (x *Exchanger) completed(id ring.NodeID, e *exchange, ps []ring.PartitionID
 	for _, p := range ps {
 		x.last[pairing{p, id}] = x.opt.Now()
 		s := e.theirs[p]
-		if s == nil || !s.Filled || s.Poisoned {
-			continue // it vouches for nothing
+		if s == nil || !s.Filled || s.Poisoned || marks[p].losses != x.losses[p] {
+			continue // it vouches for nothing, or what it has brought may be lost again
 		}
 		if !x.replica.Filled(p) {
 			if x.fillsLocked(p, id) {

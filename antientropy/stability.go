@@ -6,11 +6,12 @@ import (
 )
 
 // mark is how things stood in a partition when an exchange began: all events of the actor up to at were durable here, none smaller was in
-// flight, and the events of those that retire were refused.
+// flight, the events of those that retire were refused, and so often something of it had been lost.
 type mark struct {
 	actor    causal.Actor
 	at       causal.Timestamp
 	retiring []causal.Actor
+	losses   int
 }
 
 // credit is a mark with the replicas that have durably joined, since, all that this one held at it. When all have, the events up to it are
@@ -36,13 +37,26 @@ func (x *Exchanger) marksOf(ps []ring.PartitionID) map[ring.PartitionID]mark {
 			c = &credit{mark{actor: actor, at: at}, make(map[ring.NodeID]bool)}
 			x.marks[p] = c
 		}
-		m := mark{retiring: x.retiringLocked(p)}
+		m := mark{retiring: x.retiringLocked(p), losses: x.losses[p]}
 		if c != nil {
 			m.actor, m.at = c.actor, c.at
 		}
 		marks[p] = m
 	}
 	return marks
+}
+
+// Lost says that this replica does not hold any more all that it held of some partitions, or does not know whether it does. What was
+// proven by exchanges that began before counts no more. To be called once no tree stands that was built before the loss.
+func (x *Exchanger) Lost(ps ...ring.PartitionID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, p := range ps {
+		x.losses[p]++
+		delete(x.marks, p)
+		delete(x.filledFrom, p)
+		delete(x.retire, p)
+	}
 }
 
 // creditLocked says that a replica, which vouches for the partition, has joined all that was held at a mark. It returns what is stable

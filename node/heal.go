@@ -107,6 +107,9 @@ func (h *healer) refill() error {
 func (h *healer) regrow(ps []ring.PartitionID) {
 	for _, p := range ps {
 		h.n.forest.Drop(p)
+	}
+	h.n.exchanger.Lost(ps...)
+	for _, p := range ps {
 		h.n.exchanger.WantTree(p)
 		for _, id := range h.n.table.Replicas(p) {
 			h.n.exchanger.Hurry(id, p)
