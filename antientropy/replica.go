@@ -34,8 +34,7 @@ type Replica interface {
 	// those of any of their events that were seen before.
 	Refuse(p ring.PartitionID, retired ...causal.Actor) error
 	Refused(p ring.PartitionID) causal.Vector
-	// Actor is the replica's present actor; Issued the greatest time of a dot that it has issued in a partition and that is durable,
-	// with all before it.
+	// Actor is the replica's present actor; Issued a time up to which all dots that it has issued in a partition, or ever will, are durable.
 	Actor() causal.Actor
 	Issued(p ring.PartitionID) causal.Timestamp
 	// Keys calls fn for every key in some leaves with its hash as the tree has it; unknown says that the key's record cannot be read. Keys

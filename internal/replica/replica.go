@@ -175,6 +175,9 @@ func (r *Replica) begin(found *identity, conf cluster, ceiling causal.Timestamp)
 		return err
 	}
 	r.actor.Store(uint64(r.id.actor))
+	if kept {
+		r.share.publishAll(ceiling) // all that the actor ever issued is durable, and none of it is later
+	}
 	r.opts.Logger.Info("replica opened", "dir", r.dir.path, "incarnation", r.id.incarnation,
 		"actor", r.id.actor.String(), "actor_kept", kept, "reason", why, "keys", r.engine.Stats().Keys)
 	return nil

@@ -35,7 +35,8 @@ type partition struct {
 	// refused has the retired actors whose events only an exchange may still bring, and what time the clock showed when they
 	// were first refused: no event of theirs that was seen before is later.
 	refused atomic.Pointer[causal.Vector]
-	// issued is the greatest time of a dot that this replica issued here and has published, in this run.
+	// issued is no less than any time of a dot that the present actor has issued here and that is published, and less than those of all
+	// others.
 	issued atomic.Uint64
 	// aside is what was learned of stable while the partition was not filled. It is under share.mu.
 	aside causal.Vector
@@ -48,6 +49,15 @@ func (p *partition) refuses(a causal.Actor) bool { return p.refused.Load().Get(a
 // publish says that the dot of a write, and all that were issued before it, are durable.
 func (p *partition) publish(at causal.Timestamp) {
 	for was := p.issued.Load(); uint64(at) > was && !p.issued.CompareAndSwap(was, uint64(at)); was = p.issued.Load() {
+	}
+}
+
+// publishAll is publish for all partitions that are held.
+func (s *share) publishAll(at causal.Timestamp) {
+	for i := range s.parts {
+		if p := &s.parts[i]; p.held {
+			p.publish(at)
+		}
 	}
 }
 
@@ -264,8 +274,8 @@ func (r *Replica) Refuse(p ring.PartitionID, retired ...causal.Actor) error {
 // It must not be changed.
 func (r *Replica) Refused(p ring.PartitionID) causal.Vector { return *r.share.parts[p].refused.Load() }
 
-// Issued is the greatest time of a dot that this run has issued in a partition and that is durable, with all that were issued before;
-// zero if there is none.
+// Issued is a time up to which all dots that the present actor has issued in a partition, or ever will, are durable; zero if there is none.
+// It is that of the last such dot, or what the clock showed when an earlier run of the actor ended.
 func (r *Replica) Issued(p ring.PartitionID) causal.Timestamp {
 	return causal.Timestamp(r.share.parts[p].issued.Load())
 }

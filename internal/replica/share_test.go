@@ -150,6 +150,21 @@ func TestRenewedActorIsDurableAndIssues(t *testing.T) {
 	}
 }
 
+func TestWhatAnEarlierRunIssuedIsKnownToBeDurable(t *testing.T) {
+	disk := vfstest.New()
+	r := mustOpen(t, options(t, disk))
+	d := r.mustWrite(t, put("k", "v"))
+	mustClose(t, r)
+	r = mustOpen(t, options(t, disk))
+	if got := r.Issued(r.partitionOf("k")); r.Actor() != d.Dot.Actor || got < d.Dot.Time {
+		t.Errorf("actor %v, issued %v: %v would never be stable", r.Actor(), got, d.Dot)
+	}
+	was := r.Issued(r.partitionOf("k"))
+	if d := r.mustWrite(t, put("k", "w")); d.Dot.Time <= was {
+		t.Errorf("%v was said to be durable before it was issued", d.Dot)
+	}
+}
+
 func somePartitions() map[ring.PartitionID]*partitionState {
 	return map[ring.PartitionID]*partitionState{
 		0: {filled: true},
