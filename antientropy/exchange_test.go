@@ -278,14 +278,27 @@ func TestActorsThatAreGoneAreRetired(t *testing.T) {
 	})
 }
 
+// awaitRefusal waits until a node refuses the events of an actor.
+func (n *fakeNode) awaitRefusal(t *testing.T, a causal.Actor) {
+	t.Helper()
+	for range 600 {
+		if n.Refused(0).Get(a) != 0 {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	t.Fatalf("%s does not refuse the events of an actor that is gone", n.id)
+}
+
 func TestHintsHoldRetirementUp(t *testing.T) {
 	simulate(t, func(t *testing.T) {
 		c := newFakeCluster(3, 1, Options{Period: time.Minute}, plant{})
 		put(t, "key", true, c.nodes[0], c.nodes...)
 		was := c.nodes[0].actor
 		c.nodes[0].crash()
-		c.nodes[2].setHints(true)
 		stop := c.start()
+		c.nodes[1].awaitRefusal(t, was)
+		c.nodes[2].setHints(true)
 		time.Sleep(10 * time.Minute)
 		if c.nodes[1].Stable(0).Get(was) != 0 {
 			t.Error("retired while there are hints")
@@ -297,6 +310,65 @@ func TestHintsHoldRetirementUp(t *testing.T) {
 		stop()
 		if c.nodes[1].Stable(0).Get(was) == 0 {
 			t.Error("not retired although there are no hints any more")
+		}
+	})
+}
+
+// TestTheLastCopyIsNotRefused has a hint be the only copy that is left of a write that was acknowledged: it counted, and the disk of the replica
+// that coordinated the write is lost.
+func TestTheLastCopyIsNotRefused(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		c := newFakeCluster(3, 1, Options{Period: time.Minute}, plant{})
+		put(t, "other", false, c.nodes[0], c.nodes...)
+		hint := put(t, "key", false, c.nodes[0])
+		c.nodes[0].wipe()
+		c.nodes[2].setHints(true)
+		stop := c.start()
+		defer stop()
+		time.Sleep(10 * time.Minute)
+		if err := c.nodes[1].deliver("key", hint); err != nil {
+			t.Fatalf("the last copy of an acknowledged write: %v", err)
+		}
+		c.nodes[2].setHints(false)
+		time.Sleep(10 * time.Minute)
+		for _, n := range c.nodes {
+			if n.contents()["key"] == "" {
+				t.Errorf("%s does not hold it", n.id)
+			}
+		}
+		if stable := c.nodes[1].Stable(0); !slices.ContainsFunc(stable, func(e causal.Entry) bool { return e.Time.IsFinal() }) {
+			t.Errorf("its actor is not retired: %v", stable)
+		}
+	})
+}
+
+// TestAMembersNewActorIsNotRefused has a node hear of events of another's new actor before it hears of the actor.
+func TestAMembersNewActorIsNotRefused(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		c := newFakeCluster(3, 1, Options{Period: time.Minute}, plant{})
+		a, b := c.nodes[0], c.nodes[1]
+		was := b.actor
+		b.crash()
+		put(t, "key", false, b, c.nodes...)
+		heard := false
+		known := a.x.opt.Actors
+		a.x.opt.Actors = func() (map[causal.Actor]bool, bool) {
+			actors, all := known()
+			if !heard {
+				heard = true
+				delete(actors, b.actor)
+				actors[was] = true
+			}
+			return actors, all
+		}
+		stop := c.start()
+		time.Sleep(10 * time.Minute)
+		stop()
+		if !heard || a.Refused(0).Get(b.actor) != 0 {
+			t.Errorf("refused for good: %v", a.Refused(0))
+		}
+		if err := a.deliver("key", b.write("key", true)); err != nil {
+			t.Errorf("a write of a member: %v", err)
 		}
 	})
 }
@@ -322,6 +394,22 @@ func TestReplicaThatCannotReadAKeyVouchesForNothing(t *testing.T) {
 		stop()
 		if v := c.nodes[0].Stable(0); len(v) == 0 {
 			t.Error("nothing is stable although all can be read")
+		}
+	})
+}
+
+func TestTheOnlyReplicaForgetsWhatIsDeleted(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		c := newFakeCluster(1, 1, Options{Period: time.Minute}, plant{})
+		n := c.nodes[0]
+		put(t, "key", true, n)
+		n.crash()
+		put(t, "other", true, n)
+		stop := c.start()
+		time.Sleep(10 * time.Minute)
+		stop()
+		if left := n.reclaim(); left != 0 {
+			t.Errorf("%d tombstones are left; %v are stable", left, n.Stable(0))
 		}
 	})
 }

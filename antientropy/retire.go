@@ -3,6 +3,7 @@ package antientropy
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -96,51 +97,94 @@ func (x *Exchanger) creditRetiringLocked(p ring.PartitionID, id ring.NodeID, m m
 	}
 }
 
-// runStability finds actors to retire, and ends retirements, now and then.
+// runStability finds actors to retire, ends retirements, and does for the only replica what exchanges do for several, now and then.
 func (x *Exchanger) runStability(ctx context.Context) {
+	var before map[ring.PartitionID][]causal.Actor
 	for sleep(ctx, max(x.opt.Period/8, x.opt.Hurry)) == nil {
 		if x.paused.Load() {
 			continue
 		}
-		actors, all := x.opt.Actors()
-		if !all {
-			continue // who cannot be asked may be one of them
+		x.stableAlone()
+		gone := x.gone()
+		x.beginRetiring(ctx, both(before, gone))
+		before = gone
+		x.endRetiring(ctx)
+	}
+}
+
+// gone are the actors that events are known of, by partition, and that are nobody's. It looks for whose they are after it has seen them. Nobody's
+// is not known for sure: of a member's new actor its events may be heard before itself.
+func (x *Exchanger) gone() map[ring.PartitionID][]causal.Actor {
+	seen := make(map[ring.PartitionID][]causal.Actor)
+	for p := range ring.PartitionID(x.opt.Table.PartitionCount()) {
+		if x.holds(x.opt.Self, p) && x.replica.Filled(p) {
+			seen[p] = x.notRetired(p)
 		}
-		for p := range ring.PartitionID(x.opt.Table.PartitionCount()) {
-			if x.holds(x.opt.Self, p) && x.replica.Filled(p) {
-				x.beginRetiring(p, actors)
+	}
+	actors, all := x.opt.Actors()
+	for p := range seen {
+		seen[p] = slices.DeleteFunc(seen[p], func(a causal.Actor) bool { return actors[a] })
+		if !all || len(seen[p]) == 0 { // who cannot be asked may be one of them
+			delete(seen, p)
+		}
+	}
+	return seen
+}
+
+// notRetired are the actors that events of a partition are known of, but for those that have retired or are about to.
+func (x *Exchanger) notRetired(p ring.PartitionID) (actors []causal.Actor) {
+	stable, refused := x.replica.Stable(p), x.replica.Refused(p)
+	for _, a := range x.opt.Seen(p) {
+		if refused.Get(a) == 0 && stable.Get(a) == 0 {
+			actors = append(actors, a)
+		}
+	}
+	for _, e := range stable { // its last events may not be stable
+		if refused.Get(e.Actor) == 0 && !e.Time.IsFinal() {
+			actors = append(actors, e.Actor)
+		}
+	}
+	return actors
+}
+
+// both is what is in a and in b.
+func both(a, b map[ring.PartitionID][]causal.Actor) map[ring.PartitionID][]causal.Actor {
+	common := make(map[ring.PartitionID][]causal.Actor)
+	for p := range a {
+		for _, actor := range a[p] {
+			if slices.Contains(b[p], actor) {
+				common[p] = append(common[p], actor)
 			}
 		}
-		if ended := x.retirable(); len(ended) > 0 && x.nobodyHasHints(ctx, ended) {
-			x.count.Retired.Add(int64(len(ended)))
-			x.learn(ended)
+	}
+	return common
+}
+
+// beginRetiring refuses the events of actors that are nobody's. A hint may be the only copy of one of them that is left, and could not be
+// delivered any more: where somebody has hints it waits.
+func (x *Exchanger) beginRetiring(ctx context.Context, gone map[ring.PartitionID][]causal.Actor) {
+	free := x.withoutHints(ctx, slices.Sorted(maps.Keys(gone)))
+	for _, p := range free {
+		if err := x.replica.Refuse(p, gone[p]...); err != nil {
+			x.opt.Logger.Error("cannot refuse the events of retired actors", slog.Any("error", err))
+			return
+		}
+		for _, id := range x.opt.Table.Replicas(p) {
+			x.Hurry(id, p)
 		}
 	}
 }
 
-// beginRetiring refuses the events of actors that are nobody's.
-func (x *Exchanger) beginRetiring(p ring.PartitionID, actors map[causal.Actor]bool) {
-	stable, refused := x.replica.Stable(p), x.replica.Refused(p)
-	var gone []causal.Actor
-	for _, a := range x.opt.Seen(p) {
-		if !actors[a] && refused.Get(a) == 0 && stable.Get(a) == 0 {
-			gone = append(gone, a)
-		}
+// endRetiring has all events of actors be stable that everyone is ready to retire, where nobody has hints that might bring one.
+func (x *Exchanger) endRetiring(ctx context.Context) {
+	ready := x.retirable()
+	ended := make(map[ring.PartitionID]causal.Vector)
+	for _, p := range x.withoutHints(ctx, slices.Sorted(maps.Keys(ready))) {
+		ended[p] = ready[p]
 	}
-	for _, e := range stable { // its last events may not be stable
-		if !actors[e.Actor] && refused.Get(e.Actor) == 0 && !e.Time.IsFinal() {
-			gone = append(gone, e.Actor)
-		}
-	}
-	if len(gone) == 0 {
-		return
-	}
-	if err := x.replica.Refuse(p, gone...); err != nil {
-		x.opt.Logger.Error("cannot refuse the events of retired actors", slog.Any("error", err))
-		return
-	}
-	for _, id := range x.opt.Table.Replicas(p) {
-		x.Hurry(id, p)
+	if len(ended) > 0 {
+		x.count.Retired.Add(int64(len(ended)))
+		x.learn(ended)
 	}
 }
 
@@ -165,32 +209,37 @@ func (x *Exchanger) retirable() map[ring.PartitionID]causal.Vector {
 	return vectors
 }
 
-// nobodyHasHints asks all other members whether they have hints for the partitions.
-func (x *Exchanger) nobodyHasHints(ctx context.Context, vectors map[ring.PartitionID]causal.Vector) bool {
-	var ps []ring.PartitionID
-	for p := range vectors {
-		if x.opt.HasHints(p) {
-			return false
-		}
-		ps = append(ps, p)
+// withoutHints are those of some partitions that no member has hints for; none where one cannot be asked.
+func (x *Exchanger) withoutHints(ctx context.Context, ps []ring.PartitionID) (free []ring.PartitionID) {
+	if len(ps) == 0 {
+		return nil
 	}
 	var asked sync.WaitGroup
-	free := make([]bool, len(x.opt.Members))
+	answers := make([][]bool, len(x.opt.Members))
 	for i, id := range x.opt.Members {
-		if id == x.opt.Self {
-			free[i] = true
-			continue
-		}
-		asked.Go(func() { free[i] = x.hasNoHints(ctx, id, ps) })
+		asked.Go(func() { answers[i] = x.hintsOf(ctx, id, ps) })
 	}
 	asked.Wait()
-	return !slices.Contains(free, false)
+	for at, p := range ps {
+		has := func(hints []bool) bool { return len(hints) == 0 || hints[at] }
+		if !slices.ContainsFunc(answers, has) {
+			free = append(free, p)
+		}
+	}
+	return free
 }
 
-func (x *Exchanger) hasNoHints(ctx context.Context, id ring.NodeID, ps []ring.PartitionID) bool {
+// hintsOf says for each of some partitions whether a member has hints for it; nil where it cannot be asked.
+func (x *Exchanger) hintsOf(ctx context.Context, id ring.NodeID, ps []ring.PartitionID) (hints []bool) {
+	if id == x.opt.Self {
+		for _, p := range ps {
+			hints = append(hints, x.opt.HasHints(p))
+		}
+		return hints
+	}
 	link := x.opt.Peer(id)
 	if link == nil {
-		return false
+		return nil
 	}
 	var w wire.Writer
 	begin(&w, kindHints)
@@ -199,8 +248,11 @@ func (x *Exchanger) hasNoHints(ctx context.Context, id ring.NodeID, ps []ring.Pa
 	defer cancel()
 	r, err := x.newExchange(id, link).call(ctx, w.Bytes(), kindHints)
 	if err != nil {
-		return false
+		return nil
 	}
-	hints := readList(r, partitionsMax, readBool)
-	return done(r) == nil && len(hints) == len(ps) && !slices.Contains(hints, true)
+	hints = readList(r, partitionsMax, readBool)
+	if done(r) != nil || len(hints) != len(ps) {
+		return nil
+	}
+	return hints
 }

@@ -59,6 +59,36 @@ func (x *Exchanger) Lost(ps ...ring.PartitionID) {
 	}
 }
 
+// stableAlone has all that the only replica of partitions has issued be stable: there is nobody to exchange it with.
+func (x *Exchanger) stableAlone() {
+	if x.opt.Table.N() > 1 {
+		return
+	}
+	var ps []ring.PartitionID
+	for p := range ring.PartitionID(x.opt.Table.PartitionCount()) {
+		if x.holds(x.opt.Self, p) {
+			ps = append(ps, p)
+		}
+	}
+	x.raiseOwnExpired(ps)
+	stable := make(map[ring.PartitionID]causal.Vector)
+	for p, m := range x.marksOf(ps) {
+		x.mu.Lock()
+		v := x.creditLocked(p, x.opt.Self, m)
+		x.mu.Unlock()
+		if v != nil {
+			stable[p] = v
+		}
+	}
+	if len(stable) > 0 {
+		x.count.Stable.Add(int64(len(stable)))
+		x.learn(stable)
+	}
+	for _, p := range ps {
+		x.WantTree(p)
+	}
+}
+
 // creditLocked says that a replica, which vouches for the partition, has joined all that was held at a mark. It returns what is stable
 // now because of it.
 func (x *Exchanger) creditLocked(p ring.PartitionID, id ring.NodeID, m mark) causal.Vector {

@@ -118,7 +118,7 @@ func (n *Node) wantTrees(ctx context.Context) {
 // treesInterval is how often the node looks for trees that have to be built anew.
 const treesInterval = 5 * time.Second
 
-// actors are the present actors of all members; false if one was never met.
+// actors are the present actors of all members; false if one cannot be reached: it may have another by now than when it was met.
 func (n *Node) actors() (map[causal.Actor]bool, bool) {
 	actors := map[causal.Actor]bool{n.replica.Actor(): true}
 	for _, m := range n.cfg.Members {
@@ -126,7 +126,7 @@ func (n *Node) actors() (map[causal.Actor]bool, bool) {
 			continue
 		}
 		p := n.peers.Peer(ring.NodeID(m.ID))
-		if p == nil || p.Actor() == 0 {
+		if p == nil || !p.Reachable() || p.Actor() == 0 {
 			return nil, false
 		}
 		actors[p.Actor()] = true

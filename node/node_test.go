@@ -184,6 +184,24 @@ func TestARefusedNodeCoordinatesNothingMore(t *testing.T) {
 	}
 }
 
+func TestWhoCannotBeReachedMayHaveAnotherActorByNow(t *testing.T) {
+	tr := newTrio(t)
+	tr.start()
+	n, gone := tr.nodes[0], tr.nodes[2]
+	tr.await("it knows everyone's actor", func() bool { _, all := n.actors(); return all })
+	if err := gone.replica.RenewActor("test"); err != nil {
+		t.Fatal(err)
+	}
+	tr.await("it hears of the new one", func() bool { actors, all := n.actors(); return all && actors[gone.replica.Actor()] })
+	gone.peerOptions().Refused(&peer.HandshakeError{Node: "n1", ByPeer: true, Reason: peer.ReasonDuplicateNode}) // it stops
+	if err := <-tr.ended; !errors.Is(err, errRefused) {
+		t.Errorf("Run: %v", err)
+	}
+	tr.await("it does not say whose actors there are", func() bool { _, all := n.actors(); return !all })
+	tr.nodes = tr.nodes[:2]
+	tr.end()
+}
+
 func TestANodeWhoseClockIsFarOffNeverCoordinates(t *testing.T) {
 	tr := newTrio(t)
 	tr.cfgs[2].TestClockOffset = time.Hour
