@@ -281,7 +281,7 @@ func TestActorsThatAreGoneAreRetired(t *testing.T) {
 // awaitRefusal waits until a node refuses the events of an actor.
 func (n *fakeNode) awaitRefusal(t *testing.T, a causal.Actor) {
 	t.Helper()
-	for range 600 {
+	for range 3600 {
 		if n.Refused(0).Get(a) != 0 {
 			return
 		}

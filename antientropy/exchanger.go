@@ -120,7 +120,7 @@ type Exchanger struct {
 	filledFrom map[ring.PartitionID]map[ring.NodeID]bool
 	// losses counts the calls of Lost.
 	losses map[ring.PartitionID]int
-	retire map[ring.PartitionID]map[causal.Actor]*retirement
+	retire map[ring.PartitionID]map[causal.Actor]retirement
 }
 
 // pairing is a partition and another replica of it.
@@ -156,7 +156,7 @@ func New(replica Replica, trees Trees, o Options) (*Exchanger, error) {
 		marks:      make(map[ring.PartitionID]*credit),
 		filledFrom: make(map[ring.PartitionID]map[ring.NodeID]bool),
 		losses:     make(map[ring.PartitionID]int),
-		retire:     make(map[ring.PartitionID]map[causal.Actor]*retirement),
+		retire:     make(map[ring.PartitionID]map[causal.Actor]retirement),
 	}
 	for p := range ring.PartitionID(o.Table.PartitionCount()) {
 		if !x.holds(o.Self, p) {

@@ -15,15 +15,11 @@ import (
 
 // A retired actor announces nothing, so others have to find out that its events are stable. First each replica refuses, durably,
 // whatever brings one of them and is no exchange. Once each has then completed an exchange with each other, all hold the same of them,
-// and nothing that is still on its way can add to it. They are stable when nobody has hints that might.
+// and nothing that is still on its way can add to it. They are stable when nobody has hints that might, and all say so at that time: one that
+// has lost its disk since has lost its refusal.
 
-// retirement is how far that of one actor in one partition has come.
-type retirement struct {
-	// done are the replicas that an exchange was completed with since both refuse; ready those that said that they have completed one
-	// with each, and at what they had seen by then.
-	done  map[ring.NodeID]bool
-	ready map[ring.NodeID]causal.Timestamp
-}
+// retirement are the replicas that an exchange was completed with since both refuse an actor's events in a partition.
+type retirement map[ring.NodeID]bool
 
 // retiringLocked are the actors whose events are refused in a partition and are not stable yet.
 func (x *Exchanger) retiringLocked(p ring.PartitionID) (actors []causal.Actor) {
@@ -40,14 +36,14 @@ func (x *Exchanger) retiringLocked(p ring.PartitionID) (actors []causal.Actor) {
 }
 
 // retirementLocked is the retirement of an actor whose events are refused; one that an earlier run began starts anew.
-func (x *Exchanger) retirementLocked(p ring.PartitionID, a causal.Actor) *retirement {
+func (x *Exchanger) retirementLocked(p ring.PartitionID, a causal.Actor) retirement {
 	all := x.retire[p]
 	if all == nil {
-		all = make(map[causal.Actor]*retirement)
+		all = make(map[causal.Actor]retirement)
 		x.retire[p] = all
 	}
 	if all[a] == nil {
-		all[a] = &retirement{done: make(map[ring.NodeID]bool), ready: make(map[ring.NodeID]causal.Timestamp)}
+		all[a] = make(retirement)
 	}
 	return all[a]
 }
@@ -57,10 +53,14 @@ func (x *Exchanger) retiringOf(p ring.PartitionID) (list []retiring) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, a := range x.retiringLocked(p) {
-		r := x.retire[p][a]
-		list = append(list, retiring{Actor: a, At: x.replica.Refused(p).Get(a), Ready: len(r.done) == x.opt.Table.N()-1})
+		list = append(list, retiring{Actor: a, At: x.replica.Refused(p).Get(a), Ready: x.readyLocked(p, a)})
 	}
 	return list
+}
+
+// readyLocked says whether an exchange was completed with each other replica since both refuse an actor's events.
+func (x *Exchanger) readyLocked(p ring.PartitionID, a causal.Actor) bool {
+	return len(x.retire[p][a]) == x.opt.Table.N()-1
 }
 
 // noteRetiring has the events of actors refused that a peer refuses, if they are nobody's actors here, too.
@@ -89,10 +89,7 @@ func (x *Exchanger) noteRetiring(peer ring.NodeID, s *state) error {
 func (x *Exchanger) creditRetiringLocked(p ring.PartitionID, id ring.NodeID, m mark, s *state) {
 	for _, t := range s.Retiring {
 		if r := x.retire[p][t.Actor]; r != nil && slices.Contains(m.retiring, t.Actor) {
-			r.done[id] = true
-			if t.Ready {
-				r.ready[id] = t.At
-			}
+			r[id] = true
 		}
 	}
 }
@@ -177,36 +174,81 @@ func (x *Exchanger) beginRetiring(ctx context.Context, gone map[ring.PartitionID
 
 // endRetiring has all events of actors be stable that everyone is ready to retire, where nobody has hints that might bring one.
 func (x *Exchanger) endRetiring(ctx context.Context) {
-	ready := x.retirable()
-	ended := make(map[ring.PartitionID]causal.Vector)
-	for _, p := range x.withoutHints(ctx, slices.Sorted(maps.Keys(ready))) {
-		ended[p] = ready[p]
-	}
+	ended := x.agreed(ctx, x.withoutHints(ctx, x.ready()))
 	if len(ended) > 0 {
 		x.count.Retired.Add(int64(len(ended)))
 		x.learn(ended)
 	}
 }
 
-// retirable are the actors that everyone is ready to retire.
-func (x *Exchanger) retirable() map[ring.PartitionID]causal.Vector {
-	others := x.opt.Table.N() - 1
-	vectors := make(map[ring.PartitionID]causal.Vector)
+// ready are the partitions in which this side is ready to retire an actor.
+func (x *Exchanger) ready() (ps []ring.PartitionID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for p, all := range x.retire {
-		for a, r := range all {
-			if len(r.done) < others || len(r.ready) < others {
-				continue
+		for a := range all {
+			if x.readyLocked(p, a) && !slices.Contains(ps, p) {
+				ps = append(ps, p)
 			}
-			at := x.replica.Refused(p).Get(a)
-			for _, t := range r.ready {
-				at = max(at, t)
-			}
-			vectors[p] = vectors[p].With(causal.Dot{Actor: a, Time: at.Final()})
 		}
 	}
-	return vectors
+	slices.Sort(ps)
+	return ps
+}
+
+// agreed are the ends of the actors that all replicas of a partition vouch for it and are ready to retire, by what each says now.
+func (x *Exchanger) agreed(ctx context.Context, ps []ring.PartitionID) map[ring.PartitionID]causal.Vector {
+	said := make(map[ring.PartitionID][]state)
+	for _, s := range x.states(ps) {
+		said[s.Partition] = append(said[s.Partition], s)
+	}
+	for id := range x.peers {
+		shared := slices.DeleteFunc(slices.Clone(ps), func(p ring.PartitionID) bool { return !x.holds(id, p) })
+		for _, s := range x.statesOf(ctx, id, shared) {
+			said[s.Partition] = append(said[s.Partition], *s)
+		}
+	}
+	ended := make(map[ring.PartitionID]causal.Vector)
+	for p, states := range said {
+		if v := endsIn(states); len(states) == x.opt.Table.N() && len(v) > 0 {
+			ended[p] = v
+		}
+	}
+	return ended
+}
+
+// statesOf are what a peer says of some partitions now; none where it cannot be asked.
+func (x *Exchanger) statesOf(ctx context.Context, id ring.NodeID, ps []ring.PartitionID) map[ring.PartitionID]*state {
+	link := x.opt.Peer(id)
+	if link == nil {
+		return nil
+	}
+	e := x.newExchange(id, link)
+	for part := range slices.Chunk(ps, statesPerMessage) {
+		if e.joinStates(ctx, part) != nil {
+			return nil
+		}
+	}
+	return e.theirs
+}
+
+// endsIn are the actors that all replicas with these states are ready to retire, each with an end that no event of it is later than.
+func endsIn(states []state) (ends causal.Vector) {
+	for _, t := range states[0].Retiring {
+		at := t.At
+		all := !slices.ContainsFunc(states, func(s state) bool {
+			i := slices.IndexFunc(s.Retiring, func(r retiring) bool { return r.Actor == t.Actor })
+			if i < 0 || !s.Retiring[i].Ready || !s.Filled || s.Poisoned {
+				return true
+			}
+			at = max(at, s.Retiring[i].At)
+			return false
+		})
+		if all {
+			ends = ends.With(causal.Dot{Actor: t.Actor, Time: at.Final()})
+		}
+	}
+	return ends
 }
 
 // withoutHints are those of some partitions that no member has hints for; none where one cannot be asked.
