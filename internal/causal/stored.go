@@ -30,6 +30,9 @@ const (
 // MarkCompact marks a meta that AppendMeta made of what Compact left of an object.
 func MarkCompact(meta []byte) { meta[0] |= metaCompact }
 
+// IsCompact says whether a meta is marked so.
+func IsCompact(meta []byte) bool { return len(meta) > 0 && meta[0]&metaCompact != 0 }
+
 // AppendMeta appends the meta of o, which must be valid: at most MetaBytesMax bytes with the heads of the siblings and the
 // vector. Entries that a sibling's dot implies cost nothing: a lone sibling of an actor that nobody wrote the key after
 // takes 15 bytes. Where they do not fit, the meta only says so, and StoredValue holds everything.

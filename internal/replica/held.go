@@ -21,14 +21,13 @@ func (r *Replica) Held(keys [][]byte, bytesMax int) (items []coordinator.Item, k
 		if bytes >= bytesMax {
 			break
 		}
-		var o causal.Object
-		err := r.read(&o, key, coordinator.WantValues)
+		o, meta, err := r.Stored(key)
 		part := r.partition(key)
-		absent := errors.Is(err, storage.ErrNotFound)
 		switch {
-		case absent && !part.filled.Load(): // it may have been here: it has seen nothing
-		case err == nil, absent:
-			o = o.Expand(part.stableVector(), nil)
+		case err == nil:
+			o = o.Expand(part.impliedBy(meta), nil)
+		case errors.Is(err, storage.ErrNotFound): // while the partition is not filled it may have been here: it has seen nothing
+			o = o.Expand(part.implied(), nil)
 		case isUnreadable(err):
 			known = append(known, false)
 			continue

@@ -19,9 +19,9 @@ type scratch struct {
 // scratchBytesKept bounds what an idle mutation holds on to.
 const scratchBytesKept = 64 << 10
 
-// encode is the stored form of o, without what is stable. It is valid until the next call; the value may be that of a sibling.
-func (s *scratch) encode(o causal.Object, stable causal.Vector) (meta, value []byte) {
-	o, less := o.Compact(stable)
+// encode is the stored form of o, without what is implied. It is valid until the next call; the value may be that of a sibling.
+func (s *scratch) encode(o causal.Object, implied causal.Vector) (meta, value []byte) {
+	o, less := o.Compact(implied)
 	s.meta = causal.AppendMeta(s.meta[:0], o)
 	if less {
 		causal.MarkCompact(s.meta)
@@ -67,8 +67,8 @@ func (s *scratch) decode(r *Replica, p *partition, cur *storage.Current) (comple
 		return false, coordinator.ErrUnknownKey
 	}
 	s.own = o.Vector
-	if stable := p.stableVector(); complete && !o.Vector.CoversAll(stable) {
-		*o = o.Expand(stable, s.full)
+	if implied := p.impliedBy(cur.Meta); complete && !o.Vector.CoversAll(implied) {
+		*o = o.Expand(implied, s.full)
 		s.full = o.Vector
 	}
 	return complete, nil

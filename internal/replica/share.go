@@ -44,6 +44,24 @@ type partition struct {
 
 func (p *partition) stableVector() causal.Vector { return *p.stable.Load() }
 
+// implied is what need not be stored of a vector. While the partition is not filled that is nothing: of a key that was lost it is not known what
+// was seen.
+func (p *partition) implied() causal.Vector {
+	if !p.filled.Load() {
+		return nil
+	}
+	return p.stableVector()
+}
+
+// impliedBy is what an object has seen that is stored with a meta, and does not say: while the partition is not filled, only what was stored
+// without some of it has, which was before the loss.
+func (p *partition) impliedBy(meta []byte) causal.Vector {
+	if !p.filled.Load() && !causal.IsCompact(meta) {
+		return nil
+	}
+	return p.stableVector()
+}
+
 func (p *partition) refuses(a causal.Actor) bool { return p.refused.Load().Get(a) > 0 }
 
 // publish says that the dot of a write, and all that were issued before it, are durable.

@@ -150,6 +150,44 @@ func TestRenewedActorIsDurableAndIssues(t *testing.T) {
 	}
 }
 
+// TestAReplicaInRefillHasNotSeenWhatIsStableOfTheKeysThatItLost stores objects before and after the loss. Who is given one that says more than it
+// knows drops what the replica has lost.
+func TestAReplicaInRefillHasNotSeenWhatIsStableOfTheKeysThatItLost(t *testing.T) {
+	r := newReplica(t)
+	p := r.partitionOf("k")
+	must(t, r.Learn(map[ring.PartitionID]causal.Vector{p: {{Actor: 7, Time: 9}}}))
+	after := func(key, value string) coordinator.Item { // has seen some of what is stable
+		return item(key, causal.Join(foreign(8, 5, value), causal.Object{Vector: causal.Vector{{Actor: 7, Time: 3}}}))
+	}
+	kept := anotherKey(r, p)
+	r.mustStore(t, after(kept, "v"))
+	must(t, r.Refill(p))
+	r.mustStore(t, after("k", "v"))
+	for key, seen := range map[string]causal.Timestamp{kept: 9, "k": 3} {
+		for range 2 {
+			items, _, err := r.Held([][]byte{[]byte(key)}, 1)
+			must(t, err)
+			if got := items[0].Object.Vector.Get(7); got != seen {
+				t.Errorf("%s says that it has seen %v of actor 7, want %v", key, got, seen)
+			}
+			r.mustStore(t, item(key, foreign(9, 1, "w")))
+		}
+	}
+	must(t, r.Fill(p))
+	if got := r.mustRead(t, "k").Vector.Get(7); got != 9 {
+		t.Errorf("when it is filled it has seen %v of actor 7", got)
+	}
+}
+
+// anotherKey is a key of a partition.
+func anotherKey(r *Replica, p ring.PartitionID) string {
+	for i := 0; ; i++ {
+		if key := string(keyOf(i)); r.partitionOf(key) == p {
+			return key
+		}
+	}
+}
+
 func TestWhatAnEarlierRunIssuedIsKnownToBeDurable(t *testing.T) {
 	disk := vfstest.New()
 	r := mustOpen(t, options(t, disk))

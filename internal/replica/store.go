@@ -123,7 +123,7 @@ func (m *store) join(item *coordinator.Item, cur *storage.Current, w *storage.Wr
 	if !cur.HasValue && keepsOwn(joined, item.Object) {
 		return storage.ErrNeedValues
 	}
-	meta, value := m.encode(joined, part.stableVector())
+	meta, value := m.encode(joined, part.implied())
 	w.Put(item.Key, meta, value)
 	return nil
 }
@@ -134,7 +134,7 @@ func (m *store) restore(part *partition, item *coordinator.Item, w *storage.Writ
 		w.Delete(item.Key)
 		return
 	}
-	meta, value := m.encode(item.Object, part.stableVector())
+	meta, value := m.encode(item.Object, part.implied())
 	w.Put(item.Key, meta, value)
 }
 

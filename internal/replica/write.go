@@ -114,7 +114,7 @@ func (m *write) decide(i int, cur *storage.Current, w *storage.Writes) error {
 	}
 	dot := causal.Dot{Actor: m.actor, Time: at}
 	next := causal.Put(m.local, d.Context, d.HasContext, siblingOf(d, dot))
-	meta, value := m.encode(next, part.stableVector())
+	meta, value := m.encode(next, part.implied())
 	if left > 0 {
 		if len(value) > siblingsValuesMax*m.r.opts.ValueBytesMax {
 			out.Err = coordinator.ErrTooManySiblings
