@@ -240,9 +240,9 @@ func (l fakeLink) Exchange(deadline time.Time, request []byte, done func([]byte,
 
 func (n *fakeNode) part(key []byte) *fakePartition { return &n.parts[n.cluster.partition(key)] }
 
-// full is an object as it is judged and sent.
-func (n *fakeNode) full(key []byte, o causal.Object, ok bool) causal.Object {
-	if p := n.part(key); (p.filled || ok) && !n.cluster.bug.rawVectors {
+// full is an object as it is judged and sent. While the partition is not filled it is what is stored: that was stored whole.
+func (n *fakeNode) full(key []byte, o causal.Object) causal.Object {
+	if p := n.part(key); (p.filled || n.cluster.bug.unfilledSeen) && !n.cluster.bug.rawVectors {
 		return o.Expand(p.stable, nil)
 	}
 	return o
@@ -252,8 +252,7 @@ func (n *fakeNode) full(key []byte, o causal.Object, ok bool) causal.Object {
 func (n *fakeNode) write(key string, tombstone bool) causal.Object {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	o, ok := n.objects[key]
-	o = n.full([]byte(key), o, ok)
+	o := n.full([]byte(key), n.objects[key])
 	n.clock = max(n.clock, o.Vector.Max()) + 1
 	s := causal.Sibling{Dot: causal.Dot{Actor: n.actor, Time: n.clock}, Tombstone: tombstone}
 	if !tombstone {
@@ -280,8 +279,7 @@ func (n *fakeNode) join(items []Item, exchanged bool) error {
 		if n.unread[key] {
 			return errors.New("cannot be read")
 		}
-		own, ok := n.objects[key]
-		own = n.full(item.Key, own, ok)
+		own := n.full(item.Key, n.objects[key])
 		for _, s := range item.Object.Siblings {
 			held := slices.ContainsFunc(own.Siblings, func(o causal.Sibling) bool { return o.Dot == s.Dot })
 			if !exchanged && !held && n.part(item.Key).refused.Get(s.Dot.Actor) > 0 {
@@ -394,7 +392,7 @@ func (n *fakeNode) Learn(vectors map[ring.PartitionID]causal.Vector) error {
 	defer n.mu.Unlock()
 	for p, v := range vectors {
 		n.clock = max(n.clock, v.Max())
-		if part := &n.parts[p]; part.filled {
+		if part := &n.parts[p]; part.filled || n.cluster.bug.unfilledSeen {
 			part.stable = part.stable.Join(v)
 		} else {
 			part.aside = part.aside.Join(v)
@@ -481,8 +479,7 @@ func (n *fakeNode) Held(keys [][]byte, _ int) (items []Item, known []bool) {
 	for _, key := range keys {
 		known = append(known, !n.unread[string(key)])
 		if !n.unread[string(key)] {
-			o, ok := n.objects[string(key)]
-			items = append(items, Item{key, n.full(key, o, ok)})
+			items = append(items, Item{key, n.full(key, n.objects[string(key)])})
 		}
 	}
 	return items, known
