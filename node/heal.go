@@ -64,14 +64,14 @@ func (h *healer) damaged(d storage.Damage) {
 	h.add(d.Keys)
 }
 
-// mend has the replica go on as one that has forgotten something.
-func (h *healer) mend() {
+// mend has the replica go on as one that has forgotten something, if it has. It is false if that cannot be done yet.
+func (h *healer) mend() (done bool) {
 	h.mu.Lock()
 	broken, lost := h.broken, h.lost
 	h.broken, h.lost = false, false
 	h.mu.Unlock()
 	if !broken {
-		return
+		return true
 	}
 	err := h.n.replica.RenewActor("a stored record cannot be read")
 	if err == nil && lost {
@@ -83,6 +83,7 @@ func (h *healer) mend() {
 		h.broken, h.lost = true, lost
 		h.mu.Unlock()
 	}
+	return err == nil
 }
 
 // refill has all partitions be filled again by exchanges, with trees that do not say any more what is lost. With a replication factor of
@@ -92,6 +93,7 @@ func (h *healer) refill() error {
 		return nil
 	}
 	ps := h.n.table.Partitions(ring.NodeID(h.n.cfg.ID))
+	h.n.exchanger.Lost(ps...) // and again once the trees are gone
 	if err := h.n.replica.Refill(ps...); err != nil {
 		return err
 	}
@@ -192,9 +194,10 @@ func (h *healer) run(ctx context.Context) {
 		case <-h.wake:
 		case <-tick.C:
 		}
-		h.mend()
-		h.vouch(ctx)
-		h.healWaiting(ctx)
+		if h.mend() { // what is healed has forgotten what an earlier actor issued
+			h.vouch(ctx)
+			h.healWaiting(ctx)
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ func newLone(t *testing.T) *trio {
 	t.Helper()
 	tr := newTrio(t)
 	tr.cfgs = tr.cfgs[:1]
-	tr.cfgs[0].Members, tr.cfgs[0].SegmentBytesMax = tr.cfgs[0].Members[:1], 64<<10
+	tr.cfgs[0].Members = tr.cfgs[0].Members[:1]
 	return tr
 }
 
@@ -55,26 +55,28 @@ func (tr *trio) hintFiles() []string {
 	return files
 }
 
-// loseX has a node that is its whole cluster store values under x and y, in segments of their own, and lose that of x.
-func loseX(t *testing.T) *trio {
-	t.Helper()
-	tr := newLone(t)
+// loseX stores values under x and y, in segments of their own, and has the first node lose that of x while it is stopped.
+func (tr *trio) loseX() {
+	tr.t.Helper()
+	for i := range tr.cfgs {
+		tr.cfgs[i].SegmentBytesMax = 64 << 10
+	}
 	tr.start()
 	c := tr.client()
 	for _, key := range []string{"x", "y"} {
-		if _, err := c.Put(t.Context(), []byte(key), bytes.Repeat([]byte(key), 70<<10), nil); err != nil {
-			t.Fatal(err)
+		if _, err := c.Put(tr.t.Context(), []byte(key), bytes.Repeat([]byte(key), 70<<10), &client.PutOptions{W: client.LevelAll}); err != nil {
+			tr.t.Fatal(err)
 		}
 	}
 	c.Close()
 	tr.await("the first segment has its hint file", func() bool { return len(tr.hintFiles()) > 0 })
 	tr.end()
-	damageStored(t, tr.cfgs[0].Dir, strings.Repeat("x", 70<<10))
-	return tr
+	damageStored(tr.t, tr.cfgs[0].Dir, strings.Repeat("x", 70<<10))
 }
 
 func TestTheOnlyCopyIsNotHealedAwayWhereItCannotBeRead(t *testing.T) {
-	tr := loseX(t)
+	tr := newLone(t)
+	tr.loseX()
 	tr.start()
 	defer tr.end()
 	n := tr.nodes[0]
@@ -87,7 +89,8 @@ func TestTheOnlyCopyIsNotHealedAwayWhereItCannotBeRead(t *testing.T) {
 }
 
 func TestTheOnlyCopyServesWhatItCanVouchFor(t *testing.T) {
-	tr := loseX(t)
+	tr := newLone(t)
+	tr.loseX()
 	for _, path := range tr.hintFiles() { // nothing else says whose record was lost
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
@@ -106,4 +109,27 @@ func TestTheOnlyCopyServesWhatItCanVouchFor(t *testing.T) {
 	if _, err := c.Get(t.Context(), []byte("y"), nil); err != nil {
 		t.Errorf("what is newer than the damage: %v", err)
 	}
+}
+
+func TestAKeyIsNotHealedByOneOtherReplica(t *testing.T) {
+	tr := newTrio(t)
+	tr.loseX()
+	all := tr.cfgs
+	tr.cfgs = all[:2]
+	tr.start()
+	n := tr.nodes[0]
+	if err := n.healer.heal(context.Background(), []byte("x")); err == nil {
+		t.Error("healed by a replica that may not hold the last write")
+	}
+	if _, _, err := n.replica.Stored([]byte("x")); !replica.Unreadable(err) {
+		t.Errorf("what was lost is not known to be: %v", err)
+	}
+	tr.end()
+	tr.cfgs = all
+	tr.start()
+	defer tr.end()
+	tr.await("it is healed by two", func() bool {
+		_, _, err := tr.nodes[0].replica.Stored([]byte("x"))
+		return err == nil
+	})
 }
