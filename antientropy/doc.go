@@ -60,9 +60,12 @@
 //	         after the mark are complete with all other replicas, everyone holds, or has seen superseded, all of its events up to there.
 //	         That is announced as an entry of the stable vector. It is no longer stored with objects, and tombstones that have
 //	         seen nothing else are forgotten.
-//	retired  An actor that is nobody's any more announces nothing. All replicas refuse, durably, what brings its events and is no
-//	         exchange; when all pairs have then completed exchanges, and nobody has hints for the partition, all of its events are stable.
-//	         The entry's time says so: see causal.Timestamp.Final.
+//	retired  An actor that is nobody's any more announces nothing. Once nobody has hints for the partition all replicas refuse, durably, what
+//	         brings its events and is no exchange; when all pairs have then completed exchanges, nobody has hints for the partition, and all
+//	         say so at that time, all of its events are stable. The entry's time says so: see causal.Timestamp.Final.
+//	alone    With a replication factor of one what is durable is stable.
+//
+// What was proven before something was lost here is proven no more: see Exchanger.Lost.
 //
 // docs/decisions/0004-stability.md has the reasons, and the histories that broke weaker rules.
 //
