@@ -70,8 +70,12 @@ func (p *partition) publish(at causal.Timestamp) {
 	}
 }
 
-// publishAll is publish for all partitions that are held.
+// publishAll is publish for all partitions that are held. No dot has the last time of a millisecond, which as stable would say that the actor has
+// retired.
 func (s *share) publishAll(at causal.Timestamp) {
+	if at.IsFinal() {
+		at--
+	}
 	for i := range s.parts {
 		if p := &s.parts[i]; p.held {
 			p.publish(at)

@@ -198,6 +198,12 @@ func TestWhatAnEarlierRunIssuedIsKnownToBeDurable(t *testing.T) {
 		t.Errorf("actor %v, issued %v: %v would never be stable", r.Actor(), got, d.Dot)
 	}
 	was := r.Issued(r.partitionOf("k"))
+	r.Clock().Observe(was.Final()) // the end of an actor that has retired
+	mustClose(t, r)
+	r = mustOpen(t, options(t, disk))
+	if was = r.Issued(r.partitionOf("k")); was < d.Dot.Time || was.IsFinal() {
+		t.Errorf("%v says that the actor has retired", was)
+	}
 	if d := r.mustWrite(t, put("k", "w")); d.Dot.Time <= was {
 		t.Errorf("%v was said to be durable before it was issued", d.Dot)
 	}
