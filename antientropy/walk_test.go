@@ -101,8 +101,10 @@ func walkInBubble(seed uint64, bug plant) (findings []string) {
 		case k < 17 && len(late) > 0:
 			m := late[rng.IntN(len(late))]
 			_ = m.to.deliver(m.key, m.o)
-		case k < 20:
+		case k < 19:
 			c.isolate(n, rng.IntN(2) == 0)
+		case k < 20:
+			c.cutPair(n, c.nodes[rng.IntN(3)], rng.IntN(2) == 0)
 		case k < 21:
 			n.crash()
 		case k < 22:
