@@ -62,7 +62,10 @@ func (p *partition) impliedBy(meta []byte) causal.Vector {
 	return p.stableVector()
 }
 
-func (p *partition) refuses(a causal.Actor) bool { return p.refused.Load().Get(a) > 0 }
+// refuses says whether only an exchange may bring an event of an actor that is not held: of one that is retiring, or has.
+func (p *partition) refuses(a causal.Actor) bool {
+	return p.refused.Load().Get(a) > 0 || p.stableVector().Get(a).IsFinal()
+}
 
 // publish says that the dot of a write, and all that were issued before it, are durable.
 func (p *partition) publish(at causal.Timestamp) {

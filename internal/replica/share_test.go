@@ -135,6 +135,35 @@ func TestRetiredActorsEventsComeByExchangeOnly(t *testing.T) {
 	}
 }
 
+// TestALateEventOfARetiredActorTakesNothingAlong has what comes late be stable already: joined, it would go itself, and take with it what it has seen.
+// A replica that has lost its disk since has lost its refusal, but knows that the actor has retired.
+func TestALateEventOfARetiredActorTakesNothingAlong(t *testing.T) {
+	r := newReplica(t)
+	p := r.partitionOf("k")
+	r.mustStore(t, item("k", foreign(7, 5, "held")))
+	must(t, r.Learn(map[ring.PartitionID]causal.Vector{p: {{Actor: 7, Time: causal.Timestamp(9).Final()}}}))
+	if _, err := r.storeNow(item("k", foreign(7, 6, "late"))); !errors.Is(err, ErrRetired) {
+		t.Errorf("a late event: %v", err)
+	}
+	if v := values(r.mustRead(t, "k")); len(v) != 1 || v[0] != "held" {
+		t.Errorf("holds %q", v)
+	}
+}
+
+func TestADotThatIsNotDurableYetIsNotSaidToBe(t *testing.T) {
+	r := newReplica(t)
+	p := r.partitionOf("k")
+	var before, dot causal.Timestamp
+	durable := make(chan error, 1)
+	r.Write(time.Time{}, []coordinator.Decision{put("k", "v")}, func(d []coordinator.Decided) {
+		dot, before = d[0].Dot.Time, r.Issued(p)
+	}, func(err error) { durable <- err })
+	must(t, <-durable)
+	if before >= dot || r.Issued(p) != dot {
+		t.Errorf("%v was issued: %v was said to be durable before, %v afterwards", dot, before, r.Issued(p))
+	}
+}
+
 func TestRenewedActorIsDurableAndIssues(t *testing.T) {
 	disk := vfstest.New()
 	r := mustOpen(t, options(t, disk))

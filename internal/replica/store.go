@@ -140,9 +140,6 @@ func (m *store) restore(part *partition, item *coordinator.Item, w *storage.Writ
 
 // bringsRetired says whether an object has an event of a refused actor that the replica does not hold.
 func (m *store) bringsRetired(part *partition, o causal.Object) bool {
-	if len(*part.refused.Load()) == 0 {
-		return false
-	}
 	return slices.ContainsFunc(o.Siblings, func(s causal.Sibling) bool {
 		held := func(own causal.Sibling) bool { return own.Dot == s.Dot }
 		return part.refuses(s.Dot.Actor) && !slices.ContainsFunc(m.local.Siblings, held)
