@@ -63,6 +63,8 @@ type Item struct {
 	Before, After string
 	// Time is the hybrid timestamp of an acknowledged write.
 	Time uint64
+	// Retried says that an earlier attempt of an acknowledged write may have taken effect, too, and may show later.
+	Retried bool
 	// Outcome is that of the item. It differs from the operation's only in a Batch or MultiRead, whose own is the gravest of its items'.
 	Outcome Outcome
 }
@@ -81,7 +83,9 @@ type Operation struct {
 	// R and W are the levels that it asked for; 0 is the cluster's setting, which is a quorum, and Strict says that R+W>N holds for all of its workload.
 	R, W   int
 	Strict bool
-	Items  []Item
+	// Ordered says that a write without a causal context asked to come after everything that R replicas have seen, as every such delete does.
+	Ordered bool
+	Items   []Item
 	// From and To are the bounds, both inclusive, of a Scan; an empty To is none. Reverse begins at the end. A scan that stopped before its bound says so with
 	// Partial: only what lies between From and its last item was seen.
 	From, To         string

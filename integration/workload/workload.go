@@ -5,6 +5,7 @@ package workload
 
 import (
 	"context"
+	"time"
 
 	"github.com/ringcask/ringcask/client"
 	"github.com/ringcask/ringcask/integration/history"
@@ -20,6 +21,13 @@ type Env struct {
 	Seed uint64
 	// Rate bounds the operations of all workers in a second; zero is no bound.
 	Rate float64
+	// R and W are the levels of every operation; zero is the cluster's setting.
+	R, W client.Level
+	// Weak says that these levels, or the cluster's if they are zero, are not strict: R+W>N and 2R>N do not both hold. What a read may miss before
+	// all faults are healed is then measured and judged by nobody.
+	Weak bool
+	// Timeout is the time limit of an operation; zero is its client's.
+	Timeout time.Duration
 }
 
 // Workload is something that clients do, and what must hold of it.
