@@ -73,6 +73,6 @@ func (d *deletes) Settle(ctx context.Context, e Env) error {
 
 func (d *deletes) Check(ops []history.Operation) Result {
 	v := newVerdict(d.Name(), ops)
-	v.judgeKeys(timelines(ops), nil)
+	v.judgeKeys(timelines(ops), usual)
 	return v.r
 }

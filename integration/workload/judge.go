@@ -11,6 +11,9 @@ import (
 
 // fresh makes each workload anew.
 var fresh = map[string]func() Workload{
+	"batch":     func() Workload { return &batch{} },
+	"range":     func() Workload { return &ranges{} },
+	"register":  func() Workload { return newRegister() },
 	"set":       func() Workload { return &set{} },
 	"deletes":   func() Workload { return newDeletes() },
 	"siblings":  func() Workload { return newSiblings() },

@@ -51,6 +51,6 @@ func (m *monotonic) Settle(ctx context.Context, e Env) error {
 
 func (m *monotonic) Check(ops []history.Operation) Result {
 	v := newVerdict(m.Name(), ops)
-	v.judgeKeys(timelines(ops), map[fault]string{missing: "stale"})
+	v.judgeKeys(timelines(ops), missingIsStale)
 	return v.r
 }

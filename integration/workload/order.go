@@ -37,6 +37,9 @@ type finding struct {
 	since time.Duration
 }
 
+// behind says that the read showed what should have been superseded, not what never should have been there.
+func (f finding) behind() bool { return f.fault != invented && f.fault != appeared }
+
 func (f finding) String() string {
 	shown := fmt.Sprintf("%q", f.read.value)
 	if f.read.absent {

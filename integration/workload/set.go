@@ -51,6 +51,6 @@ func (s *set) Settle(ctx context.Context, e Env) error {
 
 func (s *set) Check(ops []history.Operation) Result {
 	v := newVerdict(s.Name(), ops)
-	v.judgeKeys(timelines(ops), map[fault]string{missing: "stale"})
+	v.judgeKeys(timelines(ops), missingIsStale)
 	return v.r
 }

@@ -40,44 +40,54 @@ func (v *verdict) violate(kind, format string, args ...any) {
 	}
 }
 
-// faultNames are what faults are called where a workload has no name of its own for them.
+// naming is what a workload calls a finding; empty is its usual name.
+type naming func(finding) string
+
+// faultNames are the usual names of what is found before the end.
 var faultNames = map[fault]string{
 	invented: "invented", appeared: "appeared", missing: "lost", stale: "stale", wentBack: "went back", revived: "revived",
 }
 
 // judgeKeys judges the reads of every key. In the end whatever is behind what was acknowledged is lost. Before that it is a violation where reads are
-// strict, under the workload's name for it, and is measured in any case.
-func (v *verdict) judgeKeys(all []*timeline, own map[fault]string) {
+// strict, and is measured in any case.
+func (v *verdict) judgeKeys(all []*timeline, name naming) {
 	for _, k := range all {
 		v.count("reads", len(k.reads))
-		k.judge(func(f finding) { v.judgeFinding(f, own) })
+		k.judge(func(f finding) { v.judgeFinding(f, name) })
 		if k.unreadInTheEnd() {
 			v.violate("unread", "key %s could not be read in the end", k.key)
 		}
 	}
 }
 
-func (v *verdict) judgeFinding(f finding, own map[fault]string) {
-	behind := f.fault == missing || f.fault == stale || f.fault == wentBack
-	if behind && !f.read.final {
+func (v *verdict) judgeFinding(f finding, name naming) {
+	if !f.read.final && f.behind() {
 		v.count("stale reads", 1)
 		v.longest("longest staleness ms", f.read.start-f.since)
 		if !f.read.strict {
 			return
 		}
 	}
-	if f.fault == revived && !f.read.strict && !f.read.final {
-		v.count("deleted values read", 1)
-		return
-	}
-	name := own[f.fault]
+	kind := name(f)
 	switch {
-	case behind && f.read.final:
-		name = "lost"
-	case name == "":
-		name = faultNames[f.fault]
+	case kind != "":
+	case f.read.final && f.behind() && f.fault != revived:
+		kind = "lost"
+	default:
+		kind = faultNames[f.fault]
 	}
-	v.violate(name, "%v", f)
+	v.violate(kind, "%v", f)
+}
+
+// usual is the naming of a workload that has no names of its own.
+func usual(finding) string { return "" }
+
+// missingIsStale is the naming of a workload that deletes nothing, where to show nothing is no worse than to show what was there before.
+func missingIsStale(f finding) string {
+	if f.fault == missing && !f.read.final {
+		return faultNames[stale]
+	}
+	return ""
 }
 
 // count adds to a measure.

@@ -265,3 +265,30 @@ func addSiblings(item *history.Item, v *client.Value) {
 		}
 	}
 }
+
+// batch writes several keys at once. Its outcome is the gravest of its items'.
+func (w *worker) batch(ctx context.Context, ops []client.Op, ordered bool) history.Outcome {
+	op, ok := w.begin(ctx, history.Batch)
+	if !ok {
+		return 0
+	}
+	op.Ordered = ordered
+	results, err := w.c.Batch(ctx, ops, &client.BatchOptions{R: w.env.R, W: w.env.W, Timeout: w.env.Timeout, Ordered: ordered})
+	for i := range ops {
+		op.Items = append(op.Items, history.Item{Key: string(ops[i].Key), Value: string(ops[i].Value), Absent: ops[i].Delete})
+	}
+	if err != nil {
+		return w.end(ctx, op, err)
+	}
+	op.Outcome = history.Ok
+	for i := range op.Items {
+		outcome, code := outcomeOf(ctx, op.Kind, results[i].Err)
+		op.Items[i] = written(op.Items[i], results[i].Receipt)
+		op.Items[i].Outcome = outcome
+		if outcome > op.Outcome {
+			op.Outcome, op.Error = outcome, code
+		}
+	}
+	w.add(op)
+	return op.Outcome
+}

@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"integration":           {"client", "internal/wire", "ring"},
 	"integration/history":   {},
 	"integration/fault":     {},
-	"integration/workload":  {"client", "integration/history"},
+	"integration/workload":  {"client", "ring", "integration/history"},
 	"integration/report":    {"integration/history", "integration/fault", "integration/workload"},
 	"integration/chaos":     {"client", "internal/wire", "ring", "internal/causal", "storage", "integration/history", "integration/fault", "integration/workload", "integration/report"},
 	"integration/sim":       {"node", "client", "storage/vfs", "internal/wire", "ring", "integration/history", "integration/fault", "integration/workload"},
