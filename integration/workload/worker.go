@@ -82,7 +82,7 @@ func (w *worker) begin(ctx context.Context, kind history.Kind) (op history.Opera
 		<-ctx.Done() // the run ends before the next operation is due
 		return op, false
 	}
-	for w.env.History.Now() <= w.last {
+	for ctx.Err() == nil && w.env.History.Now() <= w.last {
 		pause(ctx, time.Microsecond)
 	}
 	if ctx.Err() != nil {
