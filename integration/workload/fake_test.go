@@ -28,7 +28,7 @@ type fakeStore struct {
 	links sync.WaitGroup
 	// refused and unsure are the shares of writes that fail without effect, and of those whose effect, if they have one, is not told.
 	refused, unsure float64
-	// bug is what it does wrong, in one case of thirty.
+	// bug is what it does wrong, in one case of ten.
 	bug fakeBug
 }
 
@@ -87,7 +87,7 @@ func (f *fakeStore) dial(context.Context, string) (net.Conn, error) {
 // chance is true so often.
 func (f *fakeStore) chance(share float64) bool { return f.rand.Float64() < share }
 
-func (f *fakeStore) goesWrong(bug fakeBug) bool { return f.bug == bug && f.chance(1.0/30) }
+func (f *fakeStore) goesWrong(bug fakeBug) bool { return f.bug == bug && f.chance(0.1) }
 
 // latency lets a few simulated milliseconds pass.
 func (f *fakeStore) latency() {
