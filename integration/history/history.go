@@ -59,6 +59,8 @@ type Item struct {
 	// Siblings are all visible values at once, and Tombstones how many siblings have none, of a read that asked for siblings.
 	Siblings   []string
 	Tombstones int
+	// TTL is how long a value that was written is visible; zero is for ever.
+	TTL time.Duration
 	// Before is the causal context that a write had, After the one that it or a read returned.
 	Before, After string
 	// Time is the hybrid timestamp of an acknowledged write.
