@@ -127,6 +127,13 @@ var syntheticSteps = map[string]func(s *synthetic, n int){
 		}
 		s.add(kind, items...)
 	},
+	"ttl": func(s *synthetic, n int) {
+		if key := fmt.Sprint("t/", n); n%2 == 0 {
+			s.add(history.Put, s.written(key, false)).Items[0].TTL = time.Hour
+		} else {
+			s.add(history.Read, s.shown(fmt.Sprint("t/", 2*s.r.IntN(n/2+1))))
+		}
+	},
 	"register": func(s *synthetic, n int) {
 		slot := n % 8
 		prefix := sequencePrefix

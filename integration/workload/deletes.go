@@ -9,7 +9,7 @@ import (
 
 const (
 	// deletesKeys is how many keys are in use at once, deletesUses how often one is used before another takes its place.
-	deletesKeys = 32
+	deletesKeys = 12
 	deletesUses = 60
 )
 

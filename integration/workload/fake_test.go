@@ -44,6 +44,7 @@ const (
 	skips                 // leaves out one key of a page
 	shuffles              // exchanges two keys of a page
 	invents               // answers with something that nobody wrote
+	keepsExpired          // shows what has expired
 )
 
 type fakeKey struct{ now, before []fakeVersion }
@@ -52,6 +53,11 @@ type fakeVersion struct {
 	dot     uint64
 	value   []byte
 	deleted bool
+	expires time.Time
+}
+
+func (v *fakeVersion) visible() bool {
+	return !v.deleted && (v.expires.IsZero() || time.Now().Before(v.expires))
 }
 
 func newFakeStore(seed uint64, bug fakeBug) *fakeStore {
@@ -196,7 +202,11 @@ func (f *fakeStore) apply(op *wire.Op) {
 		f.keys[string(op.Key)] = k
 	}
 	k.before = k.now
-	next := []fakeVersion{{f.clock, op.Value, op.Delete}}
+	v := fakeVersion{dot: f.clock, value: op.Value, deleted: op.Delete}
+	if op.TTL > 0 && !f.goesWrong(keepsExpired) {
+		v.expires = time.Now().Add(op.TTL)
+	}
+	next := []fakeVersion{v}
 	for _, v := range k.now {
 		if op.Context != nil && v.dot > binary.BigEndian.Uint64(op.Context) && !f.goesWrong(losesSiblings) {
 			next = append(next, v)
@@ -220,7 +230,7 @@ func (f *fakeStore) get(key string, all bool) (g wire.GetResult) {
 		return g
 	}
 	newest := slices.MaxFunc(versions, func(a, b fakeVersion) int { return int(a.dot) - int(b.dot) })
-	g = wire.GetResult{Context: contextOf(newest.dot), Siblings: len(versions), Found: !newest.deleted}
+	g = wire.GetResult{Context: contextOf(newest.dot), Siblings: len(versions), Found: newest.visible()}
 	if g.Found {
 		g.Value = newest.value
 	}

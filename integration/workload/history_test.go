@@ -18,7 +18,7 @@ import (
 //
 // where an item is key=value for a write or what a read showed, key=- for a deletion or absence, key=a|b for siblings; times are milliseconds; the
 // outcome is ok unless it says otherwise, and single items of a batch may have their own, as in key=value:failed. Flags are ordered, retried, weak, final,
-// before=context, after=context, from=key, to=key, reverse, partial. Empty lines and what follows a # are left out.
+// before=context, after=context, ttl=milliseconds, from=key, to=key, reverse, partial. Empty lines and what follows a # are left out.
 func parse(t testing.TB, text string) (ops []history.Operation) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -54,7 +54,7 @@ func parseOperation(t testing.TB, fields []string) history.Operation {
 		switch {
 		case outcomes[f] != 0:
 			op.Outcome = outcomes[f]
-		case !item || slices.Contains([]string{"before", "after", "from", "to"}, name):
+		case !item || slices.Contains([]string{"before", "after", "from", "to", "ttl"}, name):
 			flags = append(flags, f)
 		default:
 			op.Items = append(op.Items, parseItem(name, value))
@@ -96,6 +96,8 @@ func setFlag(t testing.TB, op *history.Operation, flag string) {
 		op.Strict = false
 	case "final":
 		op.Final = true
+	case "ttl":
+		op.Items[0].TTL = time.Duration(number(t, value)) * time.Millisecond
 	case "before":
 		op.Items[0].Before = value
 	case "after":

@@ -18,6 +18,7 @@ var fresh = map[string]func() Workload{
 	"deletes":   func() Workload { return newDeletes() },
 	"siblings":  func() Workload { return newSiblings() },
 	"monotonic": func() Workload { return &monotonic{} },
+	"ttl":       func() Workload { return &ttl{} },
 }
 
 // Names are those of all workloads, sorted.

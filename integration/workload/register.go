@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// registerSlots is how many keys are in use at once of those that are written in sequence, and of those that are written at once; registerUses how often one is
-	// used before another takes its place. It bounds what there is to search for an order of a key's operations.
-	registerSlots = 8
-	registerUses  = 50
+	// registerSlots is how many keys with one writer at a time are in use at once, registerShared how many that all write: few, so that their operations overlap.
+	registerSlots, registerShared = 8, 2
+	// registerUses is how often a key is used before another takes its place. It bounds what there is to search for an order of a key's operations.
+	registerUses = 50
 	// sequencePrefix begins the keys with one writer at a time, concurrentPrefix the others.
 	sequencePrefix, concurrentPrefix = "g/one/", "g/all/"
 )
@@ -37,7 +37,7 @@ type register struct {
 }
 
 func newRegister() *register {
-	return &register{concurrent: pool{prefix: concurrentPrefix, size: registerSlots, uses: registerUses}}
+	return &register{concurrent: pool{prefix: concurrentPrefix, size: registerShared, uses: registerUses}}
 }
 
 // relation is what makes the next put of a sequence win over the last one.

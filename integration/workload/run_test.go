@@ -87,6 +87,10 @@ func TestEachWorkloadFindsTheBugsThatConcernIt(t *testing.T) {
 		{"batch", losesWrites, "lost"},
 		{"batch", staleReads, "stale"},
 		{"batch", lies, "appeared"},
+		{"ttl", losesWrites, "lost"},
+		{"ttl", staleReads, "revived"},
+		{"ttl", keepsExpired, "revived"},
+		{"ttl", invents, "invented"},
 		{"register", staleReads, "not linearizable"},
 		{"register", losesWrites, "not linearizable"},
 	} {

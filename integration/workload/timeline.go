@@ -29,6 +29,7 @@ type write struct {
 	start, end time.Duration
 	value      string
 	deletion   bool
+	ttl        time.Duration
 	outcome    history.Outcome
 	// stray says that it may show at any time after its start: its outcome is unknown, or it was retried and an earlier attempt may still show.
 	stray bool
@@ -95,7 +96,7 @@ func (g *gathering) timeline(key string) *timeline {
 func (g *gathering) write(op *history.Operation, item *history.Item) {
 	w := write{
 		client: op.Client, start: op.Start, end: op.End, value: item.Value, deletion: op.Kind == history.Delete || item.Absent,
-		outcome: item.Outcome, known: never,
+		ttl: item.TTL, outcome: item.Outcome, known: never,
 	}
 	w.stray = w.outcome == history.Unknown || item.Retried
 	w.sees = g.sees(op, item, w.deletion)

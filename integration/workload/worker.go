@@ -143,7 +143,7 @@ func outcomeOf(ctx context.Context, kind history.Kind, err error) (history.Outco
 	return outcome, code
 }
 
-// put writes a value. The outcome is zero if the run ended before it began. retried says that the same value may show again later.
+// put writes a value. The outcome is zero if the run ended before it began.
 func (w *worker) put(ctx context.Context, key, value string, o client.PutOptions) (r *client.Receipt, outcome history.Outcome) {
 	op, ok := w.begin(ctx, history.Put)
 	if !ok {
@@ -152,7 +152,7 @@ func (w *worker) put(ctx context.Context, key, value string, o client.PutOptions
 	o.R, o.W, o.Timeout = w.env.R, w.env.W, w.env.Timeout
 	op.Ordered = o.Ordered
 	r, err := w.c.Put(ctx, []byte(key), []byte(value), &o)
-	op.Items = []history.Item{written(history.Item{Key: key, Value: value, Before: string(o.Context)}, r)}
+	op.Items = []history.Item{written(history.Item{Key: key, Value: value, TTL: o.TTL, Before: string(o.Context)}, r)}
 	return r, w.end(ctx, op, err)
 }
 
@@ -221,7 +221,7 @@ func readItem(key string, v *client.Value, err error) (history.Item, error) {
 	return item, err
 }
 
-// getMany reads keys at once. ok says which were read; a read of only some is Failed as a whole.
+// getMany reads keys at once, and returns those that could not be read; then it has Failed as a whole.
 func (w *worker) getMany(ctx context.Context, keys []string, final, siblings bool) (unread []string) {
 	op, ok := w.begin(ctx, history.MultiRead)
 	if !ok {
