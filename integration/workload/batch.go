@@ -3,6 +3,7 @@ package workload
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -127,21 +128,30 @@ func (b *batch) Check(ops []history.Operation) Result {
 
 // countTorn counts the batches of one partition that were not answered, and those of them of which some items are there in the end and some are not.
 func (v *verdict) countTorn(all []*timeline, ops []history.Operation) {
-	there := make(map[string]bool, len(all)) // of keys that were written once
-	for _, k := range all {
-		for _, r := range k.reads {
-			if r.final && len(k.writes) == 1 {
-				there[k.key] = !r.absent
+	var unanswered [][]history.Item
+	there := make(map[string]bool)
+	for i := range ops {
+		op := &ops[i]
+		if op.Kind == history.Batch && op.Outcome == history.Unknown && strings.HasPrefix(op.Items[0].Key, togetherPrefix) {
+			unanswered = append(unanswered, op.Items)
+			for j := range op.Items {
+				there[op.Items[j].Key] = false
 			}
 		}
 	}
-	for i := range ops {
-		op := &ops[i]
-		if op.Kind != history.Batch || op.Outcome != history.Unknown || !strings.HasPrefix(op.Items[0].Key, togetherPrefix) {
+	for _, k := range all {
+		if _, asked := there[k.key]; !asked {
 			continue
 		}
-		v.count("unanswered batches of one partition", 1)
-		if torn(op.Items, there) {
+		if len(k.writes) > 1 {
+			delete(there, k.key) // who knows which of them is there
+			continue
+		}
+		there[k.key] = slices.ContainsFunc(k.reads, func(r read) bool { return r.final && !r.absent })
+	}
+	v.count("unanswered batches of one partition", len(unanswered))
+	for _, items := range unanswered {
+		if torn(items, there) {
 			v.count("torn batches", 1)
 		}
 	}

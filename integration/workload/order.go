@@ -71,6 +71,7 @@ type order struct {
 	k *timeline
 	// all has a bar for each write that has seen others; own those of each client's writes, for earlier ones of the same client.
 	all bars
+	// It is nil where there is only one write.
 	own map[int]bars
 	// first is the write that was the first to be known; none if there is no such thing.
 	first int
@@ -127,14 +128,19 @@ func (k *timeline) resolve(report func(finding)) {
 }
 
 func (k *timeline) order() *order {
-	o := &order{k: k, own: make(map[int]bars), first: none, strayDeletion: never}
+	o := &order{k: k, first: none, strayDeletion: never}
+	if len(k.writes) > 1 {
+		o.own = make(map[int]bars)
+	}
 	for i := range k.writes {
 		w := &k.writes[i]
 		if w.known != never {
 			if w.sees >= 0 {
 				o.all = append(o.all, bar{w.known, w.sees, i})
 			}
-			o.own[w.client] = append(o.own[w.client], bar{w.known, w.start, i})
+			if o.own != nil {
+				o.own[w.client] = append(o.own[w.client], bar{w.known, w.start, i})
+			}
 			if o.first == none || w.known < k.writes[o.first].known {
 				o.first = i
 			}
@@ -223,6 +229,9 @@ type glance struct {
 
 // judgeReturns looks for writes that were known, then not shown, then shown again.
 func (k *timeline) judgeReturns(reads []read, report func(finding)) {
+	if len(reads) < 2 {
+		return
+	}
 	byEnd := slices.Clone(reads)
 	slices.SortFunc(byEnd, func(a, b read) int { return cmp.Compare(a.end, b.end) })
 	// last has, for the reads up to each, the two that began last among those that show different things.
