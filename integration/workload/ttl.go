@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/ringcask/ringcask/client"
@@ -21,7 +22,11 @@ const (
 //
 // Violations: "revived", a value is shown longer than ttlSlack after its time, or one that it had overwritten is shown; "lost", a value is gone longer than
 // ttlSlack before its time; "appeared" and "invented" as for set. Values that were not answered, or were retried, may come late and are exempt.
-type ttl struct{ written names }
+type ttl struct {
+	written names
+	// last is when the last put ended: time.Duration since the beginning of the history.
+	last atomic.Int64
+}
 
 func (t *ttl) Name() string { return "ttl" }
 
@@ -44,11 +49,12 @@ func (t *ttl) step(ctx context.Context, w *worker) {
 		o.TTL = ttlLong
 	}
 	w.put(ctx, key, w.value(), o)
+	t.last.Store(int64(w.env.History.Now()))
 }
 
 // Settle waits until every value has expired, and reads all keys.
 func (t *ttl) Settle(ctx context.Context, e Env) error {
-	pause(ctx, ttlLong+ttlSlack+time.Second)
+	pause(ctx, time.Duration(t.last.Load())+ttlLong+ttlSlack+time.Second-e.History.Now())
 	return settle(ctx, e, t.Name(), t.written.all(), false)
 }
 
