@@ -20,7 +20,7 @@ func runFake(t *testing.T, name string, bug fakeBug, weak bool) (r Result, ops [
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		if err := w.Run(ctx, e); err != nil {
 			t.Error(err)
@@ -49,7 +49,7 @@ func TestASoundStorePassesWhateverItRefuses(t *testing.T) {
 			if !r.Passed() {
 				t.Errorf("%v\n%v", r.Violations, r.Examples)
 			}
-			if r.Ok < 300 || r.Failed+r.Unknown == 0 {
+			if r.Ok < 100 || r.Failed+r.Unknown == 0 {
 				t.Errorf("%d operations were answered, %d failed, %d were not answered", r.Ok, r.Failed, r.Unknown)
 			}
 			for _, op := range ops {
