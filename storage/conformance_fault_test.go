@@ -242,6 +242,35 @@ func TestConformanceFailingReadsAreNeverAbsence(t *testing.T) {
 	})
 }
 
+// TestADiskThatOthersFillIsNoticedBeforeAWriteFails has a disk fill up that the store writes little to, or nothing.
+func TestADiskThatOthersFillIsNoticedBeforeAWriteFails(t *testing.T) {
+	for name, policy := range map[string]SyncPolicy{"always": SyncAlways, "never": SyncNever} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fs := vfstest.New()
+				fs.SetCapacity(64 << 20)
+				e := mustOpen(t, fs, Options{Sync: policy, SegmentBytesMax: 1 << 20, ReserveBytes: 16 << 20})
+				mustPut(t, e, "k", "1")
+				fs.SetCapacity(1) // there is nothing left at all
+				time.Sleep(2 * spaceLookInterval)
+				for i := range 100 {
+					if err := e.Put([]byte(key(i)), make([]byte, 8<<10)); !errors.Is(err, ErrDiskFull) {
+						t.Fatalf("put %d: %v", i, err)
+					}
+				}
+				if err := e.Err(); err != nil {
+					t.Fatal(err)
+				}
+				wantValue(t, e, "k", "1")
+				fs.SetCapacity(64 << 20)
+				time.Sleep(2 * spaceLookInterval)
+				mustPut(t, e, "k", "2")
+				mustClose(t, e)
+			})
+		})
+	}
+}
+
 // TestConformanceFullDisk fills a disk. Writes are refused before it is full, a merge makes room from the reserve, and writes
 // are taken again; so they are when the disk grows.
 func TestConformanceFullDisk(t *testing.T) {
@@ -276,12 +305,12 @@ func TestConformanceFullDisk(t *testing.T) {
 				wantValue(t, e, key((n-1)%20), string(value)+fmt.Sprint(n-1))
 				mustMerge(t, e)
 				wantValue(t, e, key((n-1)%20), string(value)+fmt.Sprint(n-1))
-				time.Sleep(spaceLookInterval) // of synctest's time
+				time.Sleep(2 * spaceLookInterval) // of synctest's time
 				if n = fillUp(); n < 20 {
 					t.Fatalf("after a merge %d writes were taken", n)
 				}
 				fs.SetCapacity(2 * capacity)
-				time.Sleep(spaceLookInterval)
+				time.Sleep(2 * spaceLookInterval)
 				if n = fillUp(); n < 20 {
 					t.Fatalf("after the disk has grown %d writes were taken", n)
 				}
@@ -293,7 +322,7 @@ func TestConformanceFullDisk(t *testing.T) {
 					t.Fatalf("put after opening on a full disk: %v", err)
 				}
 				mustMerge(t, e)
-				time.Sleep(spaceLookInterval)
+				time.Sleep(2 * spaceLookInterval)
 				mustPut(t, e, "k", "v")
 				mustClose(t, e)
 			})

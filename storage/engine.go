@@ -160,6 +160,7 @@ func (e *Engine) Close() error {
 		e.merger.close()
 		e.scrubber.close()
 		e.writer.close()
+		e.space.aging.Stop()
 		close(e.stopSyncs)
 		e.syncing.Wait()
 		err := e.Err()

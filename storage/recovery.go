@@ -121,7 +121,7 @@ func (e *Engine) open() error {
 	e.hintFiles = newHintFileWriter(e)
 	e.merger = newMerger(e)
 	e.scrubber = newScrubber(e, slices.Contains(names, scrubName))
-	e.look()
+	e.watchSpace()
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -9,7 +8,7 @@ import (
 const (
 	// spaceLookBytes is how much is written between two looks at what the disk has left.
 	spaceLookBytes = 8 << 20
-	// spaceLookInterval is the time between two looks while the disk is full.
+	// spaceLookInterval is the time after which a write has it looked again: others may have filled the disk, or made room.
 	spaceLookInterval = 100 * time.Millisecond
 )
 
@@ -17,10 +16,18 @@ const (
 // a full disk.
 type space struct {
 	full atomic.Bool
+	// fresh says that the last look was less than spaceLookInterval ago, which costs a write less to know than the time; aging ends it.
+	fresh atomic.Bool
+	aging *time.Timer
 	// unlooked is what was written since the last look. It belongs to the committer.
 	unlooked int64
-	mu       sync.Mutex
-	looked   time.Time
+}
+
+// watchSpace has the first look. Close ends what it starts.
+func (e *Engine) watchSpace() {
+	e.space.fresh.Store(true)
+	e.space.aging = time.AfterFunc(spaceLookInterval, func() { e.space.fresh.Store(false) })
+	e.look()
 }
 
 // lookForSpace looks whether the disk has room for more, now and then. n is about to be written.
@@ -53,16 +60,8 @@ func (e *Engine) look() {
 
 // refusal is ErrDiskFull while the disk is full, which is looked at again now and then.
 func (s *space) refusal(e *Engine) error {
-	if !s.full.Load() {
-		return nil
-	}
-	s.mu.Lock()
-	due := time.Since(s.looked) >= spaceLookInterval
-	if due {
-		s.looked = time.Now()
-	}
-	s.mu.Unlock()
-	if due {
+	if !s.fresh.Load() && !s.fresh.Swap(true) {
+		s.aging.Reset(spaceLookInterval)
 		e.look()
 	}
 	if s.full.Load() {
