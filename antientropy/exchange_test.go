@@ -373,6 +373,28 @@ func TestAMembersNewActorIsNotRefused(t *testing.T) {
 	})
 }
 
+func TestReplicaThatCouldNotKeepWhatIsStableIsToldAgain(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		c := newFakeCluster(3, 4, Options{Period: time.Hour}, plant{})
+		for i := range 20 {
+			put(t, fmt.Sprint("key", i), false, c.nodes[i%2], c.nodes...)
+		}
+		last := c.nodes[2]
+		last.setDiskFull(true)
+		stop := c.start()
+		time.Sleep(time.Minute)
+		last.setDiskFull(false)
+		time.Sleep(10 * time.Second)
+		stop()
+		for p := range ring.PartitionID(4) {
+			first := c.nodes[0]
+			if v := first.Stable(p); len(v) == 0 || !first.Rule(p).Equal(last.Rule(p)) {
+				t.Errorf("partition %d: trees under %v and %v", p, first.Rule(p), last.Rule(p))
+			}
+		}
+	})
+}
+
 func TestReplicaThatCannotReadAKeyVouchesForNothing(t *testing.T) {
 	simulate(t, func(t *testing.T) {
 		c := newFakeCluster(3, 1, Options{Period: time.Minute}, plant{})

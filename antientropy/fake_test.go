@@ -24,15 +24,16 @@ type fakeNode struct {
 	x       *Exchanger
 	open    func() *Exchanger
 
-	mu      sync.Mutex
-	actor   causal.Actor
-	clock   causal.Timestamp
-	objects map[string]causal.Object // as they are stored: with whatever vector
-	unread  map[string]bool          // keys that cannot be read
-	parts   []fakePartition
-	rules   []Rule
-	hints   map[ring.PartitionID]bool
-	stored  int
+	mu       sync.Mutex
+	actor    causal.Actor
+	clock    causal.Timestamp
+	objects  map[string]causal.Object // as they are stored: with whatever vector
+	unread   map[string]bool          // keys that cannot be read
+	parts    []fakePartition
+	rules    []Rule
+	hints    map[ring.PartitionID]bool
+	diskFull bool // nothing can be learnt: there is no room to keep it
+	stored   int
 	// epoch counts restarts: what was under way in an earlier one comes to nothing. running is of the present one.
 	epoch   int
 	running func()
@@ -66,7 +67,10 @@ func simulate(t *testing.T, test func(t *testing.T)) {
 	synctest.Test(t, test)
 }
 
-var errCut = errors.New("cut")
+var (
+	errCut  = errors.New("cut")
+	errFull = errors.New("full")
+)
 
 func newFakeCluster(nodes, partitions int, o Options, bug plant) *fakeCluster {
 	c := &fakeCluster{bug: bug, partitions: partitions, cut: make(map[[2]ring.NodeID]bool)}
@@ -202,6 +206,12 @@ func (n *fakeNode) storedItems() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.stored
+}
+
+func (n *fakeNode) setDiskFull(full bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.diskFull = full
 }
 
 func (n *fakeNode) setHints(there bool) {
@@ -390,6 +400,9 @@ func (n *fakeNode) KnownStable(p ring.PartitionID) causal.Vector {
 func (n *fakeNode) Learn(vectors map[ring.PartitionID]causal.Vector) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.diskFull {
+		return errFull
+	}
 	for p, v := range vectors {
 		n.clock = max(n.clock, v.Max())
 		if part := &n.parts[p]; part.filled || n.cluster.bug.unfilledSeen {

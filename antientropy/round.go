@@ -3,7 +3,6 @@ package antientropy
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -121,6 +120,16 @@ func (s *peerState) takeNews() (ps []ring.PartitionID) {
 	return ps
 }
 
+// tell has the peer told soon what is stable in partitions.
+func (s *peerState) tell(ps []ring.PartitionID) {
+	s.mu.Lock()
+	for _, p := range ps {
+		s.news[p] = true
+	}
+	s.mu.Unlock()
+	s.poke()
+}
+
 // idle says whether there is nothing to do but what is due by the time.
 func (s *peerState) idle() bool {
 	s.mu.Lock()
@@ -131,14 +140,13 @@ func (s *peerState) idle() bool {
 // tell has the other replicas of partitions know soon what is stable: their trees cannot be compared with ours until they do.
 func (x *Exchanger) tell(ps map[ring.PartitionID]causal.Vector) {
 	for id, s := range x.peers {
-		s.mu.Lock()
+		var shared []ring.PartitionID
 		for p := range ps {
 			if x.holds(id, p) {
-				s.news[p] = true
+				shared = append(shared, p)
 			}
 		}
-		s.mu.Unlock()
-		s.poke()
+		s.tell(shared)
 	}
 }
 
@@ -194,8 +202,8 @@ func (x *Exchanger) runPeer(ctx context.Context, id ring.NodeID, s *peerState) {
 		ps, news := s.takeUrgent(), s.takeNews()
 		if whole {
 			ps = s.shared
-		} else {
-			x.tellPeer(ctx, id, link, news)
+		} else if left := x.tellPeer(ctx, id, link, news); len(left) > 0 {
+			s.tell(left)
 		}
 		if left := x.exchangeWith(ctx, id, link, ps); len(left) > 0 {
 			x.requeue(s, left)
@@ -210,15 +218,17 @@ func (x *Exchanger) runPeer(ctx context.Context, id ring.NodeID, s *peerState) {
 	}
 }
 
-// tellPeer tells a peer what is stable, and learns what it knows.
-func (x *Exchanger) tellPeer(ctx context.Context, id ring.NodeID, link Peer, ps []ring.PartitionID) {
+// tellPeer tells a peer what is stable, and learns what it knows. It returns the partitions that it did not get to: without the news the
+// peer's trees are under other rules, and cannot be compared.
+func (x *Exchanger) tellPeer(ctx context.Context, id ring.NodeID, link Peer, ps []ring.PartitionID) (left []ring.PartitionID) {
 	e := x.newExchange(id, link)
-	for part := range slices.Chunk(ps, statesPerMessage) {
-		if err := e.joinStates(ctx, part); err != nil {
+	for told := 0; told < len(ps); told += statesPerMessage {
+		if err := e.joinStates(ctx, ps[told:min(told+statesPerMessage, len(ps))]); err != nil {
 			x.opt.Logger.Debug("peer not told what is stable", slog.String("peer", string(id)), slog.Any("error", err))
-			return // the next exchange does it
+			return ps[told:]
 		}
 	}
+	return nil
 }
 
 // requeue has partitions exchanged again soon that could not be now.
