@@ -87,17 +87,15 @@ func startCluster(t testing.TB, o clusterOptions) *cluster {
 	c := &cluster{t: t}
 	dir := t.TempDir()
 	base := testport.Base(t)
-	var members []string
 	for i := range o.nodes {
 		addr := func(offset int) string { return fmt.Sprintf("127.0.0.1:%d", base+10*i+offset) }
 		n := &testNode{id: fmt.Sprintf("n%d", i+1), http: addr(0), rpc: addr(1), peer: addr(3)}
 		n.dir = filepath.Join(dir, n.id)
-		members = append(members, n.id+"="+n.peer)
 		c.nodes = append(c.nodes, n)
 	}
 	for i, n := range c.nodes {
 		n.args = []string{"serve", "--id", n.id, "--dir", n.dir, "--http-addr", n.http, "--rpc-addr", n.rpc,
-			"--peer-addr", n.peer, "--members", strings.Join(members, ",")}
+			"--peer-addr", n.peer, "--members", c.members(nil)}
 		if o.args != nil {
 			n.args = append(n.args, o.args(i)...)
 		}
@@ -117,6 +115,19 @@ func startCluster(t testing.TB, o clusterOptions) *cluster {
 		c.waitReady(c.nodes...)
 	}
 	return c
+}
+
+// members is a list of all nodes, with the addresses of some replaced.
+func (c *cluster) members(instead map[*testNode]string) string {
+	var list []string
+	for _, n := range c.nodes {
+		addr := n.peer
+		if other, is := instead[n]; is {
+			addr = other
+		}
+		list = append(list, n.id+"="+addr)
+	}
+	return strings.Join(list, ",")
 }
 
 func (n *testNode) start(t testing.TB) {

@@ -37,6 +37,12 @@ type ackLog struct {
 	acks int
 }
 
+// begin comes before all else.
+func (l *ackLog) begin() {
+	l.begun = time.Now()
+	l.last = l.begun
+}
+
 // note takes an acknowledgement, or the end of the time that is looked at, into account.
 func (l *ackLog) note(ack bool) {
 	l.mu.Lock()
@@ -76,8 +82,7 @@ func (c *cluster) startWriters() *writers {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(c.t.Context())
 	w := &writers{}
-	w.log.begun = time.Now()
-	w.log.last = w.log.begun
+	w.log.begin()
 	var running sync.WaitGroup
 	for i := range failoverWriters {
 		cl := c.routed()
