@@ -52,9 +52,11 @@ func skipShort(t testing.TB) {
 
 // testNode is one node process and how to start it again.
 type testNode struct {
-	id, dir         string
-	http, rpc, peer string
-	args            []string
+	id, dir                 string
+	http, rpc, peer, gossip string
+	// link is an address that a link to the peer port may have.
+	link string
+	args []string
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -89,7 +91,7 @@ func startCluster(t testing.TB, o clusterOptions) *cluster {
 	base := testport.Base(t)
 	for i := range o.nodes {
 		addr := func(offset int) string { return fmt.Sprintf("127.0.0.1:%d", base+10*i+offset) }
-		n := &testNode{id: fmt.Sprintf("n%d", i+1), http: addr(0), rpc: addr(1), peer: addr(3)}
+		n := &testNode{id: fmt.Sprintf("n%d", i+1), http: addr(0), rpc: addr(1), peer: addr(3), gossip: addr(4), link: addr(5)}
 		n.dir = filepath.Join(dir, n.id)
 		c.nodes = append(c.nodes, n)
 	}
@@ -109,12 +111,18 @@ func startCluster(t testing.TB, o clusterOptions) *cluster {
 		}
 	})
 	if !o.stopped {
-		for _, n := range c.nodes {
-			n.start(t)
-		}
-		c.waitReady(c.nodes...)
+		c.start()
 	}
 	return c
+}
+
+// start starts all nodes and waits until they serve.
+func (c *cluster) start() {
+	c.t.Helper()
+	for _, n := range c.nodes {
+		n.start(c.t)
+	}
+	c.waitReady(c.nodes...)
 }
 
 // members is a list of all nodes, with the addresses of some replaced.

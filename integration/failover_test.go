@@ -169,17 +169,23 @@ func wait(t testing.TB, d time.Duration) {
 	}
 }
 
-// BenchmarkOutage reports the longest time without any acknowledgement over 32 writers at W=2 when one of three nodes is killed, and
-// when it is paused for ten seconds: the median and the worst of so many rounds as b.N says (-benchtime=5x).
+// BenchmarkOutage reports the longest time without any acknowledgement over 32 writers at W=2 when one of three nodes is killed, when it
+// is paused for ten seconds, and when the first two do not reach each other for as long: the median and the worst of so many rounds as b.N
+// says (-benchtime=5x).
 func BenchmarkOutage(b *testing.B) {
-	for _, how := range []string{"kill", "pause"} {
+	for _, how := range []string{"kill", "pause", "cut"} {
 		b.Run(how, func(b *testing.B) {
-			c := startCluster(b, clusterOptions{})
+			c := startCluster(b, clusterOptions{stopped: true})
+			var links []*link
+			if how == "cut" {
+				links = c.linkPair()
+			}
+			c.start()
 			var calms, firsts, gaps, worsts []time.Duration
 			failed := int64(0)
 			b.ResetTimer()
 			for i := range b.N {
-				o := c.outage(how, c.nodes[i%len(c.nodes)])
+				o := c.outage(how, c.nodes[i%len(c.nodes)], links)
 				b.Logf("%s of %s: no acknowledgement for %v from %v on, %v in the first second, %v before; slowest put %v, %d failed, %d acknowledged",
 					how, c.nodes[i%len(c.nodes)].id, o.gap, o.from, o.first, o.calm, o.worst, o.failed, o.acks)
 				calms, firsts = append(calms, o.calm), append(firsts, o.first)
@@ -200,8 +206,8 @@ func BenchmarkOutage(b *testing.B) {
 	}
 }
 
-// outage has a node fail in one of two ways and returns when all is well again.
-func (c *cluster) outage(how string, n *testNode) (o outage) {
+// outage has a node fail in one of two ways, or the links be cut, and returns when all is well again.
+func (c *cluster) outage(how string, n *testNode, links []*link) (o outage) {
 	c.t.Helper()
 	switch how {
 	case "kill":
@@ -210,6 +216,8 @@ func (c *cluster) outage(how string, n *testNode) (o outage) {
 	case "pause":
 		o = c.measureOutage(func() { n.signal(syscall.SIGSTOP) }, failoverPause, func() { n.signal(syscall.SIGCONT) })
 		c.waitReady(n)
+	case "cut":
+		o = c.measureOutage(func() { each(links, (*link).hush) }, failoverPause, func() { each(links, (*link).restore) })
 	}
 	c.waitReachable()
 	return o

@@ -17,8 +17,8 @@ var (
 	healGap    = flag.Duration("heal.gap", 0, "the longest time without any acknowledgement that they allow; 0 is any")
 )
 
-// healWritingMax is how long the writers go on at most when a failure is over.
-const healWritingMax = 5 * time.Second
+// healWriting is how long the writers go on when a failure is over.
+const healWriting = 500 * time.Millisecond
 
 // TestEveryFailureHeals has writers at full speed, a failure, and its end. Then all replicas are equal in time, no acknowledged write is
 // lost, and no deleted key is back.
@@ -29,10 +29,7 @@ func TestEveryFailureHeals(t *testing.T) {
 			c := startCluster(t, clusterOptions{stopped: true})
 			c.give("--segment-bytes-max", "1MiB")
 			fail := f.arrange(c)
-			for _, n := range c.nodes {
-				n.start(t)
-			}
-			c.waitReady(c.nodes...)
+			c.start()
 			ch := c.startChurn(*healKeys)
 			defer ch.stop()
 			over := ch.outlast(fail)
@@ -64,7 +61,7 @@ func (ch *churn) outlast(fail func()) (over time.Time) {
 	began := time.Now()
 	fail()
 	over = time.Now()
-	wait(ch.t, min(*healOutage/4, healWritingMax))
+	wait(ch.t, healWriting)
 	gap, from, acks := ch.acks.reset()
 	ch.stop()
 	ch.t.Logf("%d keys; %d writes acknowledged in %v of failure and healing, %d failed; longest time without an acknowledgement %v, from %v on (%v in %d before)",

@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -41,20 +40,9 @@ func (c *cluster) linkPair() []*link {
 	c.t.Helper()
 	var links []*link
 	a, b := c.nodes[0], c.nodes[1]
-	for _, way := range [][2]*testNode{{a, b}, {b, a}} {
-		from, to := way[0], way[1]
-		host, port, err := net.SplitHostPort(to.peer)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		var n int
-		if _, err := fmt.Sscan(port, &n); err != nil {
-			c.t.Fatal(err)
-		}
-		at := func(offset int) string { return net.JoinHostPort(host, fmt.Sprint(n+offset)) }
-		l := startLink(c.t, at(2), to.peer)
-		links = append(links, l)
-		from.args = with(from.args, "--members", c.members(map[*testNode]string{to: l.addr + "+" + at(1)}))
+	for from, to := range map[*testNode]*testNode{a: b, b: a} {
+		links = append(links, startLink(c.t, to.link, to.peer))
+		from.args = with(from.args, "--members", c.members(map[*testNode]string{to: to.link + "+" + to.gossip}))
 	}
 	return links
 }
@@ -62,9 +50,7 @@ func (c *cluster) linkPair() []*link {
 // cut has the first two nodes not reach each other for a while, of which both take note.
 func (c *cluster) cut(links []*link, how func(*link), d time.Duration) {
 	c.t.Helper()
-	for _, l := range links {
-		how(l)
-	}
+	each(links, how)
 	wait(c.t, d)
 	a, b := c.nodes[0], c.nodes[1]
 	for from, to := range map[*testNode]*testNode{a: b, b: a} {
@@ -72,8 +58,12 @@ func (c *cluster) cut(links []*link, how func(*link), d time.Duration) {
 			c.t.Errorf("%s still reaches %s: %+v, %v", from.id, to.id, m, err)
 		}
 	}
+	each(links, (*link).restore)
+}
+
+func each(links []*link, do func(*link)) {
 	for _, l := range links {
-		l.restore()
+		do(l)
 	}
 }
 
