@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/ringcask/ringcask/coordinator"
 	"github.com/ringcask/ringcask/internal/causal"
 	"github.com/ringcask/ringcask/ring"
@@ -49,6 +51,10 @@ func (h *healer) add(keys [][]byte) {
 		}
 		h.n.forest.Poison(key)
 	}
+	h.poke()
+}
+
+func (h *healer) poke() {
 	select {
 	case h.wake <- struct{}{}:
 	default:
@@ -145,13 +151,17 @@ func (h *healer) vouch(ctx context.Context) {
 	h.n.log.Info("what was lost is filled again")
 }
 
-func (h *healer) waiting() (keys []string) {
+// waiting are some of the keys that wait, and whether there are more.
+func (h *healer) waiting() (keys []string, more bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for key := range h.keys {
+		if len(keys) == healPassKeys {
+			return keys, true
+		}
 		keys = append(keys, key)
 	}
-	return keys
+	return keys, false
 }
 
 func (h *healer) done(key string) {
@@ -180,8 +190,14 @@ func (h *healer) waitsFor(key []byte) bool {
 	return waits
 }
 
-// healInterval is the time between two attempts at the keys that are left.
-const healInterval = time.Second
+const (
+	// healInterval is the time between two attempts at the keys that are left.
+	healInterval = time.Second
+	// healPassKeys are healed before it is looked again whether more was lost.
+	healPassKeys = 1024
+	// healsAtOnce are under way at a time: each waits for other replicas, and for a sync.
+	healsAtOnce = 16
+)
 
 // run heals until ctx is done.
 func (h *healer) run(ctx context.Context) {
@@ -204,25 +220,50 @@ func (h *healer) run(ctx context.Context) {
 // healWaiting heals what it can of the keys that wait. Exchanges of their partitions came to nothing while the keys could not be read: they
 // are due again.
 func (h *healer) healWaiting(ctx context.Context) {
-	healed := make(map[ring.PartitionID]bool)
-	for _, key := range h.waiting() {
-		if ctx.Err() != nil {
-			return
-		}
-		if err := h.heal(ctx, []byte(key)); err != nil {
-			h.n.log.Debug("a key cannot be healed yet", slog.String("key", key), "error", err)
-			continue
-		}
-		h.done(key)
-		h.n.forest.Unpoison([]byte(key))
-		h.n.log.Info("a key that could not be read was healed", slog.String("key", key))
-		healed[h.n.table.Partition([]byte(key))] = true
+	keys, more := h.waiting()
+	healed := h.healAll(ctx, keys)
+	if len(healed) == 0 {
+		return
 	}
-	for p := range healed {
+	partitions := make(map[ring.PartitionID]bool)
+	for _, key := range healed {
+		partitions[h.n.table.Partition(key)] = true
+	}
+	for p := range partitions {
 		for _, id := range h.n.table.Replicas(p) {
 			h.n.exchanger.Hurry(id, p)
 		}
 	}
+	h.n.log.Info("keys that could not be read were healed", slog.Int("keys", len(healed)))
+	if more {
+		h.poke()
+	}
+}
+
+// healAll heals keys, and returns those that could be.
+func (h *healer) healAll(ctx context.Context, keys []string) (healed [][]byte) {
+	var mu sync.Mutex
+	var healing errgroup.Group
+	healing.SetLimit(healsAtOnce)
+	for _, key := range keys {
+		healing.Go(func() error {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err := h.heal(ctx, []byte(key)); err != nil {
+				h.n.log.Debug("a key cannot be healed yet", slog.String("key", key), "error", err)
+				return nil
+			}
+			h.done(key)
+			h.n.forest.Unpoison([]byte(key))
+			mu.Lock()
+			defer mu.Unlock()
+			healed = append(healed, []byte(key))
+			return nil
+		})
+	}
+	_ = healing.Wait() // each says what went wrong by itself
+	return healed
 }
 
 // heal stores the join of what enough of the other replicas hold of a key. The only replica of a key has nobody to ask: what it cannot read
