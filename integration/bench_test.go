@@ -144,7 +144,7 @@ func (c *cluster) measure(b *testing.B, clients int, op string, open func(int) s
 	left.Store(int64(b.N))
 	latencies := make([]*hdrhistogram.Histogram, clients)
 	var wg sync.WaitGroup
-	cpu := c.cpuSeconds(b)
+	cpu := c.cpuSeconds()
 	b.ResetTimer()
 	start := time.Now()
 	for w := range clients {
@@ -172,7 +172,7 @@ func (c *cluster) measure(b *testing.B, clients int, op string, open func(int) s
 	wg.Wait()
 	took := time.Since(start)
 	b.StopTimer()
-	cpu = c.cpuSeconds(b) - cpu
+	cpu = c.cpuSeconds() - cpu
 	all := latencies[0]
 	for _, h := range latencies[1:] {
 		all.Merge(h)
@@ -184,20 +184,20 @@ func (c *cluster) measure(b *testing.B, clients int, op string, open func(int) s
 }
 
 // cpuSeconds is the CPU time that all node processes have used.
-func (c *cluster) cpuSeconds(b *testing.B) float64 {
-	b.Helper()
+func (c *cluster) cpuSeconds() float64 {
+	c.t.Helper()
 	const ticksPerSecond = 100 // USER_HZ, which Linux fixes for /proc
 	var ticks int64
 	for _, n := range c.nodes {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.cmd.Process.Pid))
 		if err != nil {
-			b.Skipf("no /proc: %v", err)
+			c.t.Skipf("no /proc: %v", err)
 		}
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		for _, f := range fields[11:13] { // utime and stime
 			v, err := strconv.ParseInt(f, 10, 64)
 			if err != nil {
-				b.Fatal(err)
+				c.t.Fatal(err)
 			}
 			ticks += v
 		}

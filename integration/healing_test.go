@@ -33,10 +33,11 @@ func TestEveryFailureHeals(t *testing.T) {
 			ch := c.startChurn(*healKeys)
 			defer ch.stop()
 			over := ch.outlast(fail)
-			stopped := time.Now()
+			stopped, cpu := time.Now(), c.cpuSeconds()
 			c.waitReady(c.nodes...)
 			c.mustConverge()
-			t.Logf("all roots are equal %v after the writers stopped, %v after the failure was over", since(stopped), since(over))
+			t.Logf("all roots are equal %v after the writers stopped, %v after the failure was over, for %.1f s of the nodes' CPU",
+				since(stopped), since(over), c.cpuSeconds()-cpu)
 
 			began := time.Now()
 			for _, n := range c.nodes { // reads find what cannot be read
