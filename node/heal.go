@@ -23,6 +23,8 @@ type healer struct {
 	wake chan struct{}
 
 	healed atomic.Int64
+	// due are partitions that had keys healed and were not exchanged since. It belongs to run.
+	due map[ring.PartitionID]bool
 
 	mu sync.Mutex
 	// keys are those that wait, and since when.
@@ -38,7 +40,7 @@ type healer struct {
 const healKeysMax = 1 << 14
 
 func newHealer(n *Node) *healer {
-	return &healer{n: n, wake: make(chan struct{}, 1), keys: make(map[string]time.Time)}
+	return &healer{n: n, wake: make(chan struct{}, 1), keys: make(map[string]time.Time), due: make(map[ring.PartitionID]bool)}
 }
 
 // add has keys healed that cannot be read.
@@ -217,26 +219,40 @@ func (h *healer) run(ctx context.Context) {
 	}
 }
 
-// healWaiting heals what it can of the keys that wait. Exchanges of their partitions came to nothing while the keys could not be read: they
-// are due again.
+// healWaiting heals what it can of the keys that wait.
 func (h *healer) healWaiting(ctx context.Context) {
 	keys, more := h.waiting()
 	healed := h.healAll(ctx, keys)
 	if len(healed) == 0 {
 		return
 	}
-	partitions := make(map[ring.PartitionID]bool)
 	for _, key := range healed {
-		partitions[h.n.table.Partition(key)] = true
+		h.due[h.n.table.Partition(key)] = true
 	}
-	for p := range partitions {
-		for _, id := range h.n.table.Replicas(p) {
-			h.n.exchanger.Hurry(id, p)
-		}
-	}
+	h.exchangeHealed()
 	h.n.log.Info("keys that could not be read were healed", slog.Int("keys", len(healed)))
 	if more {
 		h.poke()
+	}
+}
+
+// exchangeHealed has partitions exchanged again of which all keys are healed: as long as one cannot be read, exchanges come to nothing, and
+// while they do they keep those busy who help to heal.
+func (h *healer) exchangeHealed() {
+	waiting := make(map[ring.PartitionID]bool)
+	h.mu.Lock()
+	for key := range h.keys {
+		waiting[h.n.table.Partition([]byte(key))] = true
+	}
+	h.mu.Unlock()
+	for p := range h.due {
+		if waiting[p] {
+			continue
+		}
+		delete(h.due, p)
+		for _, id := range h.n.table.Replicas(p) {
+			h.n.exchanger.Hurry(id, p)
+		}
 	}
 }
 
