@@ -82,6 +82,48 @@ func (s httpSession) do(ctx context.Context, method string, key []byte, body io.
 	return nil
 }
 
+// Batches write, and scans read, so many keys at once in a benchmark.
+const (
+	benchBatchKeys = 100
+	benchScanKeys  = 100
+)
+
+// batch writes keys that are far apart.
+func (s rpcSession) batch(ctx context.Context, r *rand.Rand) error {
+	ops, from := make([]client.Op, benchBatchKeys), r.IntN(benchKeys)
+	for i := range ops {
+		ops[i] = client.Op{Key: benchKey((from + i*benchKeys/benchBatchKeys) % benchKeys), Value: benchValue(r)}
+	}
+	outcomes, err := s.c.Batch(ctx, ops, nil)
+	for i := range outcomes {
+		err = errors.Join(err, outcomes[i].Err)
+	}
+	return err
+}
+
+// scan reads keys in order from anywhere.
+func (s rpcSession) scan(ctx context.Context, r *rand.Rand) error {
+	for _, err := range s.c.Range(ctx, client.RangeOptions{Start: benchKey(r.IntN(benchKeys)), Limit: benchScanKeys}) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// benchCall is one operation of a benchmark.
+type benchCall func(ctx context.Context, r *rand.Rand) error
+
+func putOf(s session) benchCall {
+	return func(ctx context.Context, r *rand.Rand) error {
+		return s.put(ctx, benchKey(r.IntN(benchKeys)), benchValue(r))
+	}
+}
+
+func getOf(s session) benchCall {
+	return func(ctx context.Context, r *rand.Rand) error { return s.get(ctx, benchKey(r.IntN(benchKeys))) }
+}
+
 // BenchmarkCluster measures closed-loop clients against three durable nodes (N=3, R=W=2, sync always) with 128-byte values and
 // uniformly drawn keys. Besides ns/op it reports operations a second, latency percentiles, and the CPU time of all three servers per operation.
 func BenchmarkCluster(b *testing.B) {
@@ -89,23 +131,24 @@ func BenchmarkCluster(b *testing.B) {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	defer transport.CloseIdleConnections()
 	rpc := rpcSession{c: c.routed()}
+	overHTTP := func(i int) session {
+		return httpSession{&http.Client{Transport: transport}, "http://" + c.nodes[i%3].http}
+	}
 	fill(b, rpc)
-	for _, clients := range []int{1, 64} {
+	for _, clients := range []int{1, 16, 64} {
 		for _, row := range []struct {
-			name, op string
-			open     func(i int) session
+			name string
+			open func(i int) benchCall
 		}{
-			{"rpc/put", "put", func(int) session { return rpc }},
-			{"rpc/put-ordered", "put", func(int) session { return rpcSession{rpc.c, true} }},
-			{"http/put", "put", func(i int) session {
-				return httpSession{&http.Client{Transport: transport}, "http://" + c.nodes[i%3].http}
-			}},
-			{"rpc/get", "get", func(int) session { return rpc }},
-			{"http/get", "get", func(i int) session {
-				return httpSession{&http.Client{Transport: transport}, "http://" + c.nodes[i%3].http}
-			}},
+			{"rpc/put", func(int) benchCall { return putOf(rpc) }},
+			{"rpc/put-ordered", func(int) benchCall { return putOf(rpcSession{rpc.c, true}) }},
+			{"http/put", func(i int) benchCall { return putOf(overHTTP(i)) }},
+			{"rpc/get", func(int) benchCall { return getOf(rpc) }},
+			{"http/get", func(i int) benchCall { return getOf(overHTTP(i)) }},
+			{"rpc/batch", func(int) benchCall { return rpc.batch }},
+			{"rpc/scan", func(int) benchCall { return rpc.scan }},
 		} {
-			b.Run(fmt.Sprintf("%s/clients=%d", row.name, clients), func(b *testing.B) { c.measure(b, clients, row.op, row.open) })
+			b.Run(fmt.Sprintf("%s/clients=%d", row.name, clients), func(b *testing.B) { c.measure(b, clients, row.open) })
 		}
 	}
 }
@@ -139,7 +182,7 @@ func fill(b *testing.B, s session) {
 	wg.Wait()
 }
 
-func (c *cluster) measure(b *testing.B, clients int, op string, open func(int) session) {
+func (c *cluster) measure(b *testing.B, clients int, open func(int) benchCall) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	latencies := make([]*hdrhistogram.Histogram, clients)
@@ -149,18 +192,12 @@ func (c *cluster) measure(b *testing.B, clients int, op string, open func(int) s
 	start := time.Now()
 	for w := range clients {
 		latencies[w] = hdrhistogram.New(1, int64(10*time.Second), 3)
-		s := open(w)
+		call := open(w)
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(2, uint64(w)))
 			for left.Add(-1) >= 0 {
-				key := benchKey(r.IntN(benchKeys))
 				began := time.Now()
-				var err error
-				if op == "put" {
-					err = s.put(b.Context(), key, benchValue(r))
-				} else {
-					err = s.get(b.Context(), key)
-				}
+				err := call(b.Context(), r)
 				if err != nil {
 					b.Error(err)
 					return
