@@ -161,6 +161,8 @@ type HintInfo struct {
 	// Since is when the target first missed the key.
 	Since   time.Time
 	Counted bool
+	// Bytes are what the hint counts for in the store's bound.
+	Bytes int64
 	// Heads is the object, without its values.
 	Heads causal.Object
 }
@@ -168,7 +170,8 @@ type HintInfo struct {
 // For returns the hints for a key, sorted by target. Errors are those of the engine; a hint that cannot be read is an error, too.
 func (s *Store) For(key []byte) (infos []HintInfo, err error) {
 	for _, target := range s.book.targets() {
-		rec, err := s.engine.Read(appendHintKey(nil, target, key), nil)
+		stored := appendHintKey(nil, target, key)
+		rec, err := s.engine.Read(stored, nil)
 		if errors.Is(err, storage.ErrNotFound) {
 			continue
 		}
@@ -180,7 +183,9 @@ func (s *Store) For(key []byte) (infos []HintInfo, err error) {
 		if err != nil {
 			return nil, err
 		}
-		infos = append(infos, HintInfo{Target: target, Since: time.UnixMilli(h.noted), Counted: h.counted, Heads: o.Heads()})
+		infos = append(infos, HintInfo{
+			Target: target, Since: time.UnixMilli(h.noted), Counted: h.counted, Bytes: h.entry(len(stored), len(rec.Meta)).bytes, Heads: o.Heads(),
+		})
 	}
 	return infos, nil
 }

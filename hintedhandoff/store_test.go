@@ -369,9 +369,14 @@ func TestHintsNeedsAndCountsSurviveARestart(t *testing.T) {
 				t.Errorf("no hints for the partition of %s", key)
 			}
 		}
+		a, err := s.For([]byte("a"))
+		if err != nil || len(a) != 1 {
+			t.Fatalf("%+v, %v", a, err)
+		}
 		infos, err := s.For([]byte("b"))
 		if err != nil || len(infos) != 2 || infos[0].Target != "n1" || infos[0].Counted || !infos[1].Counted ||
-			!infos[1].Heads.SameHeads(hintOf("b").Object) || infos[1].Heads.Siblings[0].Value != nil {
+			!infos[1].Heads.SameHeads(hintOf("b").Object) || infos[1].Heads.Siblings[0].Value != nil ||
+			a[0].Bytes+infos[0].Bytes != s.targetStats("n1").Bytes {
 			t.Errorf("%+v, %v", infos, err)
 		}
 	})

@@ -89,8 +89,20 @@ func TestACommandSaysWhenAllReplicasAreEqualAndWhatKeepsThemFromIt(t *testing.T)
 		}
 	}
 
+	eventually(t, 5*time.Second, "a hint for the missing node is explained", func() error { // an ack does not wait for it
+		if r := run(t, "", "explain", "key-2500", "--addr", via.rpc); r.code != 3 || !strings.Contains(r.stdout, "  hint for n3: since ") {
+			return fmt.Errorf("code %d, %s%s", r.code, r.stdout, r.stderr)
+		}
+		return nil
+	})
+
 	c.restart(victim)
 	c.awaitConverged(via)
+	for _, n := range c.nodes {
+		if h := c.hints(n); len(h.Targets) > 0 {
+			t.Errorf("converged, and %s keeps %+v", n.id, h)
+		}
+	}
 	if out := mustRun(t, "", "cluster", "verify", "--addr", via.rpc); !strings.Contains(out, "with 3,000 keys") {
 		t.Errorf("verify: %s", out)
 	}

@@ -11,15 +11,32 @@ import (
 
 func (h *handoff) status() wire.HintStatus {
 	st := h.store.Stats()
-	s := wire.HintStatus{Count: int64(st.Hints), Bytes: st.Bytes, BytesMax: st.BytesMax, Oldest: unixMillis(st.Oldest)}
-	s.Targets = make([]wire.HintTarget, 0, len(st.Targets))
-	for _, t := range st.Targets {
-		s.Targets = append(s.Targets, wire.HintTarget{
+	return wire.HintStatus{
+		Count: int64(st.Hints), Bytes: st.Bytes, BytesMax: st.BytesMax, Oldest: unixMillis(st.Oldest), Targets: hintTargets(st.Targets),
+	}
+}
+
+func hintTargets(stats []hintedhandoff.TargetStats) []wire.HintTarget {
+	targets := make([]wire.HintTarget, len(stats))
+	for i, t := range stats {
+		targets[i] = wire.HintTarget{
 			Node: string(t.Target), Count: int64(t.Hints), Counted: int64(t.Counted), Bytes: t.Bytes, Oldest: unixMillis(t.Oldest),
 			State: t.State.String(), Refused: int64(t.Poisoned), LastError: t.LastError, Needs: int64(t.Needs),
-		})
+		}
 	}
-	return s
+	return targets
+}
+
+// explain adds to a report the hints for its key.
+func (h *handoff) explain(r *wire.KeyReport, key []byte) {
+	r.Hints = []wire.KeyHint{}
+	infos, err := h.store.For(key)
+	if err != nil {
+		r.HintsError = err.Error()
+	}
+	for _, i := range infos {
+		r.Hints = append(r.Hints, wire.KeyHint{Node: string(i.Target), Since: unixMillis(i.Since), Counted: i.Counted, Bytes: i.Bytes})
+	}
 }
 
 // unixMillis is in milliseconds since the Unix epoch; zero for the zero time.

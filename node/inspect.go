@@ -18,7 +18,9 @@ var _ gateway.Admin = (*Node)(nil)
 
 // Partitions implements gateway.Admin.
 func (n *Node) Partitions(ctx context.Context, partition int, sizes bool) *wire.PartitionsReport {
-	report := &wire.PartitionsReport{Node: n.cfg.ID, Paused: n.exchanger.Paused(), Partitions: []wire.PartitionReport{}}
+	report := &wire.PartitionsReport{
+		Node: n.cfg.ID, Paused: n.exchanger.Paused(), Hints: hintTargets(n.handoff.store.Stats().Targets), Partitions: []wire.PartitionReport{},
+	}
 	var counted census
 	if sizes {
 		counted = n.sizes.get(ctx)
@@ -131,6 +133,7 @@ func (n *Node) Key(key []byte) (*wire.KeyReport, error) {
 			Expired: !s.Tombstone && !s.Visible(n.now()), ValueBytes: len(s.Value),
 		})
 	}
+	n.handoff.explain(r, key)
 	r.Stored, r.Seen, r.Stable = vectorText(o.Vector), vectorText(n.seen(r, o, stable)), vectorText(stable)
 	return r, nil
 }

@@ -11,7 +11,7 @@ import (
 // clusterCommand groups what concerns all members.
 type clusterCommand struct {
 	Verify        verifyCommand        `cmd:"" help:"Compare what the replicas of each partition hold."`
-	WaitConverged waitConvergedCommand `cmd:"" help:"Wait until all replicas hold the same and nothing is left to be repaired."`
+	WaitConverged waitConvergedCommand `cmd:"" help:"Wait until all replicas hold the same and nothing is left to be repaired or delivered."`
 }
 
 type verifyCommand struct {
@@ -118,7 +118,8 @@ type waitConvergedCommand struct {
 
 func (*waitConvergedCommand) Help() string {
 	return `Returns once all members say of all their partitions, at the same time, that these are complete and have the same Merkle root, and that nothing is
-known to need repair. Exits with 3, and says what is left, if that is not so when the time is over.
+known to need repair; and that no hints are left that one keeps for another. As all members have to answer for that, those that hints are kept
+for are there to take them. Exits with 3, and says what is left, if that is not so when the time is over.
 
 	ringcask cluster wait-converged
 	ringcask cluster wait-converged --timeout 10m -o json
@@ -147,7 +148,7 @@ func (w *waitConvergedCommand) wait(a *app, c *client.Client, limit time.Duratio
 	last, err := s.until(a.ctx, w.Timeout, func(now []convergence.Partition) bool {
 		left := leftOf(now)
 		line.set("%d of %s to converge", len(left), plural(len(now), "partition", "partitions"))
-		return len(left) == 0
+		return len(left)+len(s.undelivered) == 0
 	})
 	line.clear()
 	if err != nil {
@@ -175,12 +176,13 @@ func (w *waitConvergedCommand) print(a *app, s *survey, last []convergence.Parti
 			}
 		}
 		var o object
-		o.add("converged", len(left) == 0).add("seconds", roundTo(took.Seconds(), 1000))
-		if err := o.add("summary", convergence.Sum(last)).add("paused", s.pausedOrNone()).writeTo(a.stdout); err != nil {
+		o.add("converged", len(left)+len(s.undelivered) == 0).add("seconds", roundTo(took.Seconds(), 1000))
+		o.add("summary", convergence.Sum(last)).add("hints", append([]string{}, s.undelivered...))
+		if err := o.add("paused", s.pausedOrNone()).writeTo(a.stdout); err != nil {
 			return err
 		}
 	} else {
-		for _, text := range convergence.Lines(left, true) {
+		for _, text := range append(convergence.Lines(left, true), s.undelivered...) {
 			fmt.Fprintln(a.stdout, text)
 		}
 		if note := s.pausedNote(); note != "" {
@@ -190,9 +192,12 @@ func (w *waitConvergedCommand) print(a *app, s *survey, last []convergence.Parti
 	if len(left) > 0 {
 		return fmt.Errorf("%d of %s have not converged after %v", len(left), plural(len(last), "partition", "partitions"), took.Round(time.Second/10))
 	}
+	if len(s.undelivered) > 0 {
+		return fmt.Errorf("hints are left after %v", took.Round(time.Second/10))
+	}
 	if w.json() {
 		return nil
 	}
-	_, err := fmt.Fprintf(a.stdout, "converged: %s equal on all replicas\n", plural(len(last), "partition is", "partitions are"))
+	_, err := fmt.Fprintf(a.stdout, "converged: %s equal on all replicas, and no hints are left\n", plural(len(last), "partition is", "partitions are"))
 	return err
 }

@@ -91,6 +91,78 @@ func TestASurveyThatFindsADifferenceToTheEndNamesIt(t *testing.T) {
 	}
 }
 
+func TestHintsThatAreLeftAreWaitedForAndNamed(t *testing.T) {
+	t.Parallel()
+	s := fakeMembers(t, func(look int, r *wire.PartitionsReport) {
+		if r.Node == "n1" && look == 1 {
+			r.Hints = []wire.HintTarget{{Node: "n2", Count: 3, LastError: "busy"}, {Node: "n3", Needs: 2}}
+		}
+	})
+	last, err := s.look(t.Context())
+	if err != nil || !converged(last) {
+		t.Fatalf("%+v, %v", last, err)
+	}
+	w := waitConvergedCommand{outputFlags: outputFlags{Output: "human"}}
+	var out strings.Builder
+	err = w.print(&app{stdout: &out}, s, last, time.Second)
+	const want = "n1 keeps hints for n2: 3, not taken: busy\nn1 dropped hints for n3: partitions to exchange in their place: 2\n"
+	if exitCode(err) != exitCluster || err.Error() != "hints are left after 1s" || out.String() != want {
+		t.Errorf("%v, %s", err, out.String())
+	}
+	out.Reset()
+	w.Output = "json"
+	err = w.print(&app{stdout: &out}, s, last, time.Second)
+	if !strings.Contains(out.String(), `"converged":false`) || !strings.Contains(out.String(), "n1 keeps hints for n2: 3") || exitCode(err) != exitCluster {
+		t.Errorf("%v, %s", err, out.String())
+	}
+	out.Reset()
+	if last, err = s.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.print(&app{stdout: &out}, s, last, time.Second); err != nil || !strings.Contains(out.String(), `"hints":[]`) {
+		t.Errorf("%v, %s", err, out.String())
+	}
+}
+
+func TestAKeysHintsAreShownOnWhoeverKeepsThem(t *testing.T) {
+	t.Parallel()
+	topology := &client.Topology{Partitions: 1, Replicas: 1, Table: [][]int{{0}}}
+	for _, report := range []*wire.KeyReport{
+		{Node: "n1", State: "held", Hints: []wire.KeyHint{{Node: "n9", Since: 1_700_000_000_000, Bytes: 120}}},
+		{Node: "n2", State: "absent", Hints: []wire.KeyHint{{Node: "n8", Counted: true, Bytes: 1}}},
+		{Node: "n3", State: "absent", HintsError: "a bad disk"},
+		{Node: "n4", State: "absent"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_ = json.NewEncoder(w).Encode(report) // who asked is gone
+		}))
+		t.Cleanup(server.Close)
+		topology.Members = append(topology.Members, client.TopologyMember{
+			ID: report.Node, HTTP: strings.TrimPrefix(server.URL, "http://"),
+		})
+	}
+	topology.Members = append(topology.Members, client.TopologyMember{ID: "n5"})
+	admin := newAdminClient(5 * time.Second)
+	t.Cleanup(admin.close)
+	x := explanation{key: []byte("k"), topology: topology}
+	x.ask(t.Context(), admin)
+	var human, lines strings.Builder
+	if err := errors.Join(x.print(&human), x.printJSON(&lines), x.silent()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"hint for n9: since 2023-11-14T22:13:20Z, 120 bytes\n", "n2 is no replica\n  hint for n8: ", "1 byte, a copy that a sloppy write counted",
+		"n3 is no replica\n  its hints cannot be told: a bad disk", "n5 is no replica, and does not answer: it may keep hints. its address",
+	} {
+		if !strings.Contains(human.String(), want) {
+			t.Errorf("%s does not say %q", human.String(), want)
+		}
+	}
+	if strings.Contains(human.String(), "n4 is") || !strings.Contains(lines.String(), `"others":[{"node":"n2","report"`) {
+		t.Errorf("%s%s", human.String(), lines.String())
+	}
+}
+
 func TestAMemberThatIsGoneIsAskedAgainWhereItIsKnownToBe(t *testing.T) {
 	t.Parallel()
 	s := fakeMembers(t, func(int, *wire.PartitionsReport) {})
@@ -139,7 +211,7 @@ func TestAClusterOfOneAgreesWithItself(t *testing.T) {
 	t.Parallel()
 	s := shell{t, singleNode(t)}
 	s.want("", "", "put", "a", "hello")
-	if got := runCLI(t, nil, "", "cluster", "wait-converged", "--addr="+s.addr, "--timeout=30s"); got.code != exitDone || got.stdout != "converged: 256 partitions are equal on all replicas\n" {
+	if got := runCLI(t, nil, "", "cluster", "wait-converged", "--addr="+s.addr, "--timeout=30s"); got.code != exitDone || got.stdout != "converged: 256 partitions are equal on all replicas, and no hints are left\n" {
 		t.Errorf("%+v", got)
 	}
 	if got := runCLI(t, nil, "", "cluster", "verify", "--addr="+s.addr); got.code != exitDone || got.stdout != "256 partitions are equal on all replicas, with 1 key\n" {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +23,8 @@ type explainCommand struct {
 
 func (*explainCommand) Help() string {
 	return `Shows where a key lives, and for each of its replicas what that one holds, without asking a quorum: versions, deletions, what they have seen and
-what is stable, and why the record is or is not reclaimed. Exits with 3 if a replica does not answer.
+what is stable, why the record is or is not reclaimed, and the hints of the key that it keeps for others. Members that are no replicas are shown
+if they keep hints of it, or do not answer. Exits with 3 if a replica does not answer.
 
 	ringcask explain debian/bookworm/0ad
 	ringcask explain cart -o json
@@ -36,6 +39,8 @@ type explanation struct {
 	// liveness is what one node's gossip says of the members.
 	liveness map[string]string
 	replicas []told[wire.KeyReport]
+	// others are no replicas; they keep hints, or do not answer.
+	others []told[wire.KeyReport]
 }
 
 func (e *explainCommand) Run(a *app) error {
@@ -60,13 +65,9 @@ func (e *explainCommand) Run(a *app) error {
 		x.liveness[m.ID] = m.Liveness
 	}
 	x.partition = ring.PartitionOf(key, x.topology.Partitions)
-	var members []client.TopologyMember
-	for _, m := range x.topology.Table[x.partition] {
-		members = append(members, x.topology.Members[m])
-	}
 	admin := newAdminClient(e.Timeout)
 	defer admin.close()
-	x.replicas = fetchAll[wire.KeyReport](a.ctx, admin, members, "/admin/key/"+url.PathEscape(string(key)))
+	x.ask(a.ctx, admin)
 	print := x.print
 	if e.json() {
 		print = x.printJSON
@@ -75,6 +76,27 @@ func (e *explainCommand) Run(a *app) error {
 		return err
 	}
 	return x.silent()
+}
+
+// ask asks all members: any may keep hints.
+func (x *explanation) ask(ctx context.Context, admin *adminClient) {
+	replicas := x.topology.Table[x.partition]
+	var members []client.TopologyMember
+	for _, m := range replicas {
+		members = append(members, x.topology.Members[m])
+	}
+	for i, m := range x.topology.Members {
+		if !slices.Contains(replicas, i) {
+			members = append(members, m)
+		}
+	}
+	all := fetchAll[wire.KeyReport](ctx, admin, members, "/admin/key/"+url.PathEscape(string(x.key)))
+	x.replicas = all[:len(replicas)]
+	for _, t := range all[len(replicas):] {
+		if t.err != nil || len(t.report.Hints) > 0 || t.report.HintsError != "" {
+			x.others = append(x.others, t)
+		}
+	}
 }
 
 // silent is the error that replicas did not answer, nil if all did.
@@ -130,6 +152,16 @@ func (x *explanation) print(w io.Writer) error {
 			return err
 		}
 	}
+	for _, r := range x.others {
+		if r.err != nil {
+			fmt.Fprintf(w, "\n%s is no replica, and does not answer: it may keep hints. %v\n", r.member.ID, r.err)
+			continue
+		}
+		fmt.Fprintf(w, "\n%s is no replica\n", r.member.ID)
+		if err := printHints(w, r.report); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -155,7 +187,27 @@ func printKeyReport(w io.Writer, r *wire.KeyReport) error {
 			return err
 		}
 	}
-	return nil
+	return printHints(w, r)
+}
+
+// printHints says what a node keeps of the key for others.
+func printHints(w io.Writer, r *wire.KeyReport) error {
+	for _, h := range r.Hints {
+		note := ""
+		if h.Counted {
+			note = ", a copy that a sloppy write counted"
+		}
+		_, err := fmt.Fprintf(w, "  hint for %s: since %s, %s%s\n",
+			h.Node, time.UnixMilli(h.Since).UTC().Format(time.RFC3339), plural(int(h.Bytes), "byte", "bytes"), note)
+		if err != nil {
+			return err
+		}
+	}
+	if r.HintsError == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "  its hints cannot be told: %s\n", r.HintsError)
+	return err
 }
 
 func siblingText(s *wire.SiblingReport) string {
@@ -192,17 +244,21 @@ func (x *explanation) printJSON(w io.Writer) error {
 	for _, id := range append(x.replicaIDs(), fallbacksOf(x.topology, x.partition)...) {
 		preference = append(preference, memberLiveness{id, x.liveness[id]})
 	}
-	reports := make([]jsonLine, len(x.replicas))
-	for i, r := range x.replicas {
+	var o object
+	o.bytes("key", x.key).add("partition", x.partition).add("preference", preference)
+	return o.add("replicas", reportLines(x.replicas)).add("others", reportLines(x.others)).writeTo(w)
+}
+
+func reportLines(all []told[wire.KeyReport]) []jsonLine {
+	lines := make([]jsonLine, len(all))
+	for i, r := range all {
 		var o object
 		if o.add("node", r.member.ID); r.err != nil {
 			o.add("error", describe(r.err))
 		} else {
 			o.add("report", r.report)
 		}
-		reports[i] = o.end()
+		lines[i] = o.end()
 	}
-	var o object
-	o.bytes("key", x.key).add("partition", x.partition).add("preference", preference).add("replicas", reports)
-	return o.writeTo(w)
+	return lines
 }

@@ -22,6 +22,8 @@ type survey struct {
 	known    *client.Topology
 	// paused are the members that said that their exchanges are paused.
 	paused []string
+	// undelivered is what the members said that they keep for others.
+	undelivered []string
 }
 
 // look compares what the members say now. Their addresses are asked for each time: a node that was started anew has just become known. An
@@ -42,6 +44,7 @@ func (s *survey) look(ctx context.Context) ([]convergence.Partition, error) {
 			s.paused = append(s.paused, t.member.ID)
 		}
 	}
+	s.undelivered = convergence.Undelivered(answers)
 	return convergence.Compare(replicaNames(s.known), answers), context.Cause(ctx)
 }
 

@@ -6,7 +6,9 @@ type PartitionsReport struct {
 	Node   string `json:"node"`
 	Paused bool   `json:"paused"`
 	// SizesAt is when StoredKeys and Bytes were counted; zero if they were not, or not asked for.
-	SizesAt    int64             `json:"sizes_at"`
+	SizesAt int64 `json:"sizes_at"`
+	// Hints are those that the node keeps for others, of any partition, and the needs that dropped ones have left.
+	Hints      []HintTarget      `json:"hints"`
 	Partitions []PartitionReport `json:"partitions"`
 }
 
@@ -70,6 +72,19 @@ type KeyReport struct {
 	// Reclaim is "absent", "kept", "waiting" or "settled", and Reasons say why.
 	Reclaim string   `json:"reclaim"`
 	Reasons []string `json:"reasons"`
+	// Hints are those that the node keeps of the key for others, sorted by target. HintsError is why they cannot be told, or empty.
+	Hints      []KeyHint `json:"hints"`
+	HintsError string    `json:"hints_error,omitempty"`
+}
+
+// KeyHint is what a node keeps of a key for one that has not acknowledged it.
+type KeyHint struct {
+	Node string `json:"node"`
+	// Since is when that one first missed the key, in milliseconds since the Unix epoch.
+	Since int64 `json:"since"`
+	// Counted says that the hint is a copy, which a sloppy write counted.
+	Counted bool  `json:"counted"`
+	Bytes   int64 `json:"bytes"`
 }
 
 // SiblingReport is one sibling without its value.

@@ -9,7 +9,8 @@
 //
 // Roots are looked at one after the other, on nodes that go on taking writes: what differs in one look may be a write on its way. Who
 // asks has to look more than once. A partition that is equal may still be known to need repair, because an exchange that would say
-// otherwise has not come yet: these needs are told apart.
+// otherwise has not come yet: these needs are told apart. So are the hints that members keep for others: a replica can have by repair what
+// a hint brings once more.
 //
 // It decides only: it asks nobody, and has no clock.
 package convergence
