@@ -192,6 +192,8 @@ type TreeStats struct {
 	// Keys are those in the tree, so that settled ones are not counted. Tombstones are those of them that consist of tombstones only,
 	// Expiring those that consist of what expires, and tombstones. While a leaf is spoiled, all three may be too high.
 	Keys, Tombstones, Expiring int64
+	// Settled are stored and in no tree: the next merges drop them. It, too, may be off while a leaf is spoiled.
+	Settled int64
 	// PoisonedKeys are known by name to be unreadable.
 	PoisonedKeys int
 	// SpoiledLeaves have sums that are not known, until the next Rebuild.
@@ -209,7 +211,21 @@ func (f *Forest) Stats(p ring.PartitionID) TreeStats {
 	if t := part.standing; t != nil {
 		s.Stands, s.Incomplete = true, t.incomplete
 		s.Keys, s.Tombstones, s.Expiring = t.keys, t.tombstones, t.expiring
+		s.Settled = t.settled
 		s.SpoiledLeaves = t.spoiled.len()
 	}
 	return s
+}
+
+// SettledKeys is how many keys are stored, in all partitions, that Settled is true of.
+func (f *Forest) SettledKeys() (n int64) {
+	for i := range f.partitions {
+		p := &f.partitions[i]
+		p.mu.Lock()
+		if p.standing != nil {
+			n += p.standing.settled
+		}
+		p.mu.Unlock()
+	}
+	return n
 }

@@ -103,7 +103,7 @@ func (s *fakeStore) betweenRecords(n int) error {
 }
 
 // leavesUnder are the leaves that a partition of f must have, from scratch, and how many keys are in them.
-func (s *fakeStore) leavesUnder(t fataler, f *Forest, p ring.PartitionID, rule Rule) (leaves [LeafCount]uint64, keys, mortal int64) {
+func (s *fakeStore) leavesUnder(t fataler, f *Forest, p ring.PartitionID, rule Rule) (leaves [LeafCount]uint64, keys, mortal, settled int64) {
 	for key, meta := range s.metas {
 		at, leaf := f.LeafOf([]byte(key))
 		var o causal.Object
@@ -111,7 +111,11 @@ func (s *fakeStore) leavesUnder(t fataler, f *Forest, p ring.PartitionID, rule R
 		if err != nil {
 			t.Fatalf("meta of %q: %v", key, err)
 		}
-		if at != p || complete && o.Settled(rule.Stable, rule.Expired) {
+		if at != p {
+			continue
+		}
+		if complete && o.Settled(rule.Stable, rule.Expired) {
+			settled++
 			continue
 		}
 		hash, err := KeyHash([]byte(key), meta)
@@ -124,7 +128,7 @@ func (s *fakeStore) leavesUnder(t fataler, f *Forest, p ring.PartitionID, rule R
 			mortal++
 		}
 	}
-	return leaves, keys, mortal
+	return leaves, keys, mortal, settled
 }
 
 type fataler interface {

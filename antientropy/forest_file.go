@@ -32,10 +32,10 @@ func ignored(format string, args ...any) error {
 // The layout is in docs/format/trees.md; integers are big-endian.
 const (
 	treesMagic  = "RCTR"
-	treesFormat = 1
+	treesFormat = 2
 
 	treesHeadBytes = len(treesMagic) + 1 + 1 + 8 + 16 + 4 + 4
-	treeHeadBytes  = 4 + 3*8 + 8 + 4 // without the vector
+	treeHeadBytes  = 4 + 4*8 + 8 + 4 // without the vector
 	leavesBytes    = LeafCount * 8
 	checksumBytes  = 4
 	// vectorBytesMax is more than the longest vector that causal.DecodeVector takes.
@@ -127,7 +127,7 @@ func (p *partition) sound() bool {
 
 func appendTree(dst []byte, id uint32, t *tree) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, id)
-	for _, n := range [...]int64{t.keys, t.tombstones, t.expiring, t.rule.Expired} {
+	for _, n := range [...]int64{t.keys, t.tombstones, t.expiring, t.settled, t.rule.Expired} {
 		dst = binary.BigEndian.AppendUint64(dst, uint64(n))
 	}
 	at := len(dst)
@@ -202,7 +202,7 @@ func (r *treesReader) count() int64 {
 // tree reads what appendTree wrote after the partition.
 func (r *treesReader) tree() *tree {
 	t := newTree(Rule{})
-	t.keys, t.tombstones, t.expiring, t.rule.Expired = r.count(), r.count(), r.count(), r.count()
+	t.keys, t.tombstones, t.expiring, t.settled, t.rule.Expired = r.count(), r.count(), r.count(), r.count(), r.count()
 	var err error
 	t.rule.Stable, err = causal.DecodeVector(r.take(int(min(r.uint32(), vectorBytesMax))))
 	r.bad = r.bad || err != nil || t.tombstones+t.expiring > t.keys

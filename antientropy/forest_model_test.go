@@ -188,7 +188,7 @@ func (m *simulation) checkTree(p ring.PartitionID, rule Rule) {
 		m.t.Fatalf("the rule of partition %d went back from %v to %v", p, m.rules[p], rule)
 	}
 	m.rules[p] = rule
-	want, keys, mortal := m.store.leavesUnder(m.t, m.f, p, rule)
+	want, keys, mortal, settled := m.store.leavesUnder(m.t, m.f, p, rule)
 	got := leavesOf(m.t, m.f, p)
 	var bad [LeafCount]bool
 	spoiled := 0
@@ -212,8 +212,8 @@ func (m *simulation) checkTree(p ring.PartitionID, rule Rule) {
 	if s.SpoiledLeaves != spoiled {
 		m.t.Fatalf("partition %d has %+v, and %d leaves are spoiled", p, s, spoiled)
 	}
-	if spoiled == 0 && len(m.poisoned) == 0 && (s.Keys != keys || s.Tombstones+s.Expiring != mortal) {
-		m.t.Fatalf("partition %d has %+v, from scratch %d keys, %d of them mortal", p, s, keys, mortal)
+	if spoiled == 0 && len(m.poisoned) == 0 && (s.Keys != keys || s.Tombstones+s.Expiring != mortal || s.Settled != settled) {
+		m.t.Fatalf("partition %d has %+v, from scratch %d keys, %d of them mortal, and %d settled", p, s, keys, mortal, settled)
 	}
 	inner := m.f.Inner(p)
 	if root := m.f.Root(p); inner != innerHashes(&got) || root != nodeHash(inner[:]) {

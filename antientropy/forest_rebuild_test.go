@@ -159,7 +159,7 @@ func TestConcurrentUseEndsWithTheTreesFromScratch(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		want, keys, mortal := s.leavesUnder(t, f, p, rule)
+		want, keys, mortal, _ := s.leavesUnder(t, f, p, rule)
 		if st := f.Stats(p); leavesOf(t, f, p) != want || st.Keys != keys || st.Tombstones != mortal {
 			t.Errorf("partition %d is not what it is from scratch: %+v, want %d keys, %d mortal", p, st, keys, mortal)
 		}

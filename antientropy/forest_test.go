@@ -69,6 +69,15 @@ func TestStatsCountWhatMayLeave(t *testing.T) {
 	if st := f.Stats(0); st != (TreeStats{Stands: true, Keys: 5, Tombstones: 1, Expiring: 2}) {
 		t.Errorf("stats are %+v", st)
 	}
+	rebuild(t, f, s, Rule{Stable: causal.Vector{{Actor: 1, Time: 9}, {Actor: 2, Time: 9}}})
+	s.set("settled as it came", metaOf(nil, tombstone(1, 6)))
+	if st := f.Stats(0); st != (TreeStats{Stands: true, Keys: 4, Expiring: 2, Settled: 2}) || f.SettledKeys() != 2 {
+		t.Errorf("stats are %+v", st)
+	}
+	s.set("tombstones", nil) // a merge has dropped it
+	if n := f.SettledKeys(); n != 1 {
+		t.Errorf("%d are settled", n)
+	}
 }
 
 func TestSettledNeedsAllStableAndNothingToShow(t *testing.T) {

@@ -83,6 +83,8 @@ type tree struct {
 	// keys are all that are in the tree; tombstones and expiring are those of them that may leave it one day without being written
 	// again: of tombstones only, and those where something must expire first.
 	keys, tombstones, expiring int64
+	// settled are stored, and not in the tree.
+	settled int64
 	// spoiled are the leaves of which the sum is not known.
 	spoiled leafSet
 	// incomplete says that there may be keys which the scan could not name.
@@ -91,9 +93,13 @@ type tree struct {
 
 func newTree(rule Rule) *tree { return &tree{rule: rule, leaves: new([LeafCount]uint64)} }
 
-// count enters a key, or with sign -1 takes it out, unless it is absent or settled.
+// count enters a key, or with sign -1 takes it out, unless it is absent. What is settled is counted, and no more.
 func (t *tree) count(leaf int, s *keyState, sign int64) {
-	if !s.present || s.glance.Settled(t.rule.Stable, t.rule.Expired) {
+	if !s.present {
+		return
+	}
+	if s.glance.Settled(t.rule.Stable, t.rule.Expired) {
+		t.settled += sign
 		return
 	}
 	t.leaves[leaf] += uint64(sign) * s.hash

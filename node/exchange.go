@@ -31,6 +31,7 @@ func (n *Node) growTrees(o *storage.Options) (err error) {
 		p, _ := n.forest.LeafOf(key)
 		return n.forest.Settled(p, meta)
 	}
+	o.Droppable = n.forest.SettledKeys
 	o.Damaged = n.healer.damaged
 	return nil
 }

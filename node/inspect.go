@@ -43,7 +43,7 @@ func (n *Node) partitionReport(p ring.PartitionID) wire.PartitionReport {
 	stats := n.forest.Stats(p)
 	r := wire.PartitionReport{
 		Partition: int(p), Filled: n.replica.Filled(p), Tree: treeState(stats),
-		Keys: stats.Keys, Tombstones: stats.Tombstones, Expiring: stats.Expiring,
+		Keys: stats.Keys, Tombstones: stats.Tombstones, Expiring: stats.Expiring, Settled: stats.Settled,
 		PoisonedKeys: stats.PoisonedKeys, SpoiledLeaves: stats.SpoiledLeaves, Incomplete: stats.Incomplete,
 		StableEntries: len(n.replica.Stable(p)), Retiring: []string{}, Peers: []wire.PairReport{},
 	}

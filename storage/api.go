@@ -117,6 +117,10 @@ type Options struct {
 	// bear being called from several goroutines.
 	// Where there is an Observer, that is told.
 	Filter func(key, meta []byte) bool
+	// Droppable, unless nil, says of about how many records Filter would say so now: where that is so of most of what is stored, merges are due
+	// for it, though nothing more is written. It must be fast, must not call the engine, and must bear being called from several
+	// goroutines.
+	Droppable func() int64
 	// Bucket, unless nil, is a number of a key, which many keys have, and by which ScanBuckets finds them: merges list what they write
 	// by it, in some three bytes a record. BucketScheme tells the function and its parameters from all others, and is zero only if
 	// Bucket is nil: what was listed by another one is not used. Bucket must be fast, always say the same, not keep its argument, and

@@ -74,6 +74,8 @@ type Engine struct {
 	strays []string
 	// merges, mergeBytes and dropped count what merges did, mergeReads the part of reads that was theirs.
 	merges, mergeBytes, mergeReads, dropped atomic.Int64
+	// kept is how many droppable records there were said to be after the last merge that was due for them and dropped none.
+	kept atomic.Int64
 
 	reads, records, groups, syncs, bytesWritten, bytesZeroed, damaged atomic.Int64
 }

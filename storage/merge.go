@@ -25,6 +25,8 @@ type plan struct {
 	last bool
 	// rewrite says that a single run is worth it, for what is dead in it.
 	rewrite bool
+	// drops says that it is due for what Filter would drop.
+	drops bool
 	// bytes are at most what the run will have.
 	bytes int64
 }

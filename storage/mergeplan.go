@@ -98,6 +98,8 @@ func (e *Engine) planRuns() (p plan) {
 	claimed := slices.ContainsFunc(runs, isClaimed)
 	runs = unclaimed(runs)
 	switch {
+	case !claimed && len(runs) > 0 && e.overDroppable(true):
+		p.runs, p.rewrite, p.drops = runs, true, true
 	case !claimed && (e.overDead() || e.overSpace(runs)):
 		p.runs, p.rewrite = runs, e.overDead()
 	case len(runs) > mergeRuns:
@@ -259,6 +261,30 @@ func (e *Engine) overDead() bool {
 	u := e.index.usage()
 	dead := u.deadRunBytes()
 	return dead >= overDeadBytes && float64(u.runBytes) > e.opts.SpaceAmpMax*float64(u.runBytes-dead)
+}
+
+// droppableMin is how many records there must be to drop before anything is merged for them.
+const droppableMin = 1000
+
+// overDroppable says whether so many records could be dropped, of all or of those in runs, that there are more than SpaceAmpMax times as many as would be
+// left. Those in the log may all be such ones, so that a merge of runs is due only for what is more. What a merge has found none of is not
+// looked for again until there is more.
+func (e *Engine) overDroppable(inRuns bool) bool {
+	if e.opts.Droppable == nil || e.opts.Filter == nil {
+		return false
+	}
+	droppable := e.opts.Droppable()
+	if droppable <= e.kept.Load() {
+		return false
+	}
+	u := e.index.usage()
+	records := u.runKeys - u.superseded
+	if inRuns {
+		droppable -= u.keys
+	} else {
+		records += u.keys
+	}
+	return droppable >= droppableMin && float64(records) > e.opts.SpaceAmpMax*float64(records-droppable)
 }
 
 // fullBytes is the most that a merge of all there is would write at once.

@@ -104,7 +104,7 @@ func (g *merger) loop() {
 			}
 		case <-idle.C:
 			now := g.e.records.Load()
-			settle = now == seen && now != failed && (g.e.unsettled() >= idleMergeBytes || g.e.overDead())
+			settle = now == seen && now != failed && (g.e.unsettled() >= idleMergeBytes || g.e.overDead() || g.e.overDroppable(false))
 			seen = now
 			if !settle {
 				continue
@@ -323,7 +323,7 @@ func (g *merger) fullSegments(pace func(int64) error) (rest plan, err error) {
 }
 
 func (e *Engine) mergeAndCount(p plan, pace func(int64) error) error {
-	began := time.Now()
+	began, dropped := time.Now(), e.dropped.Load()
 	k := e.merger.kindOf(&p)
 	k.written.Store(0)
 	k.planned.Store(max(p.bytes, 1))
@@ -336,6 +336,12 @@ func (e *Engine) mergeAndCount(p plan, pace func(int64) error) error {
 	e.writer.letGo()
 	if err == nil {
 		e.merges.Add(1)
+		switch {
+		case e.dropped.Load() > dropped:
+			e.kept.Store(0)
+		case p.drops:
+			e.kept.Store(e.opts.Droppable())
+		}
 		e.opts.Logger.Info("storage: merged", "dir", e.dir, "segments", len(p.segments), "runs", len(p.runs),
 			"duration", time.Since(began))
 	}

@@ -24,10 +24,11 @@ type PartitionReport struct {
 	Root string `json:"root,omitempty"`
 	Rule string `json:"rule,omitempty"`
 	// Keys are those in the tree, Tombstones and Expiring those of them that consist of deletions, and of what expires. What is settled
-	// is not among them.
+	// is not among them: these are Settled, which the next merges drop.
 	Keys       int64 `json:"keys"`
 	Tombstones int64 `json:"tombstones"`
 	Expiring   int64 `json:"expiring"`
+	Settled    int64 `json:"settled"`
 	// StoredKeys and Bytes are what the index has, settled ones among them: keys, and the sizes of their records.
 	StoredKeys int64 `json:"stored_keys"`
 	Bytes      int64 `json:"bytes"`
