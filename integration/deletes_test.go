@@ -18,23 +18,24 @@ var (
 	deletesAway   = flag.Duration("deletes.away", 5*time.Second, "how long a replica stays away that has not seen the deletes")
 )
 
-// inventory is what one node has: keys that show something and tombstones in its trees, and all that is stored.
+// inventory is what one node has: keys that show something and tombstones in its trees; what its store says that it holds, about, and how many
+// records its merges have dropped since it started.
 type inventory struct {
-	shown, tombstones, stored int64
-	diskBytes                 int64
+	shown, tombstones          int64
+	stored, dropped, diskBytes int64
 }
 
 func (v inventory) String() string {
-	return fmt.Sprintf("%d keys and %d tombstones in trees, %d stored, %d bytes on the disk", v.shown, v.tombstones, v.stored, v.diskBytes)
+	return fmt.Sprintf("%d keys and %d tombstones in trees, %d stored, %d dropped by merges, %d bytes on the disk",
+		v.shown, v.tombstones, v.stored, v.dropped, v.diskBytes)
 }
 
-// inventoryOf asks a node. What is stored is counted by the node every ten seconds at most.
 func (c *cluster) inventoryOf(n *testNode) (v inventory) {
 	c.t.Helper()
 	var report wire.PartitionsReport
-	n.operate(c.t, "GET", "/admin/partitions", &report)
+	n.operate(c.t, "GET", "/admin/partitions?sizes=false", &report)
 	for _, p := range report.Partitions {
-		v.shown, v.tombstones, v.stored = v.shown+p.Keys-p.Tombstones, v.tombstones+p.Tombstones, v.stored+p.StoredKeys
+		v.shown, v.tombstones = v.shown+p.Keys-p.Tombstones, v.tombstones+p.Tombstones
 	}
 	cl := c.direct(n)
 	defer cl.Close()
@@ -42,7 +43,7 @@ func (c *cluster) inventoryOf(n *testNode) (v inventory) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	v.diskBytes = s.Storage.DiskBytes
+	v.stored, v.dropped, v.diskBytes = s.Storage.Keys, s.Storage.MergeDropped, s.Storage.DiskBytes
 	return v
 }
 
@@ -122,7 +123,8 @@ func TestNoTombstoneGoesWhileAReplicaIsAwayAndNothingIsRevivedByItsReturn(t *tes
 	}
 	c.deleteAll()
 	allStay := func(v inventory) bool {
-		return v.shown == 0 && v.tombstones == int64(*deletesKeys) && v.stored >= v.tombstones
+		// The store counts those keys twice, or not at all, that its filters are wrong about.
+		return v.shown == 0 && v.tombstones == int64(*deletesKeys) && v.stored > v.tombstones*95/100 && v.dropped == 0
 	}
 	c.awaitInventory("all tombstones are there", there, allStay)
 	wait(t, *deletesAway)
