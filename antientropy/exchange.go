@@ -56,7 +56,7 @@ func (e *exchange) run(ctx context.Context, ps []ring.PartitionID) error {
 				return err
 			}
 		}
-		var differing []comparison
+		var differing []finding
 		for part := range slices.Chunk(ps, rootsPerMessage) {
 			found, err := e.compare(ctx, part)
 			if err != nil {
@@ -72,11 +72,28 @@ func (e *exchange) run(ctx context.Context, ps []ring.PartitionID) error {
 	return nil
 }
 
-// joinStates joins the stable vectors of both sides, first of all: an absent key is judged by them.
+// joinStates joins the stable vectors of both sides, first of all: an absent key is judged by them. Vectors that are the same are not sent.
 func (e *exchange) joinStates(ctx context.Context, ps []ring.PartitionID) error {
+	if err := e.swapStates(ctx, e.x.states(ps)); err != nil {
+		return err
+	}
+	var more []state
+	for _, s := range e.x.states(ps) {
+		if e.theirs[s.Partition].Digest != s.Digest {
+			s.Told = true
+			more = append(more, s)
+		}
+	}
+	if len(more) == 0 {
+		return nil
+	}
+	return e.swapStates(ctx, more)
+}
+
+// swapStates tells the peer states, and takes what it says of the same partitions.
+func (e *exchange) swapStates(ctx context.Context, ours []state) error {
 	var w wire.Writer
 	begin(&w, kindStates)
-	ours := e.x.states(ps)
 	listOf(&w, ours, func(w *wire.Writer, s *state) { s.write(w) })
 	r, err := e.call(ctx, w.Bytes(), kindStates)
 	if err != nil {
@@ -86,24 +103,24 @@ func (e *exchange) joinStates(ctx context.Context, ps []ring.PartitionID) error 
 	if err := done(r); err != nil {
 		return err
 	}
-	if len(theirs) != len(ps) {
-		return fmt.Errorf("antientropy: %d states in an answer for %d partitions", len(theirs), len(ps))
+	if len(theirs) != len(ours) {
+		return fmt.Errorf("antientropy: %d states in an answer for %d partitions", len(theirs), len(ours))
 	}
 	for i := range theirs {
-		if theirs[i].Partition != ps[i] {
-			return fmt.Errorf("antientropy: the state of partition %d in place of %d", theirs[i].Partition, ps[i])
+		if theirs[i].Partition != ours[i].Partition {
+			return fmt.Errorf("antientropy: the state of partition %d in place of %d", theirs[i].Partition, ours[i].Partition)
 		}
-		e.theirs[ps[i]] = &theirs[i]
+		e.theirs[theirs[i].Partition] = &theirs[i]
 	}
 	return e.x.take(e.peer, theirs)
 }
 
 // compare compares roots. Partitions with the same are complete.
-func (e *exchange) compare(ctx context.Context, ps []ring.PartitionID) (differing []comparison, err error) {
+func (e *exchange) compare(ctx context.Context, ps []ring.PartitionID) (differing []finding, err error) {
 	var ours []comparison
 	for _, p := range ps {
 		if e.x.trees.Stands(p) {
-			ours = append(ours, comparison{Partition: p, Rule: e.x.trees.Rule(p), Root: e.x.trees.Root(p)})
+			ours = append(ours, comparison{Partition: p, Rule: e.x.trees.Rule(p).Digest(), Root: e.x.trees.Root(p)})
 		}
 	}
 	if len(ours) == 0 {
@@ -116,7 +133,7 @@ func (e *exchange) compare(ctx context.Context, ps []ring.PartitionID) (differin
 	if err != nil {
 		return nil, err
 	}
-	answers := readList(r, partitionsMax, func(r *wire.Reader, c *comparison) { c.read(r) })
+	answers := readList(r, partitionsMax, func(r *wire.Reader, f *finding) { f.read(r) })
 	if err := done(r); err != nil {
 		return nil, err
 	}
@@ -124,30 +141,30 @@ func (e *exchange) compare(ctx context.Context, ps []ring.PartitionID) (differin
 		return nil, fmt.Errorf("antientropy: %d roots in an answer to %d", len(answers), len(ours))
 	}
 	for i := range answers {
-		switch c := &answers[i]; {
-		case c.Partition != ours[i].Partition:
-			return nil, fmt.Errorf("antientropy: the root of partition %d in place of %d", c.Partition, ours[i].Partition)
-		case c.Verdict == verdictEqual:
-			e.complete[c.Partition] = true
-		case c.Verdict == verdictDiffers && len(c.Inner) == InnerCount:
-			differing = append(differing, *c)
+		switch f := &answers[i]; {
+		case f.Partition != ours[i].Partition:
+			return nil, fmt.Errorf("antientropy: the root of partition %d in place of %d", f.Partition, ours[i].Partition)
+		case f.Verdict == verdictEqual:
+			e.complete[f.Partition] = true
+		case f.Verdict == verdictDiffers && len(f.Inner) == InnerCount:
+			differing = append(differing, *f)
 		}
 	}
 	return differing, nil
 }
 
 // settle finds the keys that differ and has both sides hold both sides' objects.
-func (e *exchange) settle(ctx context.Context, differing []comparison) error {
+func (e *exchange) settle(ctx context.Context, differing []finding) error {
 	if len(differing) == 0 {
 		return nil
 	}
 	var inners []innerRef
 	for i := range differing {
-		c := &differing[i]
-		ours := e.x.trees.Inner(c.Partition)
+		f := &differing[i]
+		ours := e.x.trees.Inner(f.Partition)
 		for n := range ours {
-			if ours[n] != c.Inner[n] {
-				inners = append(inners, innerRef{c.Partition, uint8(n)})
+			if ours[n] != f.Inner[n] {
+				inners = append(inners, innerRef{f.Partition, uint8(n)})
 			}
 		}
 	}

@@ -21,7 +21,7 @@ const (
 )
 
 // messageFormat is the first field of every request and answer.
-const messageFormat = 1
+const messageFormat = 2
 
 // Bounds of what one message may hold. What goes into one is chosen well below them.
 const (
@@ -56,16 +56,24 @@ type state struct {
 	Filled    bool
 	// Poisoned says that some keys cannot be read.
 	Poisoned bool
-	// Rule has the stable vector, and the expiry that the replica wants the tree to be built under.
-	Rule     Rule
+	// Digest is that of the stable vector. The vector itself is in Stable if Told is set: who has it need not be told.
+	Digest uint64
+	Told   bool
+	Stable causal.Vector
+	// Expired is that of the rule which the replica wants the tree to be built under.
+	Expired  int64
 	Retiring []retiring
 }
 
-// comparison is one tree's root, and in an answer what came of it.
+// comparison is one tree's root, with the digest of its rule.
 type comparison struct {
+	Partition  ring.PartitionID
+	Rule, Root uint64
+}
+
+// finding is what came of a comparison.
+type finding struct {
 	Partition ring.PartitionID
-	Rule      Rule
-	Root      uint64
 	Verdict   verdict
 	// Inner are the answerer's inner nodes where the roots differ.
 	Inner []uint64
@@ -165,18 +173,15 @@ func readPartition(r *wire.Reader) ring.PartitionID {
 	return ring.PartitionID(r.Uint(partitionsMax - 1))
 }
 
-func writeRule(w *wire.Writer, rule Rule) {
-	writeVector(w, rule.Stable)
-	w.Int(rule.Expired)
-}
-
-func readRule(r *wire.Reader) Rule { return Rule{Stable: readVector(r), Expired: r.Int64()} }
-
 func (s *state) write(w *wire.Writer) {
 	writePartition(w, s.Partition)
 	w.Bool(s.Filled)
 	w.Bool(s.Poisoned)
-	writeRule(w, s.Rule)
+	w.Uint(s.Digest)
+	if w.Bool(s.Told); s.Told {
+		writeVector(w, s.Stable)
+	}
+	w.Int(s.Expired)
 	listOf(w, s.Retiring, func(w *wire.Writer, t *retiring) {
 		w.Uint(uint64(t.Actor))
 		w.Uint(uint64(t.At))
@@ -185,7 +190,11 @@ func (s *state) write(w *wire.Writer) {
 }
 
 func (s *state) read(r *wire.Reader) {
-	s.Partition, s.Filled, s.Poisoned, s.Rule = readPartition(r), r.Bool(), r.Bool(), readRule(r)
+	s.Partition, s.Filled, s.Poisoned, s.Digest = readPartition(r), r.Bool(), r.Bool(), r.Uint64()
+	if s.Told = r.Bool(); s.Told {
+		s.Stable = readVector(r)
+	}
+	s.Expired = r.Int64()
 	s.Retiring = readList(r, actorsMax, func(r *wire.Reader, t *retiring) {
 		t.Actor, t.At, t.Ready = causal.Actor(r.Uint(1<<48-1)), causal.Timestamp(r.Uint64()), r.Bool()
 	})
@@ -193,16 +202,22 @@ func (s *state) read(r *wire.Reader) {
 
 func (c *comparison) write(w *wire.Writer) {
 	writePartition(w, c.Partition)
-	writeRule(w, c.Rule)
+	w.Uint(c.Rule)
 	w.Uint(c.Root)
-	w.Uint(uint64(c.Verdict))
-	writeSums(w, c.Inner)
 }
 
 func (c *comparison) read(r *wire.Reader) {
-	c.Partition, c.Rule, c.Root = readPartition(r), readRule(r), r.Uint64()
-	c.Verdict = verdict(r.Uint(uint64(verdictLast)))
-	c.Inner = readSums(r, InnerCount)
+	c.Partition, c.Rule, c.Root = readPartition(r), r.Uint64(), r.Uint64()
+}
+
+func (f *finding) write(w *wire.Writer) {
+	writePartition(w, f.Partition)
+	w.Uint(uint64(f.Verdict))
+	writeSums(w, f.Inner)
+}
+
+func (f *finding) read(r *wire.Reader) {
+	f.Partition, f.Verdict, f.Inner = readPartition(r), verdict(r.Uint(uint64(verdictLast))), readSums(r, InnerCount)
 }
 
 func writeSums(w *wire.Writer, sums []uint64) {

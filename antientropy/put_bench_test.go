@@ -20,11 +20,7 @@ func BenchmarkPut(b *testing.B) {
 			b.Run(fmt.Sprintf("sync=%v/trees=%v", sync == storage.SyncAlways, trees), func(b *testing.B) {
 				o := storage.Options{Sync: sync, ScrubInterval: -1}
 				if trees {
-					f, err := NewForest(ForestOptions{Partitions: 256})
-					if err != nil {
-						b.Fatal(err)
-					}
-					o.Observer = f.Observe
+					o.Observer = builtForest(b, 0).Observe
 				}
 				benchPut(b, o)
 			})

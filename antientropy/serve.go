@@ -59,6 +59,9 @@ func (x *Exchanger) serveStates(peer ring.NodeID, r *wire.Reader, w *wire.Writer
 		return err
 	}
 	ours := x.states(ps)
+	for i := range ours {
+		ours[i].Told = ours[i].Digest != theirs[i].Digest
+	}
 	listOf(w, ours, func(w *wire.Writer, s *state) { s.write(w) })
 	return nil
 }
@@ -68,19 +71,19 @@ func (x *Exchanger) serveRoots(r *wire.Reader, w *wire.Writer) error {
 	if err := done(r); err != nil {
 		return err
 	}
+	found := make([]finding, len(theirs))
 	for i := range theirs {
-		c := &theirs[i]
-		p := c.Partition
-		if int(p) >= x.opt.Table.PartitionCount() || !x.trees.Stands(p) || !x.trees.Rule(p).Equal(c.Rule) {
-			c.Verdict = verdictNone
+		p := theirs[i].Partition
+		found[i] = finding{Partition: p, Verdict: verdictNone}
+		if int(p) >= x.opt.Table.PartitionCount() || !x.trees.Stands(p) || x.trees.Rule(p).Digest() != theirs[i].Rule {
 			continue
 		}
 		inner := x.trees.Inner(p) // before the root: a change between them must not look like none
-		if c.Verdict = verdictEqual; x.trees.Root(p) != c.Root || x.trees.Poisoned(p) {
-			c.Verdict, c.Inner = verdictDiffers, inner[:]
+		if found[i].Verdict = verdictEqual; x.trees.Root(p) != theirs[i].Root || x.trees.Poisoned(p) {
+			found[i].Verdict, found[i].Inner = verdictDiffers, inner[:]
 		}
 	}
-	listOf(w, theirs, func(w *wire.Writer, c *comparison) { c.write(w) })
+	listOf(w, found, func(w *wire.Writer, f *finding) { f.write(w) })
 	return nil
 }
 
@@ -173,13 +176,14 @@ func (x *Exchanger) serveHints(r *wire.Reader, w *wire.Writer) error {
 	return nil
 }
 
-// states is what this side says of some partitions. Those that it does not hold are not filled.
+// states is what this side says of some partitions, where the peer is not to be told the stable vectors. Those that it does not hold are not filled.
 func (x *Exchanger) states(ps []ring.PartitionID) []state {
 	states := make([]state, len(ps))
 	for i, p := range ps {
+		rule := x.wanted(p)
 		states[i] = state{
 			Partition: p, Filled: x.replica.Filled(p), Poisoned: x.trees.Stands(p) && x.trees.Poisoned(p),
-			Rule: x.wanted(p), Retiring: x.retiringOf(p),
+			Digest: Rule{Stable: rule.Stable}.Digest(), Stable: rule.Stable, Expired: rule.Expired, Retiring: x.retiringOf(p),
 		}
 	}
 	return states
@@ -190,10 +194,10 @@ func (x *Exchanger) take(peer ring.NodeID, theirs []state) error {
 	vectors := make(map[ring.PartitionID]causal.Vector)
 	for i := range theirs {
 		s := &theirs[i]
-		if !x.replica.KnownStable(s.Partition).CoversAll(s.Rule.Stable) {
-			vectors[s.Partition] = s.Rule.Stable
+		if s.Told && !x.replica.KnownStable(s.Partition).CoversAll(s.Stable) {
+			vectors[s.Partition] = s.Stable
 		}
-		x.raiseExpired(s.Partition, s.Rule.Expired)
+		x.raiseExpired(s.Partition, s.Expired)
 	}
 	if len(vectors) > 0 {
 		if err := x.replica.Learn(vectors); err != nil {
