@@ -12,7 +12,6 @@ import (
 	"github.com/ringcask/ringcask/internal/replica"
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage"
-	"github.com/ringcask/ringcask/storage/vfs"
 )
 
 // bucketScheme says how the engine's buckets are made of keys: the leaves of the trees, as antientropy.HashScheme has them.
@@ -49,7 +48,7 @@ func (n *Node) openExchange() error {
 	if len(n.replica.Recovery().Damage) > 0 || len(n.replica.Unfilled()) > 0 {
 		mark = antientropy.LogMark{} // the trees would say what was there before it was lost
 	}
-	loaded, err := n.forest.Load(vfs.OS{}, n.treesPath(), mark)
+	loaded, err := n.forest.Load(n.opt.FS, n.treesPath(), mark)
 	switch {
 	case errors.Is(err, antientropy.ErrTreesIgnored):
 		n.log.Info("trees are built anew", "reason", err)
@@ -89,7 +88,7 @@ func (n *Node) openExchange() error {
 
 // saveTrees keeps the trees for the next run, after the engine was closed.
 func (n *Node) saveTrees() error {
-	return n.forest.Save(vfs.OS{}, n.treesPath(), antientropy.LogMark{LastSeq: n.replica.LastSeq(), ID: n.replica.BootID()})
+	return n.forest.Save(n.opt.FS, n.treesPath(), antientropy.LogMark{LastSeq: n.replica.LastSeq(), ID: n.replica.BootID()})
 }
 
 // wantTrees has trees built that are not there: at first all of them, and those that damage has spoiled. And it has partitions

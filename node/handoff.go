@@ -55,7 +55,7 @@ func (n *Node) openHandoff() error {
 		BytesMax: n.cfg.HintBytesMax, AgeMax: n.cfg.HintAgeMax, BytesPerSecond: n.cfg.HintBytesPerSecond,
 		KeyBytesMax: n.cfg.KeyBytesMax,
 		// On a disk that gets full hints give way before the replica's writes do.
-		Storage: storage.Options{Sync: syncPolicy, SyncInterval: n.cfg.SyncInterval, ReserveBytes: 2 * n.cfg.ReserveBytes},
+		Storage: storage.Options{FS: n.opt.FS, Sync: syncPolicy, SyncInterval: n.cfg.SyncInterval, ReserveBytes: 2 * n.cfg.ReserveBytes},
 		Now:     n.now, Logger: n.log,
 	})
 	if err == nil {

@@ -48,7 +48,7 @@ func (n *Node) hintsEndPath() string { return filepath.Join(n.cfg.Dir, "hints-en
 // shares with others, which brings them what uncounted hints held, and of a copy that was counted the coordinating replica has another.
 func (n *Node) openHints(o hintedhandoff.Options) (*hintedhandoff.Store, error) {
 	dir := filepath.Join(n.cfg.Dir, "hints")
-	data, err := vfs.ReadFile(vfs.OS{}, n.hintsEndPath(), int64(hintsEndBytes))
+	data, err := vfs.ReadFile(n.opt.FS, n.hintsEndPath(), int64(hintsEndBytes))
 	if err == nil {
 		o.Storage.KnownSeq, err = decodeHintsEnd(data)
 	}
@@ -69,7 +69,7 @@ func (n *Node) openHints(o hintedhandoff.Options) (*hintedhandoff.Store, error) 
 }
 
 func (n *Node) writeHintsEnd(lastSeq uint64) error {
-	if err := vfs.WriteFileAtomic(vfs.OS{}, n.hintsEndPath(), appendHintsEnd(nil, lastSeq)); err != nil {
+	if err := vfs.WriteFileAtomic(n.opt.FS, n.hintsEndPath(), appendHintsEnd(nil, lastSeq)); err != nil {
 		return fmt.Errorf("node: write hints-end: %w", err)
 	}
 	return nil

@@ -41,7 +41,7 @@ func FuzzHintsEnd(f *testing.F) {
 
 func TestAnEndThatIsMissingOfTheHintsIsNoticedOnceAndTheNodeGoesOn(t *testing.T) {
 	var log bytes.Buffer
-	n := &Node{cfg: Config{Dir: t.TempDir()}, log: slog.New(slog.NewTextHandler(&log, nil))}
+	n := &Node{cfg: Config{Dir: t.TempDir()}, opt: Options{}.withDefaults(), log: slog.New(slog.NewTextHandler(&log, nil))}
 	o := hintedhandoff.Options{
 		Partition: func([]byte) ring.PartitionID { return 0 },
 		Send:      func(time.Time, ring.NodeID, []hintedhandoff.Item, func(error)) {},

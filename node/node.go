@@ -3,11 +3,13 @@ package node
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/memberlist"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/ringcask/ringcask/antientropy"
@@ -31,11 +33,40 @@ const Version = "0.1.0"
 type Options struct {
 	// Logger takes what the node has to say; nil discards it.
 	Logger *slog.Logger
+	// FS is the file system that the data directory is in; nil is the operating system's.
+	FS vfs.FS
+	// Now is the node's physical clock, to which Config.TestClockOffset is added; nil is time.Now. Timers and deadlines never go by it.
+	Now func() time.Time
+	// Random is where actors and boot ids are drawn from; nil is crypto/rand.Reader.
+	Random io.Reader
+	// Listen binds the ports of clients and peers; nil is TCP.
+	Listen func(addr string) (net.Listener, error)
+	// Dial opens a connection to a peer; nil is TCP.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Gossip makes what carries the gossip, once, when the node runs; nil binds the gossip port by UDP and TCP.
+	Gossip func() (memberlist.Transport, error)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.FS == nil {
+		o.FS = vfs.OS{}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Listen == nil {
+		o.Listen = listenTCP
+	}
+	return o
 }
 
 // Node is one member of a cluster, with its data directory open and its ports bound.
 type Node struct {
 	cfg       Config
+	opt       Options
 	log       *slog.Logger
 	now       func() time.Time
 	startedAt time.Time
@@ -78,15 +109,13 @@ func Open(cfg Config, o Options) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+	o = o.withDefaults()
 	n := &Node{
-		cfg: cfg, log: o.Logger, now: time.Now, metrics: new(coordinator.Metrics),
+		cfg: cfg, opt: o, log: o.Logger, now: o.Now, metrics: new(coordinator.Metrics),
 		refused: make(chan struct{}), outdated: make(chan replica.Run, 1),
 	}
 	if cfg.TestClockOffset != 0 {
-		n.now = func() time.Time { return time.Now().Add(cfg.TestClockOffset) }
+		n.now = func() time.Time { return o.Now().Add(cfg.TestClockOffset) }
 	}
 	n.startedAt = n.now()
 	if err := n.openReplica(); err != nil {
@@ -120,7 +149,7 @@ func (n *Node) openReplica() error {
 		return err
 	}
 	engine := storage.Options{
-		Sync: sync, SyncInterval: n.cfg.SyncInterval, SegmentBytesMax: n.cfg.SegmentBytesMax, KeyBytesMax: n.cfg.KeyBytesMax,
+		FS: n.opt.FS, Sync: sync, SyncInterval: n.cfg.SyncInterval, SegmentBytesMax: n.cfg.SegmentBytesMax, KeyBytesMax: n.cfg.KeyBytesMax,
 		Compression: compression, MergeBytesPerSecond: n.cfg.MergeBytesPerSecond, ReserveBytes: n.cfg.ReserveBytes,
 		ScrubInterval: n.cfg.ScrubInterval, ScrubBytesPerSecond: n.cfg.ScrubBytesPerSecond,
 	}
@@ -134,6 +163,7 @@ func (n *Node) openReplica() error {
 		ValueBytesMax: n.cfg.ValueBytesMax,
 		Storage:       engine,
 		Now:           n.now,
+		Random:        n.opt.Random,
 		Clock:         causal.ClockOptions{ClientAheadMax: n.cfg.ClockOffsetMax},
 		Logger:        n.log,
 	})
@@ -148,7 +178,7 @@ func (n *Node) openReplica() error {
 // assemble makes the rooms above the replica and binds the ports.
 func (n *Node) assemble() error {
 	var err error
-	if n.ports, err = listen(n.cfg); err != nil {
+	if n.ports, err = openPorts(n.cfg, n.opt.Listen); err != nil {
 		return err
 	}
 	if n.peers, err = peer.New(n.peerOptions()); err != nil {
@@ -242,7 +272,7 @@ func (n *Node) peerOptions() peer.Options {
 		Exchange: func(ctx context.Context, from ring.NodeID, request []byte) ([]byte, error) {
 			return n.exchanger.Serve(ctx, from, request)
 		},
-		FS: vfs.OS{}, Dir: n.cfg.Dir,
+		FS: n.opt.FS, Dir: n.cfg.Dir, Dial: n.opt.Dial,
 		Refused: n.refuse, Outdated: n.outdate,
 		Logger: n.log, Now: n.now,
 		Seed: n.replica.BootID().Number(),

@@ -11,14 +11,17 @@ type ports struct {
 	http, rpc, peer net.Listener
 }
 
-// listen binds all ports of a node, or none.
-func listen(cfg Config) (p ports, err error) {
+// listenTCP is what binds a port unless the node was told otherwise.
+func listenTCP(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+
+// openPorts binds all ports of a node, or none.
+func openPorts(cfg Config, listen func(addr string) (net.Listener, error)) (p ports, err error) {
 	for _, l := range []struct {
 		name string
 		addr string
 		to   *net.Listener
 	}{{"http-addr", cfg.HTTPAddr, &p.http}, {"rpc-addr", cfg.RPCAddr, &p.rpc}, {"peer-addr", cfg.PeerAddr, &p.peer}} {
-		if *l.to, err = net.Listen("tcp", l.addr); err != nil {
+		if *l.to, err = listen(l.addr); err != nil {
 			*l.to = nil
 			return ports{}, errors.Join(fmt.Errorf("%s: cannot listen on %s: %w", l.name, l.addr, err), p.close())
 		}

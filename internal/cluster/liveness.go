@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -95,7 +96,7 @@ func (l *Liveness) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	list, err := memberlist.Create(config)
+	list, err := l.create(config)
 	if err != nil {
 		return fmt.Errorf("cluster: listen on %s: %w", l.opt.BindAddr, err)
 	}
@@ -109,6 +110,21 @@ func (l *Liveness) Run(ctx context.Context) error {
 		l.opt.Logger.Debug("gossip: cannot say that this node leaves", "error", err)
 	}
 	return list.Shutdown()
+}
+
+func (l *Liveness) create(config *memberlist.Config) (*memberlist.Memberlist, error) {
+	if l.opt.Transport == nil {
+		return memberlist.Create(config)
+	}
+	var err error
+	if config.Transport, err = l.opt.Transport(); err != nil {
+		return nil, err
+	}
+	list, err := memberlist.Create(config)
+	if err != nil {
+		err = errors.Join(err, config.Transport.Shutdown())
+	}
+	return list, err
 }
 
 // config is memberlist's.

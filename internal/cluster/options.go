@@ -7,6 +7,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/hashicorp/memberlist"
+
 	"github.com/ringcask/ringcask/ring"
 )
 
@@ -28,6 +30,8 @@ type Options struct {
 	Fingerprint uint64
 	// Incarnation is how often this node's data directory was opened.
 	Incarnation uint64
+	// Transport makes what carries the gossip, which Run closes; nil binds BindAddr by UDP and TCP.
+	Transport func() (memberlist.Transport, error)
 	// SecretKey, of 16, 24 or 32 bytes, encrypts and authenticates the gossip. Empty is neither.
 	SecretKey []byte
 	// Changed is told what became of a member, each time that its state, condition or incarnation has changed, by one
