@@ -113,6 +113,9 @@ type Config struct {
 	LogLevel string
 	// TestClockOffset is added to the node's physical clock: for tests of skewed clocks only.
 	TestClockOffset time.Duration
+	// TestRoutes are where other nodes are dialled in place of their addresses among Members, for peers and gossip: for tests that have
+	// proxies in between only. Who is not listed is dialled at its address.
+	TestRoutes []Member
 	// Insecure allows listening on addresses other than loopback, without encryption or authentication.
 	Insecure bool
 }
@@ -244,6 +247,11 @@ func (c Config) validateMembers() error {
 	}
 	if _, ok := seen[c.ID]; !ok {
 		return fmt.Errorf("id is %s, which is not in members", c.ID)
+	}
+	for _, m := range c.TestRoutes {
+		if _, ok := seen[m.ID]; !ok || m.gossipAddr() == "" {
+			return fmt.Errorf("test-routes: %s at %q is not a member with an address", m.ID, m.Peer)
+		}
 	}
 	return c.validateGossip()
 }

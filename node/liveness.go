@@ -19,7 +19,7 @@ func (n *Node) livenessOptions() cluster.Options {
 	return cluster.Options{
 		Self: ring.NodeID(n.cfg.ID), Members: members, BindAddr: n.cfg.GossipAddr,
 		Fingerprint: uint64(n.table.Fingerprint()), Incarnation: n.replica.Incarnation(),
-		Transport: n.opt.Gossip, Changed: n.memberChanged, Logger: n.log,
+		Transport: n.gossip(), Changed: n.memberChanged, Logger: n.log,
 	}
 }
 

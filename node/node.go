@@ -272,7 +272,7 @@ func (n *Node) peerOptions() peer.Options {
 		Exchange: func(ctx context.Context, from ring.NodeID, request []byte) ([]byte, error) {
 			return n.exchanger.Serve(ctx, from, request)
 		},
-		FS: n.opt.FS, Dir: n.cfg.Dir, Dial: n.opt.Dial,
+		FS: n.opt.FS, Dir: n.cfg.Dir, Dial: n.dialPeer(),
 		Refused: n.refuse, Outdated: n.outdate,
 		Logger: n.log, Now: n.now,
 		Seed: n.replica.BootID().Number(),
