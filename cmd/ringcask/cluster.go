@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/client"
-	"github.com/ringcask/ringcask/cmd/ringcask/internal/convergence"
+	"github.com/ringcask/ringcask/internal/convergence"
 )
 
 // clusterCommand groups what concerns all members.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/client"
-	"github.com/ringcask/ringcask/cmd/ringcask/internal/convergence"
+	"github.com/ringcask/ringcask/internal/convergence"
 	"github.com/ringcask/ringcask/internal/wire"
 )
 
