@@ -101,6 +101,7 @@ type History struct {
 	began time.Time
 	mu    sync.Mutex
 	ops   []Operation
+	ok    int
 }
 
 // New is an empty history that begins now.
@@ -114,6 +115,16 @@ func (h *History) Add(op Operation) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ops = append(h.ops, op)
+	if op.Outcome == Ok {
+		h.ok++
+	}
+}
+
+// Counts are how many operations were added so far, and how many of them are Ok.
+func (h *History) Counts() (all, ok int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.ops), h.ok
 }
 
 // Operations are all that were added so far, in the order of their Start. The caller must not change what they refer to.

@@ -13,7 +13,7 @@ func TestOperationsComeInTheOrderOfTheirBeginning(t *testing.T) {
 		all.Go(func() {
 			for n := range 100 {
 				at := time.Duration((n*37 + client) % 100)
-				h.Add(Operation{Client: client, Start: at, End: at + 1})
+				h.Add(Operation{Client: client, Start: at, End: at + 1, Outcome: Outcome(1 + n%2)})
 			}
 		})
 	}
@@ -21,6 +21,9 @@ func TestOperationsComeInTheOrderOfTheirBeginning(t *testing.T) {
 	ops := h.Operations()
 	if len(ops) != 400 {
 		t.Fatalf("%d operations, want 400", len(ops))
+	}
+	if all, ok := h.Counts(); all != 400 || ok != 200 {
+		t.Errorf("%d operations, %d ok; want 400, 200", all, ok)
 	}
 	for i := 1; i < len(ops); i++ {
 		if ops[i].Start < ops[i-1].Start {
