@@ -116,6 +116,8 @@ type Config struct {
 	// TestRoutes are where other nodes are dialled in place of their addresses among Members, for peers and gossip: for tests that have
 	// proxies in between only. Who is not listed is dialled at its address.
 	TestRoutes []Member
+	// TestDiskControl is a file that says when the data directory's file system fails (package vfscontrol): for tests of bad disks only.
+	TestDiskControl string
 	// Insecure allows listening on addresses other than loopback, without encryption or authentication.
 	Insecure bool
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage"
 	"github.com/ringcask/ringcask/storage/vfs"
+	"github.com/ringcask/ringcask/storage/vfs/vfscontrol"
 )
 
 // Version is what status says of the program.
@@ -113,6 +114,9 @@ func Open(cfg Config, o Options) (*Node, error) {
 	n := &Node{
 		cfg: cfg, opt: o, log: o.Logger, now: o.Now, metrics: new(coordinator.Metrics),
 		refused: make(chan struct{}), outdated: make(chan replica.Run, 1),
+	}
+	if cfg.TestDiskControl != "" {
+		n.opt.FS = vfscontrol.New(o.FS, cfg.TestDiskControl)
 	}
 	if cfg.TestClockOffset != 0 {
 		n.now = func() time.Time { return o.Now().Add(cfg.TestClockOffset) }

@@ -142,6 +142,8 @@ func Table() []Setting {
 			field: func(c *node.Config) any { return &c.Insecure }},
 		{Name: "test-clock-offset", Unit: Duration, ForTests: true, Help: "Added to the clock: for tests of skewed clocks only",
 			field: func(c *node.Config) any { return &c.TestClockOffset }},
+		{Name: "test-disk-control", Unit: Text, PerNode: true, ForTests: true, Help: "File that says when the disk fails: for tests of bad disks only",
+			field: func(c *node.Config) any { return &c.TestDiskControl }},
 		{Name: "test-routes", Unit: Members, PerNode: true, ForTests: true, Help: "Where other nodes are dialled in place of their addresses: for tests with proxies only",
 			field: func(c *node.Config) any { return &c.TestRoutes }},
 	}
