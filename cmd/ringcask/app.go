@@ -46,6 +46,8 @@ type cli struct {
 	Explain explainCommand `cmd:"" group:"cluster" help:"Show what each replica holds of a key, and why it is or is not reclaimed."`
 	Cluster clusterCommand `cmd:"" group:"cluster" help:"Compare the replicas of all partitions."`
 
+	Chaos chaosCommand `cmd:"" group:"other" help:"Try what a cluster survives: let things go wrong, and judge what came of it."`
+
 	Completion completionCommand `cmd:"" group:"other" help:"Print the completion script of a shell."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`

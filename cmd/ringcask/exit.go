@@ -15,6 +15,8 @@ const (
 	exitNotFound = 1
 	exitUsage    = 2
 	exitCluster  = 3
+	// exitViolated is for a chaos run that found something that must not be.
+	exitViolated = 4
 	// exitSignal is added to the number of the signal that interrupted a client command.
 	exitSignal = 128
 )
@@ -40,10 +42,13 @@ func exitCode(err error) int {
 		usage       *usageError
 		interrupted *interruptedError
 		failed      *client.Error
+		violated    *violatedError
 	)
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &violated):
+		return exitViolated
 	case errors.Is(err, client.ErrNotFound):
 		return exitNotFound
 	case errors.As(err, &usage):

@@ -18,6 +18,8 @@ const Interval = 10 * time.Millisecond
 
 // Control says what fails. The zero Control is that nothing does.
 type Control struct {
+	// Scarce says that no bytes are free, though writes still succeed: a disk that is about to be full.
+	Scarce bool `json:"scarce,omitempty"`
 	// Full leaves no room: nothing can be created or written, and everything can be read and removed.
 	Full bool `json:"full,omitempty"`
 	// FailShare of the operations on files and names fail with an I/O error, of 1.

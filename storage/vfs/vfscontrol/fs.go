@@ -139,7 +139,7 @@ func (f *FS) Stat(path string) (vfs.Info, error) {
 
 // Free implements vfs.FS.
 func (f *FS) Free(path string) (int64, error) {
-	if f.control().Full {
+	if c := f.control(); c.Full || c.Scarce {
 		return 0, nil
 	}
 	return f.fs.Free(path)

@@ -33,6 +33,13 @@ func TestAFullDiskCanBeReadAndEmptied(t *testing.T) {
 		if err := vfs.WriteFileAtomic(fsys, "/f", []byte("old")); err != nil {
 			t.Fatal(err)
 		}
+		set(vfscontrol.Control{Scarce: true})
+		if free, err := fsys.Free("/"); free != 0 || err != nil {
+			t.Errorf("%d free, %v", free, err)
+		}
+		if err := vfs.WriteFileAtomic(fsys, "/f", []byte("old")); err != nil {
+			t.Error(err)
+		}
 		set(vfscontrol.Control{Full: true})
 		if err := vfs.WriteFileAtomic(fsys, "/f", []byte("new")); !errors.Is(err, syscall.ENOSPC) {
 			t.Errorf("written: %v", err)

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ringcask/ringcask/integration/chaos"
+	"github.com/ringcask/ringcask/integration/fault"
+	"github.com/ringcask/ringcask/integration/report"
+	"github.com/ringcask/ringcask/integration/workload"
+)
+
+type chaosCommand struct {
+	Seed     *uint64       `placeholder:"N" help:"What faults, keys and choices are drawn from (default: drawn, and printed)."`
+	Duration time.Duration `default:"60s" placeholder:"DURATION" help:"How long the workloads run (default: 60s)."`
+	Nodes    int           `default:"3" placeholder:"N" help:"How many nodes (default: 3)."`
+	Faults   string        `default:"all" placeholder:"KIND,..." help:"Kinds of faults to draw from, or none (default: all that can be done to processes)."`
+	Plan     string        `type:"path" placeholder:"FILE" help:"Carry out the plan that another run has left in this file, instead of drawing one."`
+	Workload string        `default:"all" placeholder:"NAME,..." help:"What clients do (default: all)."`
+	Clients  int           `default:"4" placeholder:"N" help:"Clients of each workload (default: 4)."`
+	Rate     float64       `default:"300" placeholder:"N" help:"Most operations of each workload in a second; 0 is no bound (default: 300)."`
+	Report   string        `type:"path" placeholder:"FILE" help:"Write a report with a timeline to this HTML file."`
+	JSON     bool          `name:"json" help:"Print what came of it as one JSON object."`
+	Binary   string        `type:"path" placeholder:"FILE" help:"The ringcask to test (default: this one)."`
+	Dir      string        `type:"path" placeholder:"DIR" help:"Where the nodes keep data and logs; it must be empty or missing (default: a temporary directory)."`
+	Keep     bool          `help:"Keep that directory also when all is well."`
+}
+
+func (*chaosCommand) Help() string {
+	return `Starts node processes whose links run through proxies, has clients read and write, and lets things go wrong meanwhile: nodes are killed, paused
+and wiped, the network is split, disks get full, clocks are wrong. Then everything is healed, and checkers judge whether an acknowledged
+write was lost, a deleted key is back, or replicas differ. docs/chaos.md has the whole of it.
+
+Exits with 4 if something was violated. Ctrl-C ends the run early, and what was done until then is judged. The same seed and flags give the
+same faults and choices, though not the same timing.
+
+	ringcask chaos
+	ringcask chaos --seed 7 --nodes 5 --duration 10m --report seed7.html
+	ringcask chaos --faults kill,pause,split-halves --workload set,deletes
+`
+}
+
+// violatedError says that a run found what must not be.
+type violatedError struct{ text string }
+
+func (e *violatedError) Error() string { return e.text }
+
+func (c *chaosCommand) Run(a *app) error {
+	o, err := c.options()
+	if err != nil {
+		return err
+	}
+	made, err := c.makeDir(&o)
+	if err != nil {
+		return err
+	}
+	if err := savePlan(o.Dir, o.Plan); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stderr, "seed %d, %s, %v, %s; nodes in %s\n", o.Plan.Seed, plural(o.Plan.Nodes, "node", "nodes"), o.Plan.Duration,
+		plural(len(o.Plan.Faults), "fault", "faults"), o.Dir)
+	summary, err := c.run(a, o)
+	if err != nil {
+		return fmt.Errorf("%w; the nodes' logs are in %s", err, o.Dir)
+	}
+	if err := c.tell(a, summary); err != nil {
+		return err
+	}
+	if !summary.Verdict.Passed {
+		return &violatedError{summary.Verdict.Text + " What is left is in " + o.Dir}
+	}
+	if made && !c.Keep {
+		return os.RemoveAll(o.Dir)
+	}
+	return nil
+}
+
+// options are the run's, but for what it is told with.
+func (c *chaosCommand) options() (o chaos.Options, err error) {
+	if o.Plan, err = c.plan(); err != nil {
+		return o, err
+	}
+	o.Clients, o.Rate, o.Binary = c.Clients, c.Rate, c.Binary
+	if o.Binary == "" {
+		if o.Binary, err = os.Executable(); err != nil {
+			return o, err
+		}
+	}
+	names := workload.Names()
+	if c.Workload != "all" {
+		names = strings.Split(c.Workload, ",")
+	}
+	for _, name := range names {
+		w, err := workload.New(strings.TrimSpace(name))
+		if err != nil {
+			return o, &usageError{err}
+		}
+		o.Workloads = append(o.Workloads, w)
+	}
+	return o, nil
+}
+
+// plan is the given one, or drawn.
+func (c *chaosCommand) plan() (p fault.Plan, err error) {
+	if c.Plan != "" {
+		text, err := os.ReadFile(c.Plan)
+		if err == nil {
+			err = json.Unmarshal(text, &p)
+		}
+		if err == nil {
+			err = p.Validate()
+		}
+		if err != nil {
+			return p, usagef("%s: %w", c.Plan, err)
+		}
+		return p, nil
+	}
+	if c.Nodes < 1 || c.Nodes > chaos.NodesMax || c.Duration <= 0 {
+		return p, usagef("--nodes must be between 1 and %d, and --duration positive", chaos.NodesMax)
+	}
+	seed := uint64(rand.Uint32())
+	if c.Seed != nil {
+		seed = *c.Seed
+	}
+	kinds, err := c.kinds()
+	if err != nil || len(kinds) == 0 {
+		return fault.Plan{Seed: seed, Nodes: c.Nodes, Duration: c.Duration}, err
+	}
+	return fault.Draw(seed, fault.Options{Nodes: c.Nodes, Duration: c.Duration, Kinds: kinds}), nil
+}
+
+// kinds are what to draw faults from, in the one order that makes the same seed give the same plan.
+func (c *chaosCommand) kinds() ([]fault.Kind, error) {
+	switch c.Faults {
+	case "all":
+		return chaos.Possible(), nil
+	case "none":
+		return nil, nil
+	}
+	named, err := fault.ParseKinds(c.Faults)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	for _, k := range named {
+		if why := chaos.Impossible(k); why != "" {
+			return nil, usagef("--faults %s: that cannot be done to real processes: %s", k, why)
+		}
+	}
+	return slices.DeleteFunc(chaos.Possible(), func(k fault.Kind) bool { return !slices.Contains(named, k) }), nil
+}
+
+// makeDir makes sure that there is a directory with nothing in it, and says whether it was made for this run.
+func (c *chaosCommand) makeDir(o *chaos.Options) (made bool, err error) {
+	if c.Dir == "" {
+		o.Dir, err = os.MkdirTemp("", "ringcask-chaos-")
+		return true, err
+	}
+	o.Dir = c.Dir
+	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
+		return false, err
+	}
+	entries, err := os.ReadDir(c.Dir)
+	if err == nil && len(entries) > 0 {
+		err = usagef("--dir %s is not empty", c.Dir)
+	}
+	return false, err
+}
+
+// savePlan leaves the plan beside the data, for --plan.
+func savePlan(dir string, p fault.Plan) error {
+	text, err := json.MarshalIndent(p, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "plan.json"), append(text, '\n'), 0o644)
+}
+
+// run carries out the run and sums it up.
+func (c *chaosCommand) run(a *app, o chaos.Options) (report.Summary, error) {
+	shown := newChaosProgress(a, o.Plan.Duration)
+	o.Events = shown.event
+	harness, err := chaos.New(o)
+	if err != nil {
+		return report.Summary{}, &usageError{err}
+	}
+	shown.start(harness.Progress)
+	outcome, err := harness.Run(a.ctx)
+	shown.stop()
+	if err != nil {
+		return report.Summary{}, err
+	}
+	outcome.Replay = c.replay(o)
+	outcome.Version = version()
+	if c.Binary != "" {
+		outcome.Version = c.Binary
+	}
+	return report.Summarize(outcome), nil
+}
+
+// replay is the command that does the same again.
+func (c *chaosCommand) replay(o chaos.Options) string {
+	args := []string{invocation(), "chaos"}
+	if c.Plan != "" {
+		args = append(args, "--plan", c.Plan)
+	} else {
+		args = append(args, "--seed", fmt.Sprint(o.Plan.Seed), "--duration", c.Duration.String(), "--nodes", fmt.Sprint(c.Nodes), "--faults", c.Faults)
+	}
+	args = append(args, "--workload", c.Workload, "--clients", fmt.Sprint(c.Clients), "--rate", fmt.Sprint(c.Rate))
+	if c.Binary != "" {
+		args = append(args, "--binary", c.Binary)
+	}
+	return shellCommand(args)
+}
+
+// tell writes the report and prints what came of the run.
+func (c *chaosCommand) tell(a *app, s report.Summary) error {
+	if c.Report != "" {
+		if err := writeReport(c.Report, s); err != nil {
+			return err
+		}
+	}
+	if c.JSON {
+		return json.NewEncoder(a.stdout).Encode(s)
+	}
+	return printChaos(a.stdout, s)
+}
+
+func writeReport(path string, s report.Summary) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return report.Write(f, s)
+}

@@ -1,0 +1,100 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/ringcask/ringcask/integration/fault"
+	"github.com/ringcask/ringcask/internal/wire"
+	"github.com/ringcask/ringcask/storage/vfs/vfscontrol"
+)
+
+// scarceFor is how long a disk has no free bytes before it takes none any longer: so long a node has to notice.
+const scarceFor = 300 * time.Millisecond
+
+// spoilDisk has a node's file system fail. A disk gets full in two steps, as they do: a node that looks in time refuses writes and needs
+// nothing but room afterwards. One that stopped writing for good, or ended, is started anew at the end, as an operator does whose disk was
+// mended; so is every one whose disk failed.
+func (r *run) spoilDisk(ctx context.Context, p *process, f fault.Fault) (undo, error) {
+	set := func(c vfscontrol.Control) error { return vfscontrol.Write(p.control, c) }
+	r.mayEnd(p, true)
+	mend := func() error {
+		err := set(vfscontrol.Control{})
+		r.mayEnd(p, false)
+		if err != nil || f.Kind != fault.DiskError && p.writes(r.after) {
+			return err
+		}
+		p.kill()
+		return r.startNode(p)
+	}
+	switch f.Kind {
+	case fault.DiskError:
+		return mend, set(vfscontrol.Control{FailShare: f.Share})
+	case fault.DiskSlow:
+		return mend, set(vfscontrol.Control{SyncDelay: f.Delay})
+	}
+	if err := set(vfscontrol.Control{Scarce: true}); err != nil {
+		return mend, err
+	}
+	sleep(ctx, scarceFor)
+	return mend, set(vfscontrol.Control{Full: true})
+}
+
+// writes says that a process runs and has not stopped writing for good.
+func (p *process) writes(ctx context.Context) bool {
+	var s wire.Status
+	return p.runs() && ask(ctx, p.http, "/status", &s) == nil && s.Storage.ReadOnly == ""
+}
+
+// flipBytes flips so many bytes of the finished segments and runs in a stopped node's data directory, and returns how many it has flipped:
+// none where nothing is finished.
+func flipBytes(dir string, count int, seed uint64) (flipped int, err error) {
+	files, err := finished(filepath.Join(dir, "engine"))
+	if err != nil || len(files) == 0 {
+		return 0, err
+	}
+	r := rand.New(rand.NewPCG(seed, 0xf11b))
+	for ; flipped < count; flipped++ {
+		if err := flipByte(files[r.IntN(len(files))], r); err != nil {
+			return flipped, err
+		}
+	}
+	return flipped, nil
+}
+
+// finished are the files of an engine that it does not write to any longer: all runs, and all segments but the last.
+func finished(engine string) ([]string, error) {
+	segments, err := filepath.Glob(filepath.Join(engine, "*.seg"))
+	if err != nil {
+		return nil, err
+	}
+	runs, err := filepath.Glob(filepath.Join(engine, "*.run"))
+	slices.Sort(segments)
+	return append(segments[:max(0, len(segments)-1)], runs...), err
+}
+
+func flipByte(path string, r *rand.Rand) (err error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return err
+	}
+	at := r.Int64N(info.Size())
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], at); err != nil {
+		return fmt.Errorf("flip a byte: %w", err)
+	}
+	b[0] ^= 1 << r.IntN(8)
+	_, err = f.WriteAt(b[:], at)
+	return err
+}

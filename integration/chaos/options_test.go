@@ -1,0 +1,79 @@
+package chaos
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ringcask/ringcask/integration/fault"
+	"github.com/ringcask/ringcask/integration/workload"
+)
+
+func TestWhatProcessesCannotHaveIsRefusedByName(t *testing.T) {
+	w, err := workload.New("set")
+	if err != nil {
+		t.Fatal(err)
+	}
+	possible := map[fault.Kind]bool{}
+	for _, k := range Possible() {
+		possible[k] = true
+	}
+	for _, k := range fault.Kinds() {
+		o := Options{Binary: "b", Dir: "d", Workloads: []workload.Workload{w}, Plan: fault.Plan{
+			Nodes: 3, Duration: time.Second, Faults: []fault.Fault{{Kind: k, Nodes: []int{0, 1}}},
+		}}
+		if _, err := New(o); possible[k] != (err == nil) || err != nil && !strings.Contains(err.Error(), string(k)) {
+			t.Errorf("%s: %v", k, err)
+		}
+	}
+}
+
+func TestOnlyFinishedFilesAreFlipped(t *testing.T) {
+	dir := t.TempDir()
+	engine := filepath.Join(dir, "engine")
+	if err := os.Mkdir(engine, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name string) {
+		if err := os.WriteFile(filepath.Join(engine, name), make([]byte, 1000), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("0000000003.seg")
+	if n, err := flipBytes(dir, 10, 1); n != 0 || err != nil {
+		t.Errorf("of one segment, %d bytes were flipped, %v", n, err)
+	}
+	write("0000000001.seg")
+	write("0000000002.run")
+	if n, err := flipBytes(dir, 10, 1); n != 10 || err != nil {
+		t.Errorf("%d bytes were flipped, %v", n, err)
+	}
+	flipped := 0
+	for _, name := range []string{"0000000001.seg", "0000000002.run", "0000000003.seg"} {
+		text, err := os.ReadFile(filepath.Join(engine, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 1000 - strings.Count(string(text), "\x00")
+		if flipped += n; name == "0000000003.seg" && n > 0 {
+			t.Error("the segment that is written to was struck")
+		}
+	}
+	if flipped == 0 || flipped > 10 {
+		t.Errorf("%d bytes differ", flipped)
+	}
+}
+
+func TestAFaultIsDescribedByTheNamesOfItsNodes(t *testing.T) {
+	for want, f := range map[string]fault.Fault{
+		"kill n1":            {Kind: fault.Kill, At: time.Second, For: time.Second, Nodes: []int{0}},
+		"cut-link n2 n1":     {Kind: fault.CutLink, Nodes: []int{1, 0}},
+		"latency n3 by 12ms": {Kind: fault.Latency, Nodes: []int{2}, Delay: 12345 * time.Microsecond},
+	} {
+		if got := describe(f); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package chaos
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// stopWithin is how long a node may take to drain and end when it is told to.
+const stopWithin = 30 * time.Second
+
+// process is a node: how to start it, and the process that runs, if one does.
+type process struct {
+	id, dir, log string
+	// http, rpc, peer and gossip are where it listens.
+	http, rpc, peer, gossip string
+	binary                  string
+	args                    []string
+	// control is the file that its disk obeys; empty if its disk obeys none.
+	control string
+	// died is told of an end that nobody asked for.
+	died func(p *process, how string)
+
+	mu  sync.Mutex
+	run *life
+}
+
+// life is one run of a process.
+type life struct {
+	process *os.Process
+	done    chan struct{}
+	// asked says that its end is wanted.
+	asked bool
+}
+
+// start starts the process, with more arguments if it is to have some.
+func (p *process) start(more ...string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.run != nil {
+		return fmt.Errorf("%s runs already", p.id)
+	}
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(p.binary, slices.Concat(p.args, more)...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = withoutSettings(os.Environ()), log, log
+	cmd.SysProcAttr = attributes()
+	started := make(chan error)
+	l := &life{done: make(chan struct{})}
+	go p.carry(cmd, l, started)
+	if err := <-started; err != nil {
+		return fmt.Errorf("start %s: %w", p.id, err)
+	}
+	l.process, p.run = cmd.Process, l
+	return nil
+}
+
+// carry starts the command and waits for its end, on one thread: the process ends with the thread that started it, which must be there as
+// long.
+func (p *process) carry(cmd *exec.Cmd, l *life, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := cmd.Start()
+	started <- err
+	if err != nil {
+		return
+	}
+	_ = cmd.Wait() // how it ended is in ProcessState
+	p.mu.Lock()
+	asked := l.asked
+	if p.run == l {
+		p.run = nil
+	}
+	p.mu.Unlock()
+	close(l.done)
+	if !asked {
+		p.died(p, cmd.ProcessState.String())
+	}
+}
+
+// withoutSettings is an environment without what would change a node's settings.
+func withoutSettings(environ []string) []string {
+	return slices.DeleteFunc(environ, func(pair string) bool { return strings.HasPrefix(pair, "RINGCASK_") })
+}
+
+// runs says whether the process runs.
+func (p *process) runs() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run != nil
+}
+
+// signal sends a signal to the process, if it runs, and returns what says when it has ended. An end from now on is asked for if ends says so.
+func (p *process) signal(s syscall.Signal, ends bool) (done <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.run == nil {
+		ended := make(chan struct{})
+		close(ended)
+		return ended
+	}
+	p.run.asked = p.run.asked || ends
+	_ = p.run.process.Signal(s) // it may have ended just now
+	return p.run.done
+}
+
+// kill ends the process without warning, also one that is stopped.
+func (p *process) kill() { <-p.signal(syscall.SIGKILL, true) }
+
+var errDidNotStop = errors.New("it did not stop in time and was killed")
+
+// stop ends the process in order.
+func (p *process) stop() error {
+	select {
+	case <-p.signal(syscall.SIGTERM, true):
+		return nil
+	case <-time.After(stopWithin):
+		p.kill()
+		return fmt.Errorf("%s: %w", p.id, errDidNotStop)
+	}
+}
