@@ -87,7 +87,7 @@ func (p *chaosProgress) look() {
 func (p *chaosProgress) text() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.last.Phase != "running" {
+	if p.last.Phase != chaos.PhaseWork {
 		return p.last.Phase
 	}
 	names := make([]string, len(p.last.Faults))

@@ -54,9 +54,7 @@ func (r *run) died(p *process, how string) {
 	if !excused {
 		r.nodes.add(violationEnded, fmt.Sprintf("%s: %s; see %s", p.id, how, p.log))
 	}
-	if r.history != nil {
-		r.say("%s ended by itself: %s", p.id, how)
-	}
+	r.say("%s ended by itself: %s", p.id, how)
 }
 
 // mayEnd says that a process may end by itself, or must no longer.

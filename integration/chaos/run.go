@@ -34,11 +34,14 @@ func New(o Options) (*Harness, error) {
 	return &Harness{opts: o, phase: "starting"}, nil
 }
 
+// PhaseWork is the phase in which clients work and faults happen.
+const PhaseWork = "working"
+
 // Progress is how far a run is.
 type Progress struct {
 	// Phase is what is done now, in a word or two.
 	Phase string
-	// Elapsed is the time since the workloads began, zero before.
+	// Elapsed is the time since the workloads began; zero before.
 	Elapsed time.Duration
 	// Operations have ended; Acknowledged of them were.
 	Operations, Acknowledged int
@@ -87,7 +90,7 @@ func (h *Harness) Run(ctx context.Context) (_ report.Run, err error) {
 	}
 	defer func() { err = errors.Join(err, r.cluster.close()) }()
 	if err := r.cluster.start(ctx, r.ReadyWithin); err != nil {
-		return report.Run{}, err
+		return report.Run{}, errors.Join(context.Cause(ctx), err)
 	}
 	clients, err := r.openClients()
 	if err != nil {
@@ -100,10 +103,7 @@ func (h *Harness) Run(ctx context.Context) (_ report.Run, err error) {
 // carryOut is all of the run with a cluster that serves.
 func (r *run) carryOut(ctx context.Context, clients clientSets) (report.Run, error) {
 	began := time.Now()
-	r.mu.Lock()
-	r.history = history.New()
-	r.mu.Unlock()
-	r.enter("running")
+	r.begin()
 	took, err := r.work(ctx, clients)
 	if err != nil {
 		return report.Run{}, err
@@ -121,6 +121,13 @@ func (r *run) carryOut(ctx context.Context, clients clientSets) (report.Run, err
 		out.Notes = append(out.Notes, fmt.Sprintf("The run was interrupted after %v of %v.", took.Round(time.Second), r.Plan.Duration))
 	}
 	return out, nil
+}
+
+// begin starts the clock of the run.
+func (h *Harness) begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.phase, h.history = PhaseWork, history.New()
 }
 
 // settings are those that matter to a reader.
@@ -187,7 +194,7 @@ func (s clientSets) close() error {
 
 // say tells of an event.
 func (r *run) say(format string, args ...any) {
-	e := Event{At: r.history.Now(), Text: fmt.Sprintf(format, args...)}
+	e := Event{At: r.Progress().Elapsed, Text: fmt.Sprintf(format, args...)}
 	r.said.Lock()
 	defer r.said.Unlock()
 	r.Events(e)
