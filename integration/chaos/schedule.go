@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,31 +15,28 @@ import (
 // schedule carries out the plan and returns when all of its faults have ended. When ctx ends, those under way are ended at once, and no more
 // begin.
 func (r *run) schedule(ctx context.Context) {
+	t := turns{destroying: make(turn, 1), nodes: make([]turn, r.Plan.Nodes)}
+	for i := range t.nodes {
+		t.nodes[i] = make(turn, 1)
+	}
 	var running sync.WaitGroup
-	destroying := make(chan struct{}, 1) // held by the one fault that destroys data
 	for i, f := range r.Plan.Faults {
 		r.strikes[i].Fault = f
-		running.Go(func() { r.carryOutFault(ctx, i, f, destroying) })
+		running.Go(func() { r.carryOutFault(ctx, i, f, &t) })
 	}
 	running.Wait()
 }
 
 // carryOutFault waits for a fault's time, has it happen, and ends it.
-func (r *run) carryOutFault(ctx context.Context, i int, f fault.Fault, destroying chan struct{}) {
+func (r *run) carryOutFault(ctx context.Context, i int, f fault.Fault, t *turns) {
 	s := &r.strikes[i]
-	if !sleep(ctx, f.At-r.history.Now()) {
-		s.Skipped, s.Note = true, "the run ended before"
+	release, err := r.awaitTurn(ctx, f, t)
+	if err != nil {
+		s.Skipped, s.Note = true, err.Error()
+		r.say("%s skipped: %v", describe(f), err)
 		return
 	}
-	if f.Kind.Destroys() {
-		release, err := r.awaitWhole(ctx, destroying)
-		if err != nil {
-			s.Skipped, s.Note = true, fmt.Sprintf("not everything was whole in time: %v", err)
-			r.say("%s skipped: %s", describe(f), s.Note)
-			return
-		}
-		defer release()
-	}
+	defer release()
 	s.Began = r.history.Now()
 	r.begins(f)
 	end, err := r.strike(ctx, fmt.Sprintf("f%d", i), f)
@@ -73,33 +71,100 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// wholeInterval is the time between two looks at whether everything is whole.
-const wholeInterval = 100 * time.Millisecond
+// turn is held by one fault at a time.
+type turn chan struct{}
 
-// awaitWhole waits until no other fault that destroys data is under way, and all that was destroyed is there again: that of which a
-// quorum had only the least number of copies could be lost otherwise. release lets the next one begin.
-func (r *run) awaitWhole(ctx context.Context, destroying chan struct{}) (release func(), err error) {
-	since := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, r.DestroyWait)
-	defer cancel()
+func (t turn) tryTake() bool {
 	select {
-	case destroying <- struct{}{}:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("another fault that destroys data is under way")
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
 	}
-	if !r.destroyed() {
-		since = time.Time{} // nothing can have been lost that a check would find
-	}
-	for {
-		if err = r.cluster.unwhole(ctx, since); err == nil {
-			r.setDestroyed()
-			return func() { <-destroying }, nil
+}
+
+func (t turn) release() { <-t }
+
+// turns keep faults apart that a plan does not have at once, but that may come late.
+type turns struct {
+	// destroying is held by the fault that destroys data, nodes by those that strike one node.
+	destroying turn
+	nodes      []turn
+}
+
+// take takes the turns of a fault, or says why that cannot be done now.
+func (t *turns) take(f fault.Fault) (release func(), err error) {
+	var taken []turn
+	release = func() {
+		for _, one := range taken {
+			one.release()
 		}
-		if ctx.Err() != nil || !sleep(ctx, wholeInterval) {
-			<-destroying
+	}
+	if f.Kind.Destroys() {
+		if !t.destroying.tryTake() {
+			return nil, errors.New("another fault that destroys data is under way")
+		}
+		taken = append(taken, t.destroying)
+	}
+	if len(f.Nodes) == 1 && f.Cuts(len(t.nodes)) == nil {
+		node := t.nodes[f.Nodes[0]]
+		if !node.tryTake() {
+			release()
+			return nil, fmt.Errorf("%s has another fault", nodeName(f.Nodes[0]))
+		}
+		taken = append(taken, node)
+	}
+	return release, nil
+}
+
+// turnInterval is the time between two looks at whether a fault may begin.
+const turnInterval = 100 * time.Millisecond
+
+// awaitTurn waits for the time of a fault, and then, for a while, until it may begin. One that destroys data may once all that was
+// destroyed before is there again: what a quorum had only the least number of copies of could be lost otherwise.
+func (r *run) awaitTurn(ctx context.Context, f fault.Fault, t *turns) (release func(), err error) {
+	if !sleep(ctx, f.At-r.history.Now()) {
+		return nil, errRunEnded
+	}
+	wait := f.For
+	if f.Kind.Destroys() {
+		wait = r.DestroyWait
+	}
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	since := time.Now()
+	for {
+		if release, err = t.take(f); err == nil {
+			if err = r.mayDestroy(waiting, f, since); err == nil {
+				return release, nil
+			}
+			release()
+		}
+		if !sleep(waiting, turnInterval) {
+			if ctx.Err() != nil {
+				err = fmt.Errorf("%w: %w", errRunEnded, err)
+			}
 			return nil, err
 		}
 	}
+}
+
+var errRunEnded = errors.New("the run ended before it could begin")
+
+// mayDestroy is why a fault may not begin yet if it destroys data; all stored data must have been checked since a moment, if anything was
+// destroyed before.
+func (r *run) mayDestroy(ctx context.Context, f fault.Fault, since time.Time) error {
+	if !f.Kind.Destroys() {
+		return nil
+	}
+	if !r.destroyed() {
+		since = time.Time{}
+	}
+	if err := r.cluster.unwhole(ctx, since); err != nil {
+		return fmt.Errorf("not everything was whole in time: %w", err)
+	}
+	r.setDestroyed()
+	return nil
 }
 
 // describe is a fault for people, by the names of its nodes.
