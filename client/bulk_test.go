@@ -95,6 +95,30 @@ func TestOnePartsEffectIsNotAnothers(t *testing.T) {
 	}
 }
 
+// TestAPartsEffectIsAlsoThatOfAnAttemptThatFailedAsAWhole loses the answer to a batch. Where it is sent again its parts are answered one
+// by one, and who does that knows nothing of the first attempt.
+func TestAPartsEffectIsAlsoThatOfAnAttemptThatFailedAsAWhole(t *testing.T) {
+	f := startFake(t, 1)
+	var rounds atomic.Int32
+	f.nodes[0].behave(func(s *fakeSession, q *fakeRequest) bool {
+		switch {
+		case q.method != wire.MethodBatch:
+			return false
+		case rounds.Add(1) == 1:
+			return s.fail(q, fault(CodeTimeout, EffectUnknown))
+		}
+		s.send(q, (&wire.BatchResult{Results: []wire.WriteResult{{Fault: fault(CodeForbidden, EffectNone)}}}).Encode)
+		return true
+	})
+	got, err := f.client(t, Options{}).Batch(t.Context(), []Op{{Key: []byte("a")}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e := asError(t, got[0].Err); e.Effect != EffectUnknown || rounds.Load() != 2 {
+		t.Errorf("effect %v after %d rounds", e.Effect, rounds.Load())
+	}
+}
+
 func TestAWriteThatWasAppliedAndFailedHasItsContext(t *testing.T) {
 	f := startFake(t, 1)
 	applied := fault(CodeQuorumNotMet, EffectApplied)

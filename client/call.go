@@ -33,6 +33,8 @@ type request struct {
 	timeout time.Duration
 	// retried says that it was sent in an earlier call already.
 	retried bool
+	// before, once it was answered, is the gravest effect of the attempts before: an answer says only what came of its own.
+	before wire.Effect
 }
 
 // call is a request under way through its attempts.
@@ -76,6 +78,7 @@ func (c *Client) do(ctx context.Context, q *request) error {
 	for {
 		f, err := x.attempt(ctx)
 		if f == nil {
+			q.before = x.worst
 			return nil
 		}
 		x.note(f, err)

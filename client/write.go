@@ -203,21 +203,23 @@ func (c *Client) batchRound(
 		safe = max(safe, safetyOf(params.Ops[at].Options.Context))
 	}
 	var answer wire.BatchResult
-	err := c.do(ctx, &request{
+	q := &request{
 		method: wire.MethodBatch, safe: safe, timeout: max(time.Until(deadline), 1), retried: retried,
 		options: &params.Options, params: params.Encode,
 		result: func(r *wire.Reader) (uint64, error) {
 			err := answer.Decode(r)
 			return answer.Clock, checkCount(err, len(answer.Results), len(todo))
 		},
-	})
-	if err != nil {
+	}
+	if err := c.do(ctx, q); err != nil {
 		return nil, err
 	}
 	faults := make([]*wire.Fault, len(todo))
 	for at, i := range todo {
 		if faults[at] = answer.Results[at].Fault; faults[at] == nil {
 			results[i].Receipt = receiptOf(&answer.Results[at])
+		} else {
+			faults[at].Effect = graver(faults[at].Effect, q.before)
 		}
 	}
 	return faults, nil
