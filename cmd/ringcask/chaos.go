@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/ringcask/ringcask/integration/chaos"
 	"github.com/ringcask/ringcask/integration/fault"
+	"github.com/ringcask/ringcask/integration/history"
 	"github.com/ringcask/ringcask/integration/report"
 	"github.com/ringcask/ringcask/integration/workload"
 )
@@ -201,7 +203,29 @@ func (c *chaosCommand) run(a *app, o chaos.Options) (report.Summary, error) {
 	if c.Binary != "" {
 		outcome.Version = c.Binary
 	}
-	return report.Summarize(outcome), nil
+	summary := report.Summarize(outcome)
+	if c.Keep || !summary.Verdict.Passed {
+		err = saveOperations(o.Dir, outcome.Operations)
+	}
+	return summary, err
+}
+
+// saveOperations leaves everything that clients did beside the data, for whoever looks for the cause of a violation.
+func saveOperations(dir string, ops []history.Operation) (err error) {
+	f, err := os.Create(filepath.Join(dir, "operations.jsonl"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return buffered(f, func(w *bufio.Writer) error {
+		lines := json.NewEncoder(w)
+		for i := range ops {
+			if err := lines.Encode(&ops[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // replay is the command that does the same again.

@@ -16,7 +16,7 @@ const module = "github.com/ringcask/ringcask/"
 // allowed lists, for each room, the rooms that its code may import; its own sub-packages are always allowed. A room is named by
 // the longest entry that is a prefix of the package. Tests may import what they like.
 var allowed = map[string][]string{
-	"cmd/ringcask":          {"node", "client", "ring", "internal/wire", "internal/convergence", "integration/chaos", "integration/fault", "integration/workload", "integration/report"},
+	"cmd/ringcask":          {"node", "client", "ring", "internal/wire", "internal/convergence", "integration/chaos", "integration/fault", "integration/history", "integration/workload", "integration/report"},
 	"node":                  {"antientropy", "hintedhandoff", "internal/gateway", "internal/gateway/http", "internal/gateway/rpc", "internal/peer", "internal/replica", "internal/cluster", "coordinator", "ring", "internal/wire", "internal/causal", "storage", "storage/vfs"},
 	"internal/gateway":      {"coordinator", "internal/causal", "internal/wire", "ring", "storage"},
 	"internal/gateway/http": {"internal/gateway", "coordinator", "internal/causal", "internal/wire", "ring"},
