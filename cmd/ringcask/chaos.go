@@ -24,6 +24,7 @@ type chaosCommand struct {
 	Duration time.Duration `default:"60s" placeholder:"DURATION" help:"How long the workloads run (default: 60s)."`
 	Nodes    int           `default:"3" placeholder:"N" help:"How many nodes (default: 3)."`
 	Faults   string        `default:"all" placeholder:"KIND,..." help:"Kinds of faults to draw from, or none (default: all that can be done to processes)."`
+	Every    time.Duration `placeholder:"DURATION" help:"Mean time from the beginning of one fault to that of the next (default: a twentieth of the duration, but at most 5s)."`
 	Plan     string        `type:"path" placeholder:"FILE" help:"Carry out the plan that another run has left in this file, instead of drawing one."`
 	Workload string        `default:"all" placeholder:"NAME,..." help:"What clients do (default: all)."`
 	Clients  int           `default:"4" placeholder:"N" help:"Clients of each workload (default: 4)."`
@@ -124,8 +125,8 @@ func (c *chaosCommand) plan() (p fault.Plan, err error) {
 		}
 		return p, nil
 	}
-	if c.Nodes < 1 || c.Nodes > chaos.NodesMax || c.Duration <= 0 {
-		return p, usagef("--nodes must be between 1 and %d, and --duration positive", chaos.NodesMax)
+	if c.Nodes < 1 || c.Nodes > chaos.NodesMax || c.Duration <= 0 || c.Every < 0 {
+		return p, usagef("--nodes must be between 1 and %d, and --duration and --every positive", chaos.NodesMax)
 	}
 	seed := uint64(rand.Uint32())
 	if c.Seed != nil {
@@ -135,8 +136,20 @@ func (c *chaosCommand) plan() (p fault.Plan, err error) {
 	if err != nil || len(kinds) == 0 {
 		return fault.Plan{Seed: seed, Nodes: c.Nodes, Duration: c.Duration}, err
 	}
-	return fault.Draw(seed, fault.Options{Nodes: c.Nodes, Duration: c.Duration, Kinds: kinds}), nil
+	o := fault.Options{Nodes: c.Nodes, Duration: c.Duration, Kinds: kinds, Every: c.Every}
+	o.ForMin, o.ForMax = min(c.Duration/60, faultMin), min(c.Duration/6, faultMax)
+	if o.Every == 0 {
+		o.Every = min(c.Duration/20, everyMax)
+	}
+	return fault.Draw(seed, o), nil
 }
+
+// In long runs faults come every few seconds, and last as long as in a run of some minutes.
+const (
+	everyMax = 5 * time.Second
+	faultMin = time.Second
+	faultMax = 30 * time.Second
+)
 
 // kinds are what to draw faults from, in the one order that makes the same seed give the same plan.
 func (c *chaosCommand) kinds() ([]fault.Kind, error) {
@@ -235,6 +248,9 @@ func (c *chaosCommand) replay(o chaos.Options) string {
 		args = append(args, "--plan", c.Plan)
 	} else {
 		args = append(args, "--seed", fmt.Sprint(o.Plan.Seed), "--duration", c.Duration.String(), "--nodes", fmt.Sprint(c.Nodes), "--faults", c.Faults)
+		if c.Every > 0 {
+			args = append(args, "--every", c.Every.String())
+		}
 	}
 	args = append(args, "--workload", c.Workload, "--clients", fmt.Sprint(c.Clients), "--rate", fmt.Sprint(c.Rate))
 	if c.Binary != "" {
