@@ -60,6 +60,8 @@ func (c *chaosCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	a, release := a.underGoRun()
+	defer release()
 	made, err := c.makeDir(&o)
 	if err != nil {
 		return err
@@ -155,7 +157,7 @@ const (
 func (c *chaosCommand) kinds() ([]fault.Kind, error) {
 	switch c.Faults {
 	case "all":
-		return chaos.Possible(), nil
+		return c.survivable(chaos.Possible()), nil
 	case "none":
 		return nil, nil
 	}
@@ -168,7 +170,12 @@ func (c *chaosCommand) kinds() ([]fault.Kind, error) {
 			return nil, usagef("--faults %s: that cannot be done to real processes: %s", k, why)
 		}
 	}
-	return slices.DeleteFunc(chaos.Possible(), func(k fault.Kind) bool { return !slices.Contains(named, k) }), nil
+	return c.survivable(slices.DeleteFunc(chaos.Possible(), func(k fault.Kind) bool { return !slices.Contains(named, k) })), nil
+}
+
+// survivable leaves out what destroys data where there is only one copy of it.
+func (c *chaosCommand) survivable(kinds []fault.Kind) []fault.Kind {
+	return slices.DeleteFunc(kinds, func(k fault.Kind) bool { return c.Nodes == 1 && k.Destroys() })
 }
 
 // makeDir makes sure that there is a directory with nothing in it, and says whether it was made for this run.

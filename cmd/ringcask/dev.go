@@ -44,10 +44,7 @@ const devDrainTimeout = "3s"
 
 func (d *devCommand) Run(a *app) error {
 	started := time.Now()
-	whole := *a
-	a = &whole
-	var release func()
-	a.ctx, release = withGoRun(a.ctx)
+	a, release := a.underGoRun()
 	defer release()
 	nodes, err := d.plan(a.environ)
 	if err != nil {
@@ -184,6 +181,13 @@ func underGoRun() bool { return strings.Contains(os.Args[0], string(filepath.Sep
 
 // goRunInterval is how often is looked whether the `go run` that started this process is still there.
 const goRunInterval = 200 * time.Millisecond
+
+// underGoRun is the same process, whose context also ends with the `go run` that started it. release must be called.
+func (a *app) underGoRun() (_ *app, release func()) {
+	whole := *a
+	whole.ctx, release = withGoRun(a.ctx)
+	return &whole, release
+}
 
 // withGoRun is a context that also ends with the `go run` that started this process, if one did: go passes a SIGTERM on to nobody, and
 // whoever sends it means the cluster. release must be called.
