@@ -21,6 +21,7 @@ func TestEveryErrorHasItsExitCode(t *testing.T) {
 		{usagef("no"), 2},
 		{errors.New("connection refused"), 3},
 		{context.DeadlineExceeded, 3},
+		{&violatedError{"lost"}, 4},
 		{&interruptedError{syscall.SIGINT}, 130},
 		{&interruptedError{syscall.SIGTERM}, 143},
 	} {
