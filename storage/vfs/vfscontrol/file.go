@@ -2,6 +2,7 @@ package vfscontrol
 
 import (
 	"errors"
+	"math/rand/v2"
 
 	"github.com/ringcask/ringcask/storage/vfs"
 )
@@ -25,9 +26,11 @@ func (f *file) ReadAtCached(p []byte, off int64) bool {
 	return f.fs.control().FailShare == 0 && f.File.ReadAtCached(p, off)
 }
 
+// WriteAt implements vfs.File. Of a write that fails any part may be written.
 func (f *file) WriteAt(p []byte, off int64) (int, error) {
 	if err := f.fs.fail("write", f.path, true); err != nil {
-		return 0, err
+		n, _ := f.File.WriteAt(p[:rand.IntN(len(p)+1)], off)
+		return n, err
 	}
 	return f.File.WriteAt(p, off)
 }

@@ -97,6 +97,29 @@ func TestAShareOfAllOperationsFails(t *testing.T) {
 	})
 }
 
+func TestAWriteThatFailsIsWrittenInPart(t *testing.T) {
+	under(t, func(t *testing.T, fsys *vfscontrol.FS, set func(vfscontrol.Control)) {
+		f, err := fsys.Create("/f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		set(vfscontrol.Control{FailShare: 1})
+		parts := map[int]bool{}
+		for range 200 {
+			n, err := f.WriteAt([]byte("abc"), 0)
+			if !errors.Is(err, syscall.EIO) {
+				t.Fatal(err)
+			}
+			parts[n] = true
+		}
+		size, err := f.Size()
+		if len(parts) != 4 || size != 3 || err != nil {
+			t.Errorf("%v were written of 3, up to %d, %v", parts, size, err)
+		}
+	})
+}
+
 func TestASlowDiskSyncsLate(t *testing.T) {
 	under(t, func(t *testing.T, fsys *vfscontrol.FS, set func(vfscontrol.Control)) {
 		f, err := fsys.Create("/f")
