@@ -35,7 +35,9 @@
 // once, when it comes to it.
 //
 // Damage is a *DamageError with the bounds of the keys that it may touch. It never hides, nor is it spread: all other blocks are
-// read as before. What a length claims is never allocated before it was compared with the size of the file or a named limit.
+// read as before. A block that was found to be damaged is so for everyone from then on: a record that still stands whole in it is not
+// shown to one who looks it up, for iterators, and so merges, pass over the block, and what is neither lost nor kept would be missed.
+// What a length claims is never allocated before it was compared with the size of the file or a named limit.
 //
 // # Finding a bucket
 //

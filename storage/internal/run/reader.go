@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/ringcask/ringcask/storage/vfs"
 )
@@ -48,6 +50,9 @@ type Reader struct {
 	// buckets is nil where there is no bucket section, or one that is damaged: then bucketDamage says so.
 	buckets      *bucketIndex
 	bucketDamage *DamageError
+	// condemned has the blocks that were found to be damaged, and why; anyCondemned says that there are some.
+	condemned    sync.Map
+	anyCondemned atomic.Bool
 }
 
 // Buffer is room that Get and iterators reuse. The zero value is ready; it keeps the size of the largest block that
@@ -184,7 +189,10 @@ func (r *Reader) damageAside(off, length int64, reason string) *DamageError {
 	return &DamageError{Path: r.path, Offset: off, Length: length, Aside: true, Reason: reason}
 }
 
+// damageBlock is the damage of block i, of which nothing is shown from now on.
 func (r *Reader) damageBlock(i int, reason string) *DamageError {
+	r.condemned.Store(i, reason)
+	r.anyCondemned.Store(true)
 	off, length := r.index.extent(i)
 	return &DamageError{
 		Path: r.path, Offset: off, Length: length, Reason: reason,
@@ -214,8 +222,8 @@ func (r *Reader) MayContain(hash uint64) bool { return r.filter.mayContain(hash)
 // mapping, a block of the cache or buf, and in the last case are good until buf is used again. ok=false without an error
 // says that the run has no record of the key, which is sure: every byte that says so was checked.
 //
-// Errors: *DamageError if the block where the key would be is damaged and the record was not found whole in it; those of
-// reading, wrapped.
+// Errors: *DamageError if the block where the key would be is damaged, unless nobody has found that before and the record stands whole in
+// it; those of reading, wrapped.
 func (r *Reader) Get(key []byte, hash uint64, buf *Buffer) (rec Record, ok bool, err error) {
 	if !r.filter.mayContain(hash) {
 		return rec, false, nil
@@ -223,6 +231,11 @@ func (r *Reader) Get(key []byte, hash uint64, buf *Buffer) (rec Record, ok bool,
 	i := r.index.find(key)
 	if i < 0 {
 		return rec, false, nil
+	}
+	if r.anyCondemned.Load() {
+		if reason, ok := r.condemned.Load(i); ok {
+			return rec, false, r.damageBlock(i, reason.(string))
+		}
 	}
 	raw, checked, err := r.load(i, buf, false)
 	if err != nil {
