@@ -276,7 +276,7 @@ func (s *scanner) visitRecord(at int, rec *run.Record) bool {
 	}
 	err := s.e.damageOf(rec)
 	for i := range s.lost {
-		if l := &s.lost[i]; l.tier < at && bytes.Compare(rec.Key, l.first) >= 0 && (l.end == nil || bytes.Compare(rec.Key, l.end) < 0) {
+		if l := &s.lost[i]; l.tier < at && l.mayHave(s.tiers[l.tier].run, rec.Key) {
 			r := s.tiers[l.tier].run
 			err = r.corrupt(&run.DamageError{FirstKey: l.first, EndKey: l.end, Reason: "a newer record may have been lost"})
 		}
@@ -289,6 +289,11 @@ func (s *scanner) visitRecord(at int, rec *run.Record) bool {
 		shown.Value = nil
 	}
 	return s.show(shown, nil)
+}
+
+// mayHave says whether a key was among the lost ones. The run's filter is asked, as it is where a key is looked up: the two must agree.
+func (l *lostRange) mayHave(r *runFile, key []byte) bool {
+	return bytes.Compare(key, l.first) >= 0 && (l.end == nil || bytes.Compare(key, l.end) < 0) && r.reader.MayContain(run.Hash(key))
 }
 
 // selects says whether a record is one to be shown.
