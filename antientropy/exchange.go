@@ -277,7 +277,7 @@ func (e *exchange) settleKeys(ctx context.Context, keys [][]byte) error {
 		if err != nil {
 			return err
 		}
-		if err := e.x.replica.Store(ctx, items); err != nil {
+		if err := e.store(ctx, items); err != nil {
 			return fmt.Errorf("antientropy: store what %s has: %w", e.peer, err)
 		}
 		for i := range items {
@@ -287,6 +287,26 @@ func (e *exchange) settleKeys(ctx context.Context, keys [][]byte) error {
 		ask = ask[answered:]
 	}
 	return e.push(ctx, keys, theirs)
+}
+
+// store stores what the peer has. Keys that cannot be read here, which no scan may list where nobody knows what was lost, hold up their
+// partitions only: they are to be healed.
+func (e *exchange) store(ctx context.Context, items []Item) error {
+	err := e.x.replica.Store(ctx, items)
+	if !errors.Is(err, ErrUnreadable) {
+		return err
+	}
+	for i := range items {
+		err := e.x.replica.Store(ctx, items[i:i+1])
+		switch {
+		case errors.Is(err, ErrUnreadable):
+			e.failed[e.x.partition(items[i].Key)] = true
+			e.x.noteUnreadable([][]byte{items[i].Key})
+		case err != nil:
+			return err
+		}
+	}
+	return nil
 }
 
 // fetch asks for objects. Those that the peer cannot read are not among the items.

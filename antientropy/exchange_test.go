@@ -1,6 +1,7 @@
 package antientropy
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -432,6 +433,71 @@ func TestTheOnlyReplicaForgetsWhatIsDeleted(t *testing.T) {
 		stop()
 		if left := n.reclaim(); left != 0 {
 			t.Errorf("%d tombstones are left; %v are stable", left, n.Stable(0))
+		}
+	})
+}
+
+// missingUnread is a replica that cannot read some keys, and cannot list them: nobody knows which were lost.
+type missingUnread struct {
+	*fakeNode
+	unlisted map[string]bool
+}
+
+func (m missingUnread) Keys(ctx context.Context, leaves []Leaf, fn func(Leaf, []byte, uint64, bool)) error {
+	return m.fakeNode.Keys(ctx, leaves, func(leaf Leaf, key []byte, hash uint64, unknown bool) {
+		if !m.unlisted[string(key)] {
+			fn(leaf, key, hash, unknown)
+		}
+	})
+}
+
+func (m missingUnread) Store(ctx context.Context, items []Item) error {
+	for i := range items {
+		if m.unlisted[string(items[i].Key)] {
+			return fmt.Errorf("store: %w", ErrUnreadable)
+		}
+	}
+	return m.fakeNode.Store(ctx, items)
+}
+
+// TestAKeyThatCannotBeReadHoldsUpItsPartitionOnly has a peer hold a key that this side may have lost, without knowing so. The others are
+// exchanged all the same, and the key is named, to be healed.
+func TestAKeyThatCannotBeReadHoldsUpItsPartitionOnly(t *testing.T) {
+	simulate(t, func(t *testing.T) {
+		c := newFakeCluster(2, 8, Options{}, plant{})
+		here, there := c.nodes[0], c.nodes[1]
+		for i := range 80 {
+			put(t, fmt.Sprint("key", i), false, there)
+		}
+		bad := "key7"
+		here.unread[bad] = true
+		var noted []string
+		o := here.x.opt
+		o.Unreadable = func(keys [][]byte) {
+			for _, key := range keys {
+				noted = append(noted, string(key))
+			}
+		}
+		x, err := New(missingUnread{here, map[string]bool{bad: true}}, here, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []ring.PartitionID
+		for p := range ring.PartitionID(8) {
+			all = append(all, p)
+		}
+		e := x.newExchange(there.id, fakeLink{here, there, here.now()})
+		if err := e.run(t.Context(), all); err != nil {
+			t.Fatal(err)
+		}
+		held := c.partition([]byte(bad))
+		for _, p := range all {
+			if e.complete[p] != (p != held) || e.failed[p] != (p == held) {
+				t.Errorf("partition %d: complete %v, failed %v; %s is in %d", p, e.complete[p], e.failed[p], bad, held)
+			}
+		}
+		if !slices.Contains(noted, bad) {
+			t.Errorf("noted %v, want %s", noted, bad)
 		}
 	})
 }

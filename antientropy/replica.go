@@ -2,6 +2,7 @@ package antientropy
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/ringcask/ringcask/internal/causal"
@@ -43,9 +44,13 @@ type Replica interface {
 	// Held is what the replica holds for keys, also while their partitions are not filled, until the values fill bytesMax: the items
 	// are those of the first keys, at least one. A key that cannot be read has no place in known.
 	Held(keys [][]byte, bytesMax int) (items []Item, known []bool)
-	// Store joins items that an exchange brought, and returns when that is durable.
+	// Store joins items that an exchange brought, and returns when that is durable. An error that wraps ErrUnreadable says that nothing was stored, because
+	// one of the keys cannot be read.
 	Store(ctx context.Context, items []Item) error
 }
+
+// ErrUnreadable is why items cannot be joined with what is stored.
+var ErrUnreadable = errors.New("antientropy: what is stored cannot be read")
 
 // Trees are the Merkle trees of the node's partitions.
 type Trees interface {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
@@ -182,7 +183,11 @@ func (r exchangeReplica) Store(ctx context.Context, items []antientropy.Item) er
 	deadline, _ := ctx.Deadline()
 	stored := make(chan error, 1)
 	r.StoreExchanged(deadline, coordinatorItems(items), func(_ coordinator.StoreAck, err error) { stored <- err })
-	return <-stored
+	err := <-stored
+	if errors.Is(err, coordinator.ErrUnknownKey) {
+		return fmt.Errorf("%w: %w", antientropy.ErrUnreadable, err)
+	}
+	return err
 }
 
 func coordinatorItems(items []antientropy.Item) []coordinator.Item {
