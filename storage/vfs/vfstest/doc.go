@@ -18,8 +18,8 @@
 //
 // # Breaking
 //
-// Inject adds a Fault: an error for the n-th matching operation, a short write, or an operation that blocks until a
-// channel is closed. SetCapacity makes the disk small, so that it gets full.
+// Inject adds a Fault: an error for the n-th matching operation or some of them by chance, a short write, or an operation that takes
+// long or blocks until a channel is closed. SetCapacity makes the disk small, so that it gets full.
 //
 // # The record
 //

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 )
 
 // ErrCrashed is what every operation returns once the power has failed.
@@ -21,7 +22,11 @@ type Fault struct {
 	Skip int
 	// Times is how many operations are struck after that; zero is all.
 	Times int
-	// Err is what they return. Nil lets them through, after Block.
+	// Chance, unless nil, says of each operation that would be struck whether it is. It must not use the FS.
+	Chance func() bool
+	// Delay is how long an operation takes that is struck.
+	Delay time.Duration
+	// Err is what they return. Nil lets them through, after Delay and Block.
 	Err error
 	// Short makes a failing write leave the first half of its bytes.
 	Short bool
@@ -103,7 +108,7 @@ func (m *FS) strikingLocked(e Event) *Fault {
 			continue
 		}
 		f.seen++
-		if f.seen > f.Skip && (f.Times == 0 || f.seen <= f.Skip+f.Times) {
+		if f.seen > f.Skip && (f.Times == 0 || f.seen <= f.Skip+f.Times) && (f.Chance == nil || f.Chance()) {
 			return f
 		}
 	}
@@ -117,6 +122,7 @@ func (f *Fault) strike(e Event) error {
 		default:
 		}
 	}
+	time.Sleep(f.Delay)
 	if f.Block != nil {
 		<-f.Block
 	}

@@ -1,0 +1,79 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ringcask/ringcask/internal/wire"
+)
+
+// allPartitions asks a node for all partitions that it holds.
+const allPartitions = -1
+
+// recovered is why a node has not made up yet for what it had lost at a moment. Damage is found when it is read, so everything must have been
+// read since.
+func (s *server) recovered(since time.Time) error {
+	p := s.process()
+	if p == nil {
+		return fmt.Errorf("%s does not run", s.cfg.ID)
+	}
+	if err := p.node.Ready(); err != nil {
+		return fmt.Errorf("%s: %w", s.cfg.ID, err)
+	}
+	st := p.node.Status()
+	switch r := st.Replication; {
+	case r.Unfilled > 0:
+		return fmt.Errorf("%s: %d partitions are not filled", s.cfg.ID, r.Unfilled)
+	case r.Poisoned > 0 || r.Healing > 0:
+		return fmt.Errorf("%s: %d partitions have what cannot be read, %d keys wait to be healed", s.cfg.ID, r.Poisoned, r.Healing)
+	case st.Storage.Damage > 0:
+		return fmt.Errorf("%s: %d places are damaged", s.cfg.ID, st.Storage.Damage)
+	case st.Storage.ReadOnly != "":
+		return fmt.Errorf("%s is read-only: %s", s.cfg.ID, st.Storage.ReadOnly)
+	case time.UnixMilli(st.Storage.ScrubbedAt).Before(since):
+		return fmt.Errorf("%s has not read all that it holds since it lost something", s.cfg.ID)
+	}
+	return nil
+}
+
+// noHints is an error while hints wait for somebody anywhere.
+func (c *Cluster) noHints() error {
+	for _, s := range c.servers {
+		p := s.process()
+		if p == nil {
+			return fmt.Errorf("%s does not run", s.cfg.ID)
+		}
+		if h := p.node.Status().Hints; h.Count > 0 {
+			return fmt.Errorf("%s has %d hints: %+v", s.cfg.ID, h.Count, h.Targets)
+		}
+	}
+	return nil
+}
+
+// converged is why not all replicas of every partition are known to be equal.
+func (c *Cluster) converged(ctx context.Context) error {
+	if err := c.ready(); err != nil {
+		return err
+	}
+	reports := make(map[int][]wire.PartitionReport)
+	for _, s := range c.servers {
+		if err := s.recovered(time.Time{}); err != nil {
+			return err
+		}
+		for _, r := range s.process().node.Partitions(ctx, allPartitions, false).Partitions {
+			if !r.Filled || r.Root == "" || r.PoisonedKeys > 0 || r.SpoiledLeaves > 0 || r.Incomplete {
+				return fmt.Errorf("%s: partition %d cannot be compared: %+v", s.cfg.ID, r.Partition, r)
+			}
+			reports[r.Partition] = append(reports[r.Partition], r)
+		}
+	}
+	for p, held := range reports {
+		for _, r := range held[1:] {
+			if r.Rule != held[0].Rule || r.Root != held[0].Root {
+				return fmt.Errorf("partition %d differs: %s under %s, and %s under %s", p, held[0].Root, held[0].Rule, r.Root, r.Rule)
+			}
+		}
+	}
+	return c.noHints()
+}

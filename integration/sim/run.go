@@ -1,0 +1,224 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ringcask/ringcask/integration/fault"
+	"github.com/ringcask/ringcask/integration/history"
+	"github.com/ringcask/ringcask/integration/workload"
+	"github.com/ringcask/ringcask/ring"
+)
+
+const (
+	// startWait is how long a new cluster may take until it serves, convergeWait one whose faults are healed until all replicas are equal.
+	startWait    = 30 * time.Second
+	convergeWait = 5 * time.Minute
+	// settleWait is how long all reads of the end may take.
+	settleWait = 2 * time.Minute
+	// windDown is how long the process of a node that was crashed may take to notice.
+	windDown = 40 * time.Second
+	// violationsMax bounds the examples of each kind of violation.
+	violationsMax = 5
+)
+
+// Options are what a run is made of, besides its seed.
+type Options struct {
+	// Settings and Plan are those of the seed if they are nil.
+	Settings *Settings
+	Plan     *fault.Plan
+	// Kinds are the faults that a plan is drawn of; empty is all.
+	Kinds []fault.Kind
+	// Workloads run at the same time, each with Workers clients.
+	Workloads []workload.Workload
+	Workers   int
+	// Logger takes what the nodes have to say; nil discards it.
+	Logger *slog.Logger
+}
+
+// Outcome is what came of a run.
+type Outcome struct {
+	Seed     uint64     `json:"seed"`
+	Settings Settings   `json:"settings"`
+	Plan     fault.Plan `json:"plan"`
+	// Faults counts those that were carried out, Skipped those that were not because they would have destroyed the last copy of something.
+	Faults  map[fault.Kind]int `json:"faults"`
+	Skipped int                `json:"skipped"`
+	// Results are the judgements of the workloads' checkers.
+	Results []workload.Result `json:"results"`
+	// Violations are counted by kind, over all checkers and the cluster itself; Examples are some of them.
+	Violations map[string]int `json:"violations,omitempty"`
+	Examples   []string       `json:"examples,omitempty"`
+	// Converged is how long it took until all replicas were equal, after all faults had been healed; Simulated how long all of it took, in fake time.
+	Converged time.Duration `json:"converged"`
+	Simulated time.Duration `json:"simulated"`
+}
+
+// Passed says that nothing was violated.
+func (o *Outcome) Passed() bool { return len(o.Violations) == 0 }
+
+func (o *Outcome) violate(kind, format string, args ...any) {
+	if o.Violations[kind]++; o.Violations[kind] <= violationsMax {
+		o.Examples = append(o.Examples, kind+": "+fmt.Sprintf(format, args...))
+	}
+}
+
+// Run runs the cluster of a seed through its faults, and judges what came of it. It must be called in a bubble. Errors are of what makes the run
+// worthless; whatever the cluster did wrong is in the outcome.
+func Run(ctx context.Context, seed uint64, o Options) (*Outcome, error) {
+	r := newRun(seed, o)
+	if err := r.cluster.Start(withTimeout(ctx, startWait)); err != nil {
+		return nil, errors.Join(fmt.Errorf("start: %w", err), r.cluster.Stop())
+	}
+	err := r.work(ctx)
+	if err == nil {
+		r.await(ctx)
+		err = r.settle(ctx)
+	}
+	r.end()
+	r.out.Simulated = time.Since(r.began)
+	return r.out, err
+}
+
+// withTimeout is a context that ends by itself; nobody need release it, for a bubble's time does not outlive it.
+func withTimeout(ctx context.Context, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	context.AfterFunc(ctx, cancel)
+	return ctx
+}
+
+// run is one run under way.
+type run struct {
+	o        Options
+	out      *Outcome
+	cluster  *Cluster
+	injector *injector
+	history  *history.History
+	began    time.Time
+	envs     []workload.Env
+}
+
+func newRun(seed uint64, o Options) *run {
+	settings := DrawSettings(seed)
+	if o.Settings != nil {
+		settings = *o.Settings
+	}
+	plan := fault.Draw(seed, fault.Options{
+		Nodes: settings.Nodes, Duration: settings.Duration, Kinds: o.Kinds, Every: settings.Duration / 10,
+	})
+	if o.Plan != nil {
+		plan = *o.Plan
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	net := NewNetwork(settings.Nodes, seed, settings.Delay, settings.Jitter)
+	c := NewCluster(seed, settings.Nodes, net, o.Logger, settings.apply)
+	return &run{
+		o: o, cluster: c, injector: newInjector(c, seed), history: history.New(), began: time.Now(),
+		out: &Outcome{Seed: seed, Settings: settings, Plan: plan, Violations: make(map[string]int)},
+	}
+}
+
+// work runs the workloads while the plan's faults strike.
+func (r *run) work(ctx context.Context) error {
+	working, stop := context.WithTimeout(ctx, r.out.Settings.Duration)
+	defer stop()
+	var all sync.WaitGroup
+	errs := make([]error, len(r.o.Workloads))
+	for i, w := range r.o.Workloads {
+		env := workload.Env{
+			History: r.history, Seed: r.out.Seed + uint64(i), Rate: r.out.Settings.Rate / float64(len(r.o.Workloads)), Weak: r.out.Settings.Sloppy,
+		}
+		for range r.o.Workers {
+			c, err := r.cluster.Client()
+			if err != nil {
+				return err
+			}
+			env.Clients = append(env.Clients, c)
+		}
+		r.envs = append(r.envs, env)
+		all.Go(func() { errs[i] = w.Run(working, env) })
+	}
+	all.Go(func() { r.injector.run(ctx, r.out.Plan) })
+	all.Wait()
+	for _, err := range r.injector.errs {
+		r.out.violate("node", "%v", err)
+	}
+	r.out.Faults, r.out.Skipped = r.injector.struck, r.injector.skipped
+	return errors.Join(errs...)
+}
+
+// await waits until the cluster has made up for all faults.
+func (r *run) await(ctx context.Context) {
+	healed := time.Now()
+	err := poll(withTimeout(ctx, convergeWait), 500*time.Millisecond, func() error {
+		return errors.Join(r.injector.whole(), r.cluster.converged(ctx))
+	})
+	r.out.Converged = time.Since(healed)
+	if err != nil {
+		r.out.violate("not converged", "%v", err)
+	}
+}
+
+// settle reads everything back, and has the checkers judge.
+func (r *run) settle(ctx context.Context) error {
+	for i, w := range r.o.Workloads {
+		if err := w.Settle(withTimeout(ctx, settleWait), r.envs[i]); err != nil {
+			return fmt.Errorf("settle %s: %w", w.Name(), err)
+		}
+	}
+	all := r.history.Operations()
+	for _, w := range r.o.Workloads {
+		var ops []history.Operation
+		for i := range all {
+			if all[i].Workload == w.Name() {
+				ops = append(ops, all[i])
+			}
+		}
+		result := w.Check(ops)
+		r.out.Results = append(r.out.Results, result)
+		for kind, n := range result.Violations {
+			r.out.Violations[kind] += n
+		}
+		r.out.Examples = append(r.out.Examples, result.Examples...)
+	}
+	return nil
+}
+
+// end stops the cluster and compares what its disks hold.
+func (r *run) end() {
+	var table [][]int
+	if p := r.cluster.servers[0].process(); p != nil {
+		table = p.node.Topology().Table
+	}
+	if err := r.cluster.Stop(); err != nil {
+		r.out.violate("stop", "%v", err)
+	}
+	for _, s := range r.cluster.servers {
+		if err := s.endedEarly(); err != nil {
+			r.out.violate("ended", "%s: %v", s.cfg.ID, err)
+		}
+	}
+	if table == nil || r.out.Violations["not converged"] > 0 {
+		return
+	}
+	held := make([]contents, len(r.cluster.servers))
+	for i, s := range r.cluster.servers {
+		var err error
+		if held[i], err = readDisk(s.disk); err != nil {
+			r.out.violate("unreadable", "%s: %v", s.cfg.ID, err)
+			return
+		}
+	}
+	replicas := func(key string) []int {
+		return table[ring.PartitionOf([]byte(key), len(table))]
+	}
+	for _, d := range differences(held, replicas) {
+		r.out.violate("differs", "%s", d)
+	}
+}
