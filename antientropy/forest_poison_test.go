@@ -87,6 +87,23 @@ func TestScanPoisonsWhatItCannotRead(t *testing.T) {
 	}
 }
 
+// TestAKeeperBuildsWhatIsSpoiledAnewUnderTheSameRule has nothing else change: a quiet partition would differ for ever.
+func TestAKeeperBuildsWhatIsSpoiledAnewUnderTheSameRule(t *testing.T) {
+	a, b, s := twins(t, ForestOptions{Partitions: 1}, "key")
+	s.damage("key")
+	a.Poison([]byte("key"))
+	s.set("key", metaOf(nil, live(1, 1)))
+	a.Unpoison([]byte("key"))
+	k := NewKeeper(a, s, nil)
+	k.Want(0, a.Rule(0))
+	if err := k.build(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if st := a.Stats(0); st.SpoiledLeaves != 0 || !sameRoots(a, b) {
+		t.Errorf("%+v", st)
+	}
+}
+
 // TestKeyHealedDuringARebuildIsNotPoisonedByIt has the scan come to the old record after the new one was written.
 func TestKeyHealedDuringARebuildIsNotPoisonedByIt(t *testing.T) {
 	a, b, s := twins(t, ForestOptions{Partitions: 1}, "key")

@@ -45,11 +45,17 @@ func NewKeeper(f *Forest, s Scanner, log *slog.Logger) *Keeper {
 func (k *Keeper) Want(p ring.PartitionID, rule Rule) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, waits := k.wanted[p]; !waits && k.Stands(p) && k.Advance(p, rule) {
+	if _, waits := k.wanted[p]; !waits && k.takesOver(p, rule) {
 		return
 	}
 	k.wanted[p] = rule
 	k.poke()
+}
+
+// takesOver has the partition's tree take a rule over, if it is as good under that as a new one would be. One with spoiled leaves is not under any.
+func (k *Keeper) takesOver(p ring.PartitionID, rule Rule) bool {
+	s := k.Stats(p)
+	return s.Stands && s.SpoiledLeaves == 0 && k.Advance(p, rule)
 }
 
 func (k *Keeper) poke() {
@@ -90,7 +96,7 @@ func (k *Keeper) build(ctx context.Context) error {
 	wanted := k.wanted
 	k.wanted = make(map[ring.PartitionID]Rule)
 	k.mu.Unlock()
-	maps.DeleteFunc(wanted, func(p ring.PartitionID, rule Rule) bool { return k.Stands(p) && k.Advance(p, rule) })
+	maps.DeleteFunc(wanted, func(p ring.PartitionID, rule Rule) bool { return k.takesOver(p, rule) })
 	if len(wanted) == 0 {
 		return nil
 	}
