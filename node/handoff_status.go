@@ -12,7 +12,8 @@ import (
 func (h *handoff) status() wire.HintStatus {
 	st := h.store.Stats()
 	return wire.HintStatus{
-		Count: int64(st.Hints), Bytes: st.Bytes, BytesMax: st.BytesMax, Oldest: unixMillis(st.Oldest), Targets: hintTargets(st.Targets),
+		Count: int64(st.Hints), Bytes: st.Bytes, BytesMax: st.BytesMax, Oldest: unixMillis(st.Oldest), ReadOnly: st.Engine.ReadOnly,
+		Targets: hintTargets(st.Targets),
 	}
 }
 

@@ -176,6 +176,9 @@ func printComplaints(w io.Writer, answer answer) error {
 	if s.Storage.ReadOnly != "" {
 		fmt.Fprintf(w, "%s: read-only: %s\n", s.Node, s.Storage.ReadOnly)
 	}
+	if s.Hints.ReadOnly != "" {
+		fmt.Fprintf(w, "%s: keeps no hints for others: %s\n", s.Node, s.Hints.ReadOnly)
+	}
 	if s.Storage.Damage > 0 {
 		fmt.Fprintf(w, "%s: %s in its data\n", s.Node, plural(int(s.Storage.Damage), "unreadable place", "unreadable places"))
 	}

@@ -27,8 +27,6 @@ func (s *server) recovered(since time.Time) error {
 		return fmt.Errorf("%s: %d partitions are not filled", s.cfg.ID, r.Unfilled)
 	case r.Poisoned > 0 || r.Healing > 0:
 		return fmt.Errorf("%s: %d partitions have what cannot be read, %d keys wait to be healed", s.cfg.ID, r.Poisoned, r.Healing)
-	case st.Storage.Damage > 0:
-		return fmt.Errorf("%s: %d places are damaged", s.cfg.ID, st.Storage.Damage)
 	case st.Storage.ReadOnly != "":
 		return fmt.Errorf("%s is read-only: %s", s.cfg.ID, st.Storage.ReadOnly)
 	case time.UnixMilli(st.Storage.ScrubbedAt).Before(since):

@@ -88,7 +88,7 @@ var messages = []struct {
 			MergeRunning: true, MergeError: "input/output error", CacheBytes: 15, CacheHits: 16, CacheMisses: 17,
 			ScrubbedAt: 1700000000123, ScrubBytes: 18, OpenFiles: 19,
 		},
-		Hints: HintStatus{Count: 3, Bytes: 4, BytesMax: 5, Oldest: 1700000000123, Targets: []HintTarget{
+		Hints: HintStatus{Count: 3, Bytes: 4, BytesMax: 5, Oldest: 1700000000123, ReadOnly: "no space", Targets: []HintTarget{
 			{Node: "n2", Count: 3, Counted: 1, Bytes: 4, Oldest: 1700000000123, State: "waiting", Refused: 2, LastError: "refused", Needs: 6},
 		}},
 		Requests: RequestStatus{InFlight: 1, InFlightBytes: 2, Total: 3, Refused: 4},

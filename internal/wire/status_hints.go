@@ -8,6 +8,8 @@ type HintStatus struct {
 	BytesMax int64 `json:"bytes_max"`
 	// Oldest is when the oldest hint was noted, in milliseconds since the Unix epoch; zero if there is none.
 	Oldest int64 `json:"oldest"`
+	// ReadOnly is why no hints are taken, and none is forgotten that was delivered; empty if all is well.
+	ReadOnly string `json:"read_only,omitempty"`
 	// Targets are the nodes that there are hints or needs for.
 	Targets []HintTarget `json:"targets"`
 }
@@ -41,6 +43,8 @@ func (s *HintStatus) decode(r *Reader) {
 			s.BytesMax = r.Int64()
 		case "oldest":
 			s.Oldest = r.Int64()
+		case "read_only":
+			s.ReadOnly = r.Str()
 		case "targets":
 			if r.TryNil() {
 				break
