@@ -215,7 +215,7 @@ func (i *injector) trouble(s *server, f fault.Fault) (undo func() error, err err
 		if f.Kind == fault.DiskError {
 			defer i.loses(s)
 		}
-		if s.process() != p || p.node.Status().Storage.ReadOnly == "" {
+		if st := p.node.Status(); s.process() != p || st.Storage.ReadOnly+st.Hints.ReadOnly == "" {
 			return nil
 		}
 		s.crash(false, (*vfstest.FS).Restart)

@@ -33,9 +33,6 @@ type Options struct {
 	Plan     *fault.Plan
 	// Kinds are the faults that a plan is drawn of; empty is all.
 	Kinds []fault.Kind
-	// Workloads run at the same time, each with Workers clients.
-	Workloads []workload.Workload
-	Workers   int
 	// Logger takes what the nodes have to say; nil discards it.
 	Logger *slog.Logger
 }
@@ -71,10 +68,14 @@ func (o *Outcome) violate(kind, format string, args ...any) {
 // worthless; whatever the cluster did wrong is in the outcome.
 func Run(ctx context.Context, seed uint64, o Options) (*Outcome, error) {
 	r := newRun(seed, o)
+	err := r.makeWorkloads()
+	if err != nil {
+		return nil, err
+	}
 	if err := r.cluster.Start(withTimeout(ctx, startWait)); err != nil {
 		return nil, errors.Join(fmt.Errorf("start: %w", err), r.cluster.Stop())
 	}
-	err := r.work(ctx)
+	err = r.work(ctx)
 	if err == nil {
 		r.await(ctx)
 		err = r.settle(ctx)
@@ -93,13 +94,25 @@ func withTimeout(ctx context.Context, d time.Duration) context.Context {
 
 // run is one run under way.
 type run struct {
-	o        Options
-	out      *Outcome
-	cluster  *Cluster
-	injector *injector
-	history  *history.History
-	began    time.Time
-	envs     []workload.Env
+	o         Options
+	out       *Outcome
+	cluster   *Cluster
+	injector  *injector
+	history   *history.History
+	began     time.Time
+	workloads []workload.Workload
+	envs      []workload.Env
+}
+
+func (r *run) makeWorkloads() error {
+	for _, name := range r.out.Settings.Workloads {
+		w, err := workload.New(name)
+		if err != nil {
+			return err
+		}
+		r.workloads = append(r.workloads, w)
+	}
+	return nil
 }
 
 func newRun(seed uint64, o Options) *run {
@@ -129,12 +142,12 @@ func (r *run) work(ctx context.Context) error {
 	working, stop := context.WithTimeout(ctx, r.out.Settings.Duration)
 	defer stop()
 	var all sync.WaitGroup
-	errs := make([]error, len(r.o.Workloads))
-	for i, w := range r.o.Workloads {
+	errs := make([]error, len(r.workloads))
+	for i, w := range r.workloads {
 		env := workload.Env{
-			History: r.history, Seed: r.out.Seed + uint64(i), Rate: r.out.Settings.Rate / float64(len(r.o.Workloads)), Weak: r.out.Settings.Sloppy,
+			History: r.history, Seed: r.out.Seed + uint64(i), Rate: r.out.Settings.Rate / float64(len(r.workloads)), Weak: r.out.Settings.Sloppy,
 		}
-		for range r.o.Workers {
+		for range r.out.Settings.Workers {
 			c, err := r.cluster.Client()
 			if err != nil {
 				return err
@@ -157,7 +170,10 @@ func (r *run) work(ctx context.Context) error {
 func (r *run) await(ctx context.Context) {
 	healed := time.Now()
 	err := poll(withTimeout(ctx, convergeWait), 500*time.Millisecond, func() error {
-		return errors.Join(r.injector.whole(), r.cluster.converged(ctx))
+		if err := r.injector.whole(); err != nil {
+			return err
+		}
+		return r.cluster.converged(ctx)
 	})
 	r.out.Converged = time.Since(healed)
 	if err != nil {
@@ -167,21 +183,13 @@ func (r *run) await(ctx context.Context) {
 
 // settle reads everything back, and has the checkers judge.
 func (r *run) settle(ctx context.Context) error {
-	for i, w := range r.o.Workloads {
+	for i, w := range r.workloads {
 		if err := w.Settle(withTimeout(ctx, settleWait), r.envs[i]); err != nil {
 			return fmt.Errorf("settle %s: %w", w.Name(), err)
 		}
 	}
-	all := r.history.Operations()
-	for _, w := range r.o.Workloads {
-		var ops []history.Operation
-		for i := range all {
-			if all[i].Workload == w.Name() {
-				ops = append(ops, all[i])
-			}
-		}
-		result := w.Check(ops)
-		r.out.Results = append(r.out.Results, result)
+	r.out.Results = workload.Judge(r.workloads, r.history)
+	for _, result := range r.out.Results {
 		for kind, n := range result.Violations {
 			r.out.Violations[kind] += n
 		}

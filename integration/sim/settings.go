@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/ringcask/ringcask/integration/workload"
 	"github.com/ringcask/ringcask/node"
 )
 
@@ -26,6 +27,9 @@ type Settings struct {
 	// HintBytes bounds the hints of a node.
 	HintBytes int64
 	Sloppy    bool
+	// Workloads are the names of those that run at the same time, each with Workers clients.
+	Workloads []string
+	Workers   int
 	// Rate is how many operations all clients begin in a second.
 	Rate float64
 }
@@ -46,6 +50,9 @@ func DrawSettings(seed uint64) Settings {
 		Sloppy:         r.IntN(4) == 0,
 		Rate:           20 + float64(r.IntN(60)),
 	}
+	names := workload.Names()
+	r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	s.Workloads, s.Workers = names[:1+r.IntN(2)], 2+r.IntN(4)
 	return s
 }
 
@@ -60,6 +67,6 @@ func (s Settings) apply(c *node.Config) {
 
 // String is one line for people.
 func (s Settings) String() string {
-	return fmt.Sprintf("%d nodes, %d partitions, %v, %.0f operations a second, segments of %d bytes, %s, exchanges each %v, hints to %d bytes, sloppy %t",
-		s.Nodes, s.Partitions, s.Duration.Round(time.Second), s.Rate, s.SegmentBytes, s.Compression, s.ExchangePeriod, s.HintBytes, s.Sloppy)
+	return fmt.Sprintf("%v, %d clients each, %d nodes, %d partitions, %v, %.0f operations a second, segments of %d bytes, %s, exchanges each %v, hints to %d bytes, sloppy %t",
+		s.Workloads, s.Workers, s.Nodes, s.Partitions, s.Duration.Round(time.Second), s.Rate, s.SegmentBytes, s.Compression, s.ExchangePeriod, s.HintBytes, s.Sloppy)
 }

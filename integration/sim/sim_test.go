@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/integration/fault"
-	"github.com/ringcask/ringcask/integration/workload"
 )
 
 var (
@@ -28,7 +27,7 @@ func TestSeed(t *testing.T) {
 	for seed := *seedFlag; seed < *seedFlag+*countFlag; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				o := Options{Kinds: kinds, Workloads: []workload.Workload{&keep{}}, Workers: 5}
+				o := Options{Kinds: kinds}
 				if *logFlag {
 					o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 				}

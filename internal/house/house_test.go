@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"integration/workload":  {"client", "ring", "integration/history"},
 	"integration/report":    {"integration/history", "integration/fault", "integration/workload"},
 	"integration/chaos":     {"client", "internal/wire", "internal/convergence", "ring", "internal/causal", "storage", "storage/vfs", "integration/history", "integration/fault", "integration/workload", "integration/report"},
-	"integration/sim":       {"node", "client", "storage/vfs", "internal/wire", "ring", "integration/history", "integration/fault", "integration/workload"},
+	"integration/sim":       {"node", "client", "storage", "storage/vfs", "internal/causal", "internal/wire", "ring", "integration/history", "integration/fault", "integration/workload"},
 	"ring":                  {},
 	"storage":               {"storage/vfs"},
 	"storage/vfs":           {},
