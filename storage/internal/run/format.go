@@ -25,7 +25,7 @@ const (
 	magicBytes   = 8
 )
 
-// ErrFormat says that a file is not a run, or one of another version or engine.
+// ErrFormat says that a file is a run of another version or engine.
 var ErrFormat = errors.New("unsupported run format")
 
 // ErrDamaged is what every *DamageError is, for errors.Is.

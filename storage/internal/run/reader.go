@@ -1,7 +1,6 @@
 package run
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -62,9 +61,9 @@ type Buffer struct{ stored, raw []byte }
 // Open reads the header, the trailer, the index, the filter and the bucket section's directory of the run in f, which has the path for its errors. The
 // file must not change, and must stay open while the reader is in use.
 //
-// Errors: one that wraps ErrFormat if the file is no run, or one of another version or engine; *DamageError, which is
-// an ErrDamaged, if it is a run but something of what Open reads is not as it was written, the bucket section aside; those of
-// reading.
+// Errors: one that wraps ErrFormat if the file is a run of another version or engine; *DamageError, which is an ErrDamaged, if something of what Open
+// reads is not as it was written, the bucket section aside; those of reading. What has nothing of a run is a damaged one: who opens it knows by its
+// name and place that it was written as a run.
 func Open(f vfs.File, path string, engine [16]byte, o ReaderOptions) (*Reader, error) {
 	size, err := f.Size()
 	if err != nil {
@@ -101,13 +100,6 @@ func Open(f vfs.File, path string, engine [16]byte, o ReaderOptions) (*Reader, e
 // readEnds reads the header and the trailer.
 func (r *Reader) readEnds(engine [16]byte, size int64) error {
 	if size < headerBytes+trailerBytes {
-		start, err := r.bytesAt(0, min(size, magicBytes))
-		if err != nil {
-			return err
-		}
-		if string(start) != headerMagic[:len(start)] && !isZero(start) {
-			return fmt.Errorf("%w: %s, of %d bytes, begins with %q", ErrFormat, r.path, size, start)
-		}
 		return r.damageWhole(0, size, "shorter than a header and a trailer")
 	}
 	head, err := r.bytesAt(0, headerBytes)
@@ -122,8 +114,6 @@ func (r *Reader) readEnds(engine [16]byte, size int64) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", r.path, err)
-	case !ok && string(head[:magicBytes]) != headerMagic && string(tail[:magicBytes]) != trailerMagic && !isZero(head):
-		return fmt.Errorf("%w: %s begins with %q", ErrFormat, r.path, head[:magicBytes])
 	case !ok:
 		return r.damageWhole(0, headerBytes, "checksum of the header")
 	}
@@ -133,9 +123,6 @@ func (r *Reader) readEnds(engine [16]byte, size int64) error {
 	}
 	return nil
 }
-
-// isZero says that a file begins with zeros or not at all, which it may after any kind of damage, and does in no other format.
-func isZero(start []byte) bool { return len(bytes.Trim(start, "\x00")) == 0 }
 
 func (r *Reader) readFilter() error {
 	t := &r.trailer

@@ -1,0 +1,105 @@
+package sim
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	// reportMark begins a child's lines of JSON.
+	reportMark = "sim-outcome "
+	// seedTime is how long a seed may take in real time before its process is taken for stuck.
+	seedTime = 2 * time.Minute
+)
+
+// report is what a child says of a seed.
+type report struct {
+	Outcome *Outcome `json:"outcome"`
+	// Error is why the run is worthless; the parent sets it, too, where the child has died of the seed.
+	Error string `json:"error,omitempty"`
+}
+
+func (r *report) passed() bool { return r.Error == "" && r.Outcome.Passed() }
+
+// beChild runs seeds one after the other and reports each.
+func beChild(t *testing.T) {
+	for n := range max(*seedsFlag, 1) {
+		out, err := simulate(t, *seedFlag+uint64(n), options(t))
+		r := report{Outcome: out}
+		if err != nil {
+			r.Error = err.Error()
+		}
+		line, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Printf("%s%s\n", reportMark, line)
+	}
+}
+
+// child runs seeds in a process of their own, with one processor: fewer orders in which goroutines may run, and a seed that ends in a panic takes no
+// others with it. It tells done of each seed, and returns how many it has told of: more need another process.
+func child(ctx context.Context, first uint64, count int, plan string, done func(uint64, report)) int {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(count)*seedTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestSeeds$", "-test.timeout=0", "-sim.child",
+		"-sim.seed="+strconv.FormatUint(first, 10), "-sim.seeds="+strconv.Itoa(count), "-sim.faults="+*kindsFlag, "-sim.plan="+plan)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
+	var last tail
+	cmd.Stderr = &last
+	told := 0
+	tell := func(r report) {
+		done(first+uint64(told), r)
+		told++
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		tell(report{Error: err.Error()})
+		return told
+	}
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		text, is := strings.CutPrefix(lines.Text(), reportMark)
+		if !is {
+			last.Write(append(lines.Bytes(), '\n'))
+			continue
+		}
+		var r report
+		if err := json.Unmarshal([]byte(text), &r); err != nil {
+			r.Error = err.Error()
+		}
+		tell(r)
+	}
+	if err := cmd.Wait(); told < count && ctx.Err() == nil {
+		tell(report{Error: fmt.Sprintf("the process has died: %v\n%s", err, last.text())})
+	} else if told < count {
+		tell(report{Error: fmt.Sprintf("the process was stuck: %v", ctx.Err())})
+	}
+	return told
+}
+
+// tailBytes is how much is kept of what a child says before it dies.
+const tailBytes = 8 << 10
+
+// tail keeps the first bytes that were written to it: a panic says at first what is wrong.
+type tail struct{ b bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.b.Write(p[:min(len(p), max(0, tailBytes-t.b.Len()))])
+	return len(p), nil
+}
+
+func (t *tail) text() string { return t.b.String() }
