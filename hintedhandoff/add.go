@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/planted"
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage"
 )
@@ -21,6 +22,10 @@ import (
 func (s *Store) Add(deadline time.Time, target ring.NodeID, items []Item, counted bool, done func(error)) {
 	if !valid(target, items) {
 		done(ErrInvalid)
+		return
+	}
+	if counted && planted.On(planted.DropHint) {
+		done(nil)
 		return
 	}
 	m, _ := s.adds.Get().(*adding)

@@ -10,6 +10,7 @@ import (
 	"github.com/ringcask/ringcask/antientropy"
 	"github.com/ringcask/ringcask/coordinator"
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/planted"
 	"github.com/ringcask/ringcask/internal/replica"
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage"
@@ -29,11 +30,17 @@ func (n *Node) growTrees(o *storage.Options) (err error) {
 	o.Bucket, o.BucketScheme = n.bucket, bucketScheme<<32|uint64(n.cfg.Partitions)
 	o.Filter = func(key, meta []byte) bool {
 		p, _ := n.forest.LeafOf(key)
-		return n.forest.Settled(p, meta)
+		return n.forest.Settled(p, meta) || planted.On(planted.ForgetTombstone) && showsNothing(meta)
 	}
 	o.Droppable = n.forest.SettledKeys
 	o.Damaged = n.healer.damaged
 	return nil
+}
+
+// showsNothing says whether an object consists of tombstones, and of what expires.
+func showsNothing(meta []byte) bool {
+	g, err := causal.GlanceAt(meta)
+	return err == nil && g.Mortal()
 }
 
 func (n *Node) bucket(key []byte) uint32 {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/ringcask/ringcask/internal/planted"
 	"github.com/ringcask/ringcask/storage/internal/run"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
@@ -343,9 +344,9 @@ func (m *merge) addAll() error {
 		m.inputs, m.inOK = append(m.inputs, it), append(m.inOK, false)
 		m.advance(len(m.inputs) - 1)
 	}
-	for {
+	for added := uint64(1); ; added++ {
 		more, err := m.addNext()
-		if err != nil || !more {
+		if err != nil || !more || planted.On(planted.HalfMerge) && 2*added > m.recordsMax() {
 			return err
 		}
 		if n := m.w.Size(); n-m.paced >= mergeStepBytes {

@@ -46,19 +46,38 @@ func beChild(t *testing.T) {
 	}
 }
 
+// job is what a child is told to run.
+type job struct {
+	seed  uint64
+	count int
+	// faults, plan and settings are as the flags; plant is a mistake that the nodes make.
+	faults, plan, settings, plant string
+}
+
+func (j job) command(ctx context.Context) *exec.Cmd {
+	args := []string{
+		"-test.run=^TestSeeds$", "-test.timeout=0", "-sim.child", "-sim.seed=" + strconv.FormatUint(j.seed, 10), "-sim.seeds=" + strconv.Itoa(j.count),
+		"-sim.faults=" + j.faults, "-sim.plan=" + j.plan, "-sim.set=" + j.settings,
+	}
+	if j.plant != "" {
+		args = append(args, "-sim.plant="+j.plant)
+	}
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
+	return cmd
+}
+
 // child runs seeds in a process of their own, with one processor: fewer orders in which goroutines may run, and a seed that ends in a panic takes no
 // others with it. It tells done of each seed, and returns how many it has told of: more need another process.
-func child(ctx context.Context, first uint64, count int, plan string, done func(uint64, report)) int {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(count)*seedTime)
+func child(ctx context.Context, j job, done func(uint64, report)) int {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(j.count)*seedTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestSeeds$", "-test.timeout=0", "-sim.child",
-		"-sim.seed="+strconv.FormatUint(first, 10), "-sim.seeds="+strconv.Itoa(count), "-sim.faults="+*kindsFlag, "-sim.plan="+plan)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
+	cmd := j.command(ctx)
 	var last tail
 	cmd.Stderr = &last
 	told := 0
 	tell := func(r report) {
-		done(first+uint64(told), r)
+		done(j.seed+uint64(told), r)
 		told++
 	}
 	stdout, err := cmd.StdoutPipe()
@@ -83,9 +102,9 @@ func child(ctx context.Context, first uint64, count int, plan string, done func(
 		}
 		tell(r)
 	}
-	if err := cmd.Wait(); told < count && ctx.Err() == nil {
+	if err := cmd.Wait(); told < j.count && ctx.Err() == nil {
 		tell(report{Error: fmt.Sprintf("the process has died: %v\n%s", err, last.text())})
-	} else if told < count {
+	} else if told < j.count {
 		tell(report{Error: fmt.Sprintf("the process was stuck: %v", ctx.Err())})
 	}
 	return told

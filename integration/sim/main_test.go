@@ -19,6 +19,7 @@ var (
 	seedsFlag = flag.Int("sim.seeds", 0, "how many seeds to run (default 30, or 4 with -short, or 1 with -sim.seed)")
 	planFlag  = flag.String("sim.plan", "", "a `file` with the plan of faults to carry out in place of the seed's")
 	kindsFlag = flag.String("sim.faults", "all", "the kinds of faults that plans are drawn of, separated by commas; none if it is empty")
+	setFlag   = flag.String("sim.set", "{}", "settings to use in place of those that are drawn, as an object in `JSON`: see Settings")
 	logFlag   = flag.Bool("sim.log", false, "print what the nodes have to say (one seed only)")
 	childFlag = flag.Bool("sim.child", false, "report each seed as a line of JSON: for the processes that TestSeeds starts")
 )
@@ -46,6 +47,11 @@ func options(t *testing.T) (o Options) {
 		}
 		if err != nil {
 			t.Fatalf("plan %s: %v", *planFlag, err)
+		}
+	}
+	o.Adjust = func(s *Settings) {
+		if err := json.Unmarshal([]byte(*setFlag), s); err != nil {
+			t.Fatalf("settings %s: %v", *setFlag, err)
 		}
 	}
 	if *logFlag {

@@ -28,9 +28,10 @@ const (
 
 // Options are what a run is made of, besides its seed.
 type Options struct {
-	// Settings and Plan are those of the seed if they are nil.
-	Settings *Settings
-	Plan     *fault.Plan
+	// Adjust, unless nil, changes the settings that were drawn.
+	Adjust func(*Settings)
+	// Plan is that of the seed if it is nil.
+	Plan *fault.Plan
 	// Kinds are the faults that a plan is drawn of; empty is all.
 	Kinds []fault.Kind
 	// Logger takes what the nodes have to say; nil discards it.
@@ -117,8 +118,8 @@ func (r *run) makeWorkloads() error {
 
 func newRun(seed uint64, o Options) *run {
 	settings := DrawSettings(seed)
-	if o.Settings != nil {
-		settings = *o.Settings
+	if o.Adjust != nil {
+		o.Adjust(&settings)
 	}
 	plan := fault.Draw(seed, fault.Options{
 		Nodes: settings.Nodes, Duration: settings.Duration, Kinds: o.Kinds, Every: settings.Duration / 10,

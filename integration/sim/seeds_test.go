@@ -92,7 +92,7 @@ func (s *survey) run(ctx context.Context, first uint64) {
 		all.Go(func() {
 			for from := range chunks {
 				for to := min(from+chunkSeeds, end); from < to; {
-					from += uint64(child(ctx, from, int(to-from), "", s.note))
+					from += uint64(child(ctx, job{seed: from, count: int(to - from), faults: *kindsFlag, settings: *setFlag}, s.note))
 				}
 			}
 		})
@@ -172,7 +172,7 @@ func shrink(t *testing.T, seed uint64, out *Outcome) {
 		if ctx.Err() != nil || writePlan(path, p) != nil {
 			return false
 		}
-		child(ctx, seed, 1, path, func(_ uint64, r report) { failed = r.Outcome != nil && sharesKind(r.Outcome, out) })
+		child(ctx, job{seed: seed, count: 1, plan: path, settings: *setFlag}, func(_ uint64, r report) { failed = r.Outcome != nil && sharesKind(r.Outcome, out) })
 		return failed
 	}
 	smallest := fault.Shrink(out.Plan, shrinkTries, fails)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ringcask/ringcask/coordinator"
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/planted"
 	"github.com/ringcask/ringcask/storage"
 )
 
@@ -52,7 +53,7 @@ func (r *Replica) Read(
 // readFilled reads what the replica vouches for.
 func (r *Replica) readFilled(o *causal.Object, key []byte, want coordinator.ReadWant) error {
 	part := r.partition(key)
-	if !part.filled.Load() {
+	if !part.filled.Load() && !planted.On(planted.ServeUnfilled) {
 		return errUnfilled
 	}
 	err := r.read(o, key, want)

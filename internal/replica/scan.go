@@ -10,6 +10,7 @@ import (
 
 	"github.com/ringcask/ringcask/coordinator"
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/planted"
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage"
 )
@@ -23,7 +24,7 @@ func (r *Replica) Scan(deadline time.Time, req coordinator.ScanRequest, done fun
 		done(nil, context.DeadlineExceeded)
 		return
 	}
-	if r.unfilledAmong(req.Partitions) {
+	if r.unfilledAmong(req.Partitions) && !planted.On(planted.ServeUnfilled) {
 		done(nil, errUnfilled)
 		return
 	}
@@ -38,6 +39,9 @@ func (r *Replica) Scan(deadline time.Time, req coordinator.ScanRequest, done fun
 	if r.unknownAll.Load() {
 		done(nil, coordinator.ErrUnknownKey)
 		return
+	}
+	if n := len(s.page.Items); n > 1 && planted.On(planted.ShortPage) {
+		s.page.Items = s.page.Items[:n-1]
 	}
 	done(s.page, nil)
 }

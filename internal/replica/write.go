@@ -7,6 +7,7 @@ import (
 
 	"github.com/ringcask/ringcask/coordinator"
 	"github.com/ringcask/ringcask/internal/causal"
+	"github.com/ringcask/ringcask/internal/planted"
 	"github.com/ringcask/ringcask/storage"
 )
 
@@ -113,6 +114,9 @@ func (m *write) decide(i int, cur *storage.Current, w *storage.Writes) error {
 		return err
 	}
 	dot := causal.Dot{Actor: m.actor, Time: at}
+	if last := m.local.Vector.Get(m.actor); last > 0 && planted.On(planted.ReuseDot) {
+		dot.Time = last
+	}
 	next := causal.Put(m.local, d.Context, d.HasContext, siblingOf(d, dot))
 	meta, value := m.encode(next, part.implied())
 	if left > 0 {

@@ -1,0 +1,72 @@
+//go:build planted
+
+package sim
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ringcask/ringcask/internal/planted"
+)
+
+func init() {
+	flag.Func("sim.plant", "the `name` of a mistake that the nodes make: see internal/planted", func(name string) error {
+		bug, ok := planted.Named(name)
+		if !ok {
+			return fmt.Errorf("no mistake is called %q", name)
+		}
+		planted.Sow(bug)
+		return nil
+	})
+}
+
+// hunts are where each mistake is looked for: with faults and settings that it matters under, and what it must be called.
+var hunts = []struct {
+	bug              planted.Bug
+	faults, settings string
+	// kinds are the violations that rightly name it; one of them must be found.
+	kinds []string
+	// seedsMax is how many seeds are tried.
+	seedsMax int
+}{
+	{
+		planted.DropHint, "split-halves,wipe", `{"Nodes":5,"Sloppy":true,"Workloads":["set"]}`,
+		[]string{"lost"}, 100,
+	},
+	{planted.SkipSync, "power-loss", `{"Workloads":["set"],"Sloppy":false}`, []string{"lost", "stale", "node"}, 30},
+	{planted.ReuseDot, "", `{"Workloads":["monotonic"],"Sloppy":false}`, []string{"lost", "stale", "went back", "differs"}, 10},
+	{planted.ForgetTombstone, "isolate,kill,pause", `{"Workloads":["deletes"],"SegmentBytes":4096,"Sloppy":false}`, []string{"revived"}, 50},
+	{planted.ServeUnfilled, "wipe", `{"Workloads":["set"],"Sloppy":false}`, []string{"lost", "stale", "went back"}, 30},
+	{planted.HalfMerge, "", `{"Workloads":["set"],"SegmentBytes":4096,"Sloppy":false}`, []string{"lost", "stale", "differs"}, 20},
+	{planted.ShortPage, "", `{"Workloads":["range"],"Sloppy":false}`, []string{"missing"}, 10},
+}
+
+func TestPlantedBugsAreFound(t *testing.T) {
+	for _, h := range hunts {
+		t.Run(h.bug.String(), func(t *testing.T) {
+			for seed := range uint64(h.seedsMax) {
+				var found report
+				child(context.Background(), job{seed: seed + 1, count: 1, faults: h.faults, settings: h.settings, plant: h.bug.String()}, func(_ uint64, r report) {
+					found = r
+				})
+				if found.Outcome == nil {
+					t.Fatalf("seed %d: %s", seed+1, found.Error)
+				}
+				kinds := slices.Sorted(maps.Keys(found.Outcome.Violations))
+				if slices.ContainsFunc(h.kinds, func(kind string) bool { return found.Outcome.Violations[kind] > 0 }) {
+					t.Logf("found with seed %d: %s; %q", seed+1, strings.Join(kinds, ", "), found.Outcome.Examples[:min(2, len(found.Outcome.Examples))])
+					return
+				}
+				if len(kinds) > 0 {
+					t.Errorf("seed %d calls it %q: %q", seed+1, kinds, found.Outcome.Examples)
+				}
+			}
+			t.Errorf("not found with %d seeds", h.seedsMax)
+		})
+	}
+}
