@@ -3,7 +3,10 @@
 FUZZTIME ?= 100000x
 BENCHTIME ?= 1s
 
-.PHONY: all build check test short race fuzz bench fmt
+SEEDS ?= 10000
+FIRST ?= 1
+
+.PHONY: all build check test short race sim fuzz bench fmt
 
 all: build
 
@@ -21,6 +24,9 @@ short:
 
 race:
 	go test -race -short ./...
+
+sim: ## SEEDS seeds of the simulated cluster, from FIRST on, in as many processes as there are processors
+	go test -count=1 -timeout 0 -v -run '^TestSeeds$$' ./integration/sim -sim.seed $(FIRST) -sim.seeds $(SEEDS)
 
 fuzz: ## every fuzz target, FUZZTIME executions each
 	./.ci/fuzz $(FUZZTIME)

@@ -30,6 +30,14 @@ type report struct {
 
 func (r *report) passed() bool { return r.Error == "" && r.Outcome.Passed() }
 
+// complaint is what is wrong, in short.
+func (r *report) complaint() string {
+	if r.Outcome == nil || len(r.Outcome.Examples) == 0 {
+		return r.Error
+	}
+	return fmt.Sprintf("%v, such as %q %s", r.Outcome.Violations, r.Outcome.Examples[0], r.Error)
+}
+
 // beChild runs seeds one after the other and reports each.
 func beChild(t *testing.T) {
 	for n := range max(*seedsFlag, 1) {

@@ -35,6 +35,22 @@ func (s *server) recovered(since time.Time) error {
 	return nil
 }
 
+// noCopies is an error while a node keeps the copy of a write in place of a replica, which counted.
+func (c *Cluster) noCopies() error {
+	for _, s := range c.servers {
+		p := s.process()
+		if p == nil {
+			continue // its disk has what it had
+		}
+		for _, t := range p.node.Status().Hints.Targets {
+			if t.Counted > 0 {
+				return fmt.Errorf("%s keeps %d copies for %s", s.cfg.ID, t.Counted, t.Node)
+			}
+		}
+	}
+	return nil
+}
+
 // noHints is an error while hints wait for somebody anywhere.
 func (c *Cluster) noHints() error {
 	for _, s := range c.servers {

@@ -115,7 +115,7 @@ func (i *injector) whole() error {
 		}
 		delete(i.lost, s)
 	}
-	return i.cluster.noHints()
+	return i.cluster.noCopies()
 }
 
 // loses notes that a node has lost data, or may have.

@@ -122,7 +122,7 @@ func newRun(seed uint64, o Options) *run {
 		o.Adjust(&settings)
 	}
 	plan := fault.Draw(seed, fault.Options{
-		Nodes: settings.Nodes, Duration: settings.Duration, Kinds: o.Kinds, Every: settings.Duration / 10,
+		Nodes: settings.Nodes, Duration: settings.Duration, Kinds: o.Kinds, Every: settings.FaultEvery,
 	})
 	if o.Plan != nil {
 		plan = *o.Plan

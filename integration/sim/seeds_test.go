@@ -110,7 +110,7 @@ func (s *survey) note(seed uint64, r report) {
 	s.done++
 	if !r.passed() {
 		s.failed[seed] = r
-		s.t.Logf("seed %d fails", seed)
+		s.t.Logf("seed %d fails: %s", seed, r.complaint())
 	}
 	if out := r.Outcome; out != nil {
 		s.simulated += out.Simulated

@@ -17,6 +17,8 @@ type Settings struct {
 	Nodes, Partitions int
 	// Duration is how long the workload runs.
 	Duration time.Duration
+	// FaultEvery is the mean time between two faults.
+	FaultEvery time.Duration
 	// Delay and Jitter are the way of a message.
 	Delay, Jitter time.Duration
 	// SegmentBytes is the size of a log segment, Compression that of merges.
@@ -50,6 +52,7 @@ func DrawSettings(seed uint64) Settings {
 		Sloppy:         r.IntN(4) == 0,
 		Rate:           20 + float64(r.IntN(60)),
 	}
+	s.FaultEvery = s.Duration / time.Duration(6+r.IntN(15))
 	names := workload.Names()
 	r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	s.Workloads, s.Workers = names[:1+r.IntN(2)], 2+r.IntN(4)
