@@ -41,7 +41,7 @@ var hunts = []struct {
 	{planted.SkipSync, "power-loss", `{"Workloads":["set"],"Sloppy":false}`, []string{"lost", "stale", "node"}, 30},
 	{planted.ReuseDot, "", `{"Workloads":["monotonic"],"Sloppy":false}`, []string{"lost", "stale", "went back", "differs"}, 10},
 	{planted.ForgetTombstone, "isolate,kill,pause", `{"Workloads":["deletes"],"SegmentBytes":4096,"Sloppy":false}`, []string{"revived"}, 50},
-	{planted.ServeUnfilled, "wipe", `{"Workloads":["set"],"Sloppy":false}`, []string{"lost", "stale", "went back"}, 30},
+	{planted.ServeUnfilled, "isolate,cut-link,wipe", `{"Workloads":["set"],"Sloppy":false,"FaultEvery":1500000000}`, []string{"lost", "stale", "went back"}, 30},
 	{planted.HalfMerge, "", `{"Workloads":["set"],"SegmentBytes":4096,"Sloppy":false}`, []string{"lost", "stale", "differs"}, 20},
 	{planted.ShortPage, "", `{"Workloads":["range"],"Sloppy":false}`, []string{"missing"}, 10},
 }
