@@ -294,7 +294,7 @@ func (f *flow) sendPart(part framePart) {
 		switch {
 		case f.net.dice(loss):
 			return
-		case f.net.dice(duplicate):
+		case !carriedOutOnce(part.bytes) && f.net.dice(duplicate):
 			f.enqueue(chunk{bytes: part.bytes}, true)
 		case f.net.dice(reorder):
 			f.enqueue(c, true)

@@ -36,7 +36,8 @@
 //   - A netsplit holds messages until it ends, as TCP does for a while; or loses them, and the connections that there were stay dead without knowing it;
 //     or refuses, and breaks connections. Which of them is drawn.
 //   - Loss, repetition and reordering strike whole frames of the links between nodes, and datagrams. That is more than TCP can do, and a test of the protocol's
-//     own ids: late and repeated requests and answers must do no harm. The handshake is spared; see framer.
+//     own ids: late and repeated requests and answers must do no harm. What goes by TCP's promises is spared: the handshake
+//     all of it, and writes that are handed on to be coordinated repetition; see framer.
 //   - A paused process cannot be stopped, for its goroutines are those of the bubble: all that it sends and hears is held instead. Its timers go on, so it
 //     may find that the others are silent.
 //   - A slow disk is slow where segments of logs are synced.

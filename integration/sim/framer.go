@@ -1,6 +1,9 @@
 package sim
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 const (
 	// preambleBytes is what each side of a link of peers sends first, headBytes what stands before each message: see internal/wire.
@@ -10,6 +13,17 @@ const (
 	// end, and TCP keeps that. They can be slowed down, and cut off, but not lost, repeated or held back by themselves.
 	sparedFrames = 2
 )
+
+// onceMethod is the one request between nodes that does something else when it is carried out again: a write that is handed on to be coordinated. That it
+// arrives at most once is TCP's, so it is lost and held back like all others, but not repeated.
+const onceMethod = "coordinate"
+
+// methodWithin is how far a message's method ends from its beginning at most, if that is the one above.
+const methodWithin = 24
+
+func carriedOutOnce(frame []byte) bool {
+	return bytes.Contains(frame[headBytes:min(len(frame), headBytes+methodWithin)], []byte(onceMethod))
+}
 
 // framePart is a frame, or what was written of one.
 type framePart struct {

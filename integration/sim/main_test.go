@@ -83,5 +83,8 @@ func describe(out *Outcome) string {
 	for _, example := range out.Examples {
 		text += fmt.Sprintf("    %s\n", example)
 	}
+	for _, line := range out.Trail {
+		text += fmt.Sprintf("      %s\n", line)
+	}
 	return text
 }

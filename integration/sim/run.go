@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ const (
 	windDown = 40 * time.Second
 	// violationsMax bounds the examples of each kind of violation.
 	violationsMax = 5
+	// trailMax bounds the operations that are shown of the keys concerned.
+	trailMax = 200
 )
 
 // Options are what a run is made of, besides its seed.
@@ -51,6 +54,8 @@ type Outcome struct {
 	// Violations are counted by kind, over all checkers and the cluster itself; Examples are some of them.
 	Violations map[string]int `json:"violations,omitempty"`
 	Examples   []string       `json:"examples,omitempty"`
+	// Trail is what was done to the keys of the examples.
+	Trail []string `json:"trail,omitempty"`
 	// Converged is how long it took until all replicas were equal, after all faults had been healed; Simulated how long all of it took, in fake time.
 	Converged time.Duration `json:"converged"`
 	Simulated time.Duration `json:"simulated"`
@@ -196,7 +201,25 @@ func (r *run) settle(ctx context.Context) error {
 		}
 		r.out.Examples = append(r.out.Examples, result.Examples...)
 	}
+	r.out.follow(r.history.Operations())
 	return nil
+}
+
+// follow gathers what was done to the keys of the examples.
+func (o *Outcome) follow(ops []history.Operation) {
+	if o.Passed() {
+		return
+	}
+	examples := strings.Join(o.Examples, "\n")
+	for i := range ops {
+		op := &ops[i]
+		for _, item := range op.Items {
+			if len(o.Trail) < trailMax && strings.Contains(examples, item.Key+":") {
+				o.Trail = append(o.Trail, fmt.Sprintf("%v–%v client %d %s of %d (%s %s) %s: %q absent %t at %d retried %t %s",
+					op.Start, op.End, op.Client, op.Kind, len(op.Items), op.Outcome, op.Error, item.Key, item.Value, item.Absent, item.Time, item.Retried, item.Outcome))
+			}
+		}
+	}
 }
 
 // end stops the cluster and compares what its disks hold.
