@@ -71,7 +71,7 @@ func (j job) command(ctx context.Context) *exec.Cmd {
 		args = append(args, "-sim.plant="+j.plant)
 	}
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "GOGC=400")
 	return cmd
 }
 

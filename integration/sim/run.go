@@ -21,8 +21,6 @@ const (
 	convergeWait = 5 * time.Minute
 	// settleWait is how long all reads of the end may take.
 	settleWait = 2 * time.Minute
-	// windDown is how long the process of a node that was crashed may take to notice.
-	windDown = 40 * time.Second
 	// violationsMax bounds the examples of each kind of violation.
 	violationsMax = 5
 	// trailMax bounds the operations that are shown of the keys concerned.

@@ -6,6 +6,8 @@ import (
 	"math"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/ringcask/ringcask/storage/vfs"
 )
@@ -172,6 +174,26 @@ func TestFaultHoldsAnOperationBack(t *testing.T) {
 	wantContent(t, fs, "/f", "x") // others go on
 	close(gate)
 	must(t, <-done)
+}
+
+func TestFaultsStrikeByChanceAndTakeTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := New()
+		f := create(t, fs, "/f", "x")
+		asked := 0
+		fs.Inject(Fault{Ops: OpSync, Chance: func() bool { asked++; return asked%2 == 0 }, Err: syscall.EIO})
+		fs.Inject(Fault{Ops: OpSync, Delay: time.Second})
+		for i, want := range []struct {
+			err  error
+			took time.Duration
+		}{{nil, time.Second}, {syscall.EIO, 0}, {nil, time.Second}} {
+			began := time.Now()
+			if err := f.Sync(); !errors.Is(err, want.err) || time.Since(began) != want.took {
+				t.Errorf("sync %d: %v after %v", i, err, time.Since(began))
+			}
+		}
+		must(t, f.Close())
+	})
 }
 
 func TestEventsListWhatWasDone(t *testing.T) {
