@@ -19,6 +19,8 @@ const (
 	// startWait is how long a new cluster may take until it serves, convergeWait one whose faults are healed until all replicas are equal.
 	startWait    = 30 * time.Second
 	convergeWait = 5 * time.Minute
+	// convergeInterval is how often it is looked.
+	convergeInterval = 500 * time.Millisecond
 	// settleWait is how long all reads of the end may take.
 	settleWait = 2 * time.Minute
 	// violationsMax bounds the examples of each kind of violation.
@@ -76,7 +78,7 @@ func Run(ctx context.Context, seed uint64, o Options) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.cluster.Start(withTimeout(ctx, startWait)); err != nil {
+	if err := within(ctx, startWait, r.cluster.Start); err != nil {
 		return nil, errors.Join(fmt.Errorf("start: %w", err), r.cluster.Stop())
 	}
 	err = r.work(ctx)
@@ -89,11 +91,11 @@ func Run(ctx context.Context, seed uint64, o Options) (*Outcome, error) {
 	return r.out, err
 }
 
-// withTimeout is a context that ends by itself; nobody need release it, for a bubble's time does not outlive it.
-func withTimeout(ctx context.Context, d time.Duration) context.Context {
+// within does something in a bounded time.
+func within(ctx context.Context, d time.Duration, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, d)
-	context.AfterFunc(ctx, cancel)
-	return ctx
+	defer cancel()
+	return do(ctx)
 }
 
 // run is one run under way.
@@ -173,11 +175,13 @@ func (r *run) work(ctx context.Context) error {
 // await waits until the cluster has made up for all faults.
 func (r *run) await(ctx context.Context) {
 	healed := time.Now()
-	err := poll(withTimeout(ctx, convergeWait), 500*time.Millisecond, func() error {
-		if err := r.injector.whole(); err != nil {
-			return err
-		}
-		return r.cluster.converged(ctx)
+	err := within(ctx, convergeWait, func(ctx context.Context) error {
+		return poll(ctx, convergeInterval, func() error {
+			if err := r.injector.whole(); err != nil {
+				return err
+			}
+			return r.cluster.converged(ctx)
+		})
 	})
 	r.out.Converged = time.Since(healed)
 	if err != nil {
@@ -188,7 +192,8 @@ func (r *run) await(ctx context.Context) {
 // settle reads everything back, and has the checkers judge.
 func (r *run) settle(ctx context.Context) error {
 	for i, w := range r.workloads {
-		if err := w.Settle(withTimeout(ctx, settleWait), r.envs[i]); err != nil {
+		settle := func(ctx context.Context) error { return w.Settle(ctx, r.envs[i]) }
+		if err := within(ctx, settleWait, settle); err != nil {
 			return fmt.Errorf("settle %s: %w", w.Name(), err)
 		}
 	}
