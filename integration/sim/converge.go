@@ -65,6 +65,29 @@ func (c *Cluster) noHints() error {
 	return nil
 }
 
+// states says of each node what may keep it from converging.
+func (c *Cluster) states() (lines []string) {
+	for _, s := range c.servers {
+		p := s.process()
+		if p == nil {
+			lines = append(lines, s.cfg.ID+" does not run")
+			continue
+		}
+		st := p.node.Status()
+		r := st.Replication
+		line := fmt.Sprintf("%s is %s: of %d partitions %d unfilled, %d without tree, %d poisoned; %d keys wait to be healed; damage %d; read-only %q; %d hints; %d exchanges, %d failed",
+			s.cfg.ID, st.State, r.Partitions, r.Unfilled, r.WithoutTree, r.Poisoned, r.Healing, st.Storage.Damage, st.Storage.ReadOnly+st.Hints.ReadOnly,
+			st.Hints.Count, r.Exchanges, r.ExchangesFailed)
+		for _, m := range st.Members {
+			if !m.Reachable {
+				line += fmt.Sprintf("; cannot reach %s: %s", m.ID, m.Reason)
+			}
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
 // converged is why not all replicas of every partition are known to be equal.
 func (c *Cluster) converged(ctx context.Context) error {
 	if err := c.ready(); err != nil {

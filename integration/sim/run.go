@@ -186,6 +186,7 @@ func (r *run) await(ctx context.Context) {
 	r.out.Converged = time.Since(healed)
 	if err != nil {
 		r.out.violate("not converged", "%v", err)
+		r.out.Trail = append(r.out.Trail, r.cluster.states()...)
 	}
 }
 
