@@ -71,8 +71,9 @@
 //
 // # Concurrency
 //
-// Observe is called by one goroutine at a time and everything else by any. Each partition has a lock, which is held for no
-// longer than it takes to enter one change or to copy the leaves. Run has a goroutine for each peer and one for stability, and waits for
+// Observe is called by one goroutine at a time and everything else by any. A Forest has one lock, which is held for no longer than it takes
+// to enter one group of changes or to copy the leaves of a partition: a lock for each partition would be two atomic operations for
+// every change, behind which the processor cannot look ahead to the leaf of the next. Run has a goroutine for each peer and one for stability, and waits for
 // them; Serve runs on its caller's. No lock is held while a peer is asked or the replica writes.
 //
 // The file that keeps trees over a restart is drawn in docs/format/trees.md, the messages in docs/format/exchange.md.

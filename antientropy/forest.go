@@ -15,7 +15,9 @@ import (
 
 // Forest has a tree for each partition of a node that was built or loaded. See the package comment.
 type Forest struct {
-	opts       ForestOptions
+	opts ForestOptions
+	// mu is over all partitions: Observe takes it once for all that it is told, and hardly anybody else ever wants it.
+	mu         sync.Mutex
 	partitions []partition
 	// salt is in the hash of every poisoned leaf.
 	salt uint64
@@ -23,9 +25,8 @@ type Forest struct {
 	rebuilding chan struct{}
 }
 
-// partition is a tree and what concerns it, under mu.
+// partition is a tree and what concerns it, under Forest.mu.
 type partition struct {
-	mu sync.Mutex
 	// standing is nil until a tree was built or loaded; making is nil but for the time of a Rebuild.
 	standing, making *tree
 	// observed says that a change was told: a file from before it is of no use.
@@ -63,30 +64,30 @@ func (f *Forest) place(hash uint64) (ring.PartitionID, int) {
 
 // Observe enters changes, in the order of the log: it is the storage engine's Options.Observer. It allocates nothing.
 func (f *Forest) Observe(changes []storage.Change) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for i := range changes {
-		f.observe(&changes[i])
+		f.observeLocked(&changes[i])
 	}
 }
 
-func (f *Forest) observe(c *storage.Change) {
+func (f *Forest) observeLocked(c *storage.Change) {
 	hash := xxhash.Sum64(c.Key)
 	id, leaf := f.place(hash)
 	p := &f.partitions[id]
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.observed = true
 	if p.standing == nil && p.making == nil {
 		return
 	}
-	var before *keyState
+	var old, now keyState
+	before := &old
 	// A meta that is none added nothing when it came.
-	old, none := stateOf(hash, c.OldMeta)
+	none := old.look(hash, c.OldMeta)
 	_, unreadable := p.poisoned[string(c.Key)]
-	if !c.OldUnknown && (!unreadable || none != nil) { // of what cannot be read a scan may have seen nothing
-		before = &old
+	if c.OldUnknown || unreadable && none == nil { // of what cannot be read a scan may have seen nothing
+		before = nil
 	}
-	now, err := stateOf(hash, c.NewMeta)
-	if err != nil {
+	if err := now.look(hash, c.NewMeta); err != nil {
 		f.poisonLocked(p, c.Key, leaf)
 	}
 	for _, t := range [...]*tree{p.standing, p.making} {
@@ -99,8 +100,8 @@ func (f *Forest) observe(c *storage.Change) {
 // Drop has no tree stand in a partition until the next Rebuild that begins now or later: what the tree says is no longer there.
 func (f *Forest) Drop(p ring.PartitionID) {
 	part := &f.partitions[p]
-	part.mu.Lock()
-	defer part.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	part.standing, part.making = nil, nil
 }
 
@@ -118,8 +119,8 @@ func (f *Forest) Rule(p ring.PartitionID) Rule {
 
 func (f *Forest) under(p ring.PartitionID) (Rule, bool) {
 	part := &f.partitions[p]
-	part.mu.Lock()
-	defer part.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if part.standing == nil {
 		return Rule{}, false
 	}
@@ -148,8 +149,8 @@ func (f *Forest) Leaves(p ring.PartitionID, inner int) (leaves [LeavesPerInner]u
 // copyLeaves copies the leaves from first on, as others see them.
 func (f *Forest) copyLeaves(p ring.PartitionID, first int, dst []uint64) {
 	part := &f.partitions[p]
-	part.mu.Lock()
-	defer part.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if part.standing != nil {
 		copy(dst, part.standing.leaves[first:])
 		f.poisonLeavesLocked(part, first, dst)
@@ -160,8 +161,8 @@ func (f *Forest) copyLeaves(p ring.PartitionID, first int, dst []uint64) {
 // settled. False means that the tree needs a Rebuild, or is being built anew, or that there is none.
 func (f *Forest) Advance(p ring.PartitionID, to Rule) bool {
 	part := &f.partitions[p]
-	part.mu.Lock()
-	defer part.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	t := part.standing
 	if t != nil && t.rule.Equal(to) {
 		return true
@@ -205,8 +206,8 @@ type TreeStats struct {
 // Stats describes the partition's tree.
 func (f *Forest) Stats(p ring.PartitionID) TreeStats {
 	part := &f.partitions[p]
-	part.mu.Lock()
-	defer part.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	s := TreeStats{Rebuilding: part.making != nil, PoisonedKeys: len(part.poisoned)}
 	if t := part.standing; t != nil {
 		s.Stands, s.Incomplete = true, t.incomplete
@@ -221,11 +222,11 @@ func (f *Forest) Stats(p ring.PartitionID) TreeStats {
 func (f *Forest) SettledKeys() (n int64) {
 	for i := range f.partitions {
 		p := &f.partitions[i]
-		p.mu.Lock()
+		f.mu.Lock()
 		if p.standing != nil {
 			n += p.standing.settled
 		}
-		p.mu.Unlock()
+		f.mu.Unlock()
 	}
 	return n
 }

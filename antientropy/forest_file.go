@@ -87,12 +87,12 @@ func (f *Forest) Load(fsys vfs.FS, path string, mark LogMark) (trees int, err er
 func (f *Forest) plant(loaded map[ring.PartitionID]*tree) (trees int) {
 	for id, t := range loaded {
 		p := &f.partitions[id]
-		p.mu.Lock()
+		f.mu.Lock()
 		if p.standing == nil && !p.observed {
 			p.standing = t
 			trees++
 		}
-		p.mu.Unlock()
+		f.mu.Unlock()
 	}
 	return trees
 }
@@ -108,12 +108,12 @@ func (f *Forest) appendTrees(dst []byte, mark LogMark) []byte {
 	trees := uint32(0)
 	for id := range f.partitions {
 		p := &f.partitions[id]
-		p.mu.Lock()
+		f.mu.Lock()
 		if p.sound() {
 			dst = appendTree(dst, uint32(id), p.standing)
 			trees++
 		}
-		p.mu.Unlock()
+		f.mu.Unlock()
 	}
 	binary.BigEndian.PutUint32(dst[count:], trees)
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))

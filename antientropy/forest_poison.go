@@ -7,8 +7,8 @@ import "github.com/ringcask/ringcask/ring"
 func (f *Forest) Poison(key []byte) {
 	id, leaf := f.LeafOf(key)
 	p := &f.partitions[id]
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.poisonLocked(p, key, leaf)
 }
 
@@ -41,8 +41,8 @@ func with(keys map[string]int, key []byte, leaf int) map[string]int {
 func (f *Forest) Unpoison(key []byte) {
 	id, leaf := f.LeafOf(key)
 	p := &f.partitions[id]
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	delete(p.poisoned, string(key))
 	if p.making != nil && len(p.unpoisoned) < f.opts.PoisonedKeysMax {
 		p.unpoisoned = with(p.unpoisoned, key, leaf)
@@ -52,16 +52,16 @@ func (f *Forest) Unpoison(key []byte) {
 // Poisoned says whether something in the partition cannot be read: by the name of a key, or in a leaf of which the sum is not known.
 func (f *Forest) Poisoned(p ring.PartitionID) bool {
 	part := &f.partitions[p]
-	part.mu.Lock()
-	defer part.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return len(part.poisoned) > 0 || part.standing != nil && part.standing.spoiled != leafSet{}
 }
 
 // PoisonedKeys are the keys of a partition that are poisoned, in no order.
 func (f *Forest) PoisonedKeys(p ring.PartitionID) [][]byte {
 	part := &f.partitions[p]
-	part.mu.Lock()
-	defer part.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	keys := make([][]byte, 0, len(part.poisoned))
 	for key := range part.poisoned {
 		keys = append(keys, []byte(key))

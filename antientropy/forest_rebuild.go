@@ -59,14 +59,14 @@ type build struct {
 	begun bool
 }
 
-// each calls do for every partition that is built anew, under its lock.
+// each calls do for every partition that is built anew, under the lock.
 func (b *build) each(do func(p *partition, t *tree)) {
 	for id, t := range b.trees {
 		if t != nil {
 			p := &b.f.partitions[id]
-			p.mu.Lock()
+			b.f.mu.Lock()
 			do(p, t)
-			p.mu.Unlock()
+			b.f.mu.Unlock()
 		}
 	}
 }
@@ -119,15 +119,14 @@ func (b *build) add(key, meta []byte) {
 	if meta == nil {
 		meta = []byte{} // the key is there, and its meta is none
 	}
-	state, err := stateOf(hash, meta)
-	if err != nil {
+	var state keyState
+	if err := state.look(hash, meta); err != nil {
 		b.poison(id, key, leaf)
 		return
 	}
-	p := &b.f.partitions[id]
-	p.mu.Lock()
+	b.f.mu.Lock()
 	t.count(leaf, &state, +1)
-	p.mu.Unlock()
+	b.f.mu.Unlock()
 }
 
 // damaged takes what cannot be read into account, or returns the error that ends the scan.
@@ -149,8 +148,8 @@ func (b *build) damaged(key []byte, err error) error {
 // poison is Poison of a key that could not be read at the moment of the view, unless it has been healed since.
 func (b *build) poison(id ring.PartitionID, key []byte, leaf int) {
 	p := &b.f.partitions[id]
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	b.f.mu.Lock()
+	defer b.f.mu.Unlock()
 	if _, healed := p.unpoisoned[string(key)]; !healed {
 		b.f.poisonLocked(p, key, leaf)
 	}

@@ -59,21 +59,26 @@ func innerHashes(leaves *[LeafCount]uint64) (inner [InnerCount]uint64) {
 // keyState is one state of a key, as far as a tree is concerned. The zero state is that of an absent key.
 type keyState struct {
 	present bool
-	hash    uint64
-	glance  causal.Glance
+	// mortal is that of glance, which most are not.
+	mortal bool
+	hash   uint64
+	glance causal.Glance
 }
 
-// stateOf is the state of a key with that hash. A nil meta is absence.
-func stateOf(key uint64, meta []byte) (s keyState, err error) {
+// look makes s, which is zero, the state of a key with that hash. A nil meta is absence.
+func (s *keyState) look(key uint64, meta []byte) (err error) {
 	if meta == nil {
-		return s, nil
+		return nil
 	}
-	g, err := causal.GlanceAt(meta)
-	if err != nil {
-		return s, err
+	if s.glance, err = causal.GlanceAt(meta); err != nil {
+		return err
 	}
-	return keyState{present: true, hash: hashOf(key, g.Digest()), glance: g}, nil
+	s.present, s.mortal, s.hash = true, s.glance.Mortal(), hashOf(key, s.glance.Digest())
+	return nil
 }
+
+// stays says whether a key in this state is in the tree for as long as it is not written again, whatever the rule.
+func (s *keyState) stays() bool { return s.present && !s.mortal }
 
 // tree is the leaves of one partition under one rule. All numbers are those of an Abelian group, and those of a tree in the making
 // may be anything on the way: what is subtracted may be added later.
@@ -98,14 +103,14 @@ func (t *tree) count(leaf int, s *keyState, sign int64) {
 	if !s.present {
 		return
 	}
-	if s.glance.Settled(t.rule.Stable, t.rule.Expired) {
+	if s.mortal && s.glance.Settled(t.rule.Stable, t.rule.Expired) {
 		t.settled += sign
 		return
 	}
 	t.leaves[leaf] += uint64(sign) * s.hash
 	t.keys += sign
 	switch {
-	case !s.glance.Mortal():
+	case !s.mortal:
 	case s.glance.Expiring > 0:
 		t.expiring += sign
 	default:
@@ -115,9 +120,13 @@ func (t *tree) count(leaf int, s *keyState, sign int64) {
 
 // replace enters a change. What was there before is not known if old is nil.
 func (t *tree) replace(leaf int, old, now *keyState) {
-	if old == nil {
+	switch {
+	case old == nil:
 		t.spoiled.add(leaf)
-	} else {
+	case old.stays() && now.stays(): // most of the time: a value over a value
+		t.leaves[leaf] += now.hash - old.hash
+		return
+	default:
 		t.count(leaf, old, -1)
 	}
 	t.count(leaf, now, +1)
