@@ -110,7 +110,7 @@ func TestFileThatDoesNotBelongIsIgnoredAndGone(t *testing.T) {
 		"a flipped bit":         {3, savedMark, patched(good, 200, good[200]^1, false)},
 		"another magic":         {3, savedMark, patched(good, 0, 'X', true)},
 		"a later format":        {3, savedMark, patched(good, 4, treesFormat+1, true)},
-		"another scheme":        {3, savedMark, patched(good, 5, 2, true)},
+		"another scheme":        {3, savedMark, patched(good, 5, HashScheme+1, true)},
 		"partitions not sorted": {3, savedMark, patched(good, treesHeadBytes+3, 1, true)},
 		"more trees than bytes": {3, savedMark, patched(good, treesHeadBytes-1, 3, true)},
 		"bytes left over":       {3, savedMark, patched(good, treesHeadBytes-1, 1, true)},

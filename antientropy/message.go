@@ -21,7 +21,7 @@ const (
 )
 
 // messageFormat is the first field of every request and answer.
-const messageFormat = 2
+const messageFormat = 3
 
 // Bounds of what one message may hold. What goes into one is chosen well below them.
 const (

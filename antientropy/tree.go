@@ -10,8 +10,8 @@ import (
 )
 
 // HashScheme numbers the way in which keys, leaves and nodes are hashed, and the shape of the tree. Hashes of different schemes must not
-// be compared.
-const HashScheme = 1
+// be compared. In 1 the digest of a lone sibling was of SHA-256.
+const HashScheme = 2
 
 // Covers says whether everything that is settled under the older rule is settled under r, too.
 func (r Rule) Covers(older Rule) bool {

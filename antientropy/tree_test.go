@@ -20,7 +20,7 @@ func TestHashesAreThoseOfTheScheme(t *testing.T) {
 	}
 	s.set("key", meta)
 	s.set("another", metaOf(nil, live(1, 1)))
-	if root := f.Root(0); root != 0x8898fcbd77d94f4d {
+	if root := f.Root(0); root != 0xc589c6ddb61c3565 {
 		t.Errorf("the root is %#x", root)
 	}
 	if _, leaf := f.LeafOf([]byte("key")); leaf != 820 {

@@ -16,8 +16,8 @@ import (
 	"github.com/ringcask/ringcask/storage"
 )
 
-// bucketScheme says how the engine's buckets are made of keys: the leaves of the trees, as antientropy.HashScheme has them.
-const bucketScheme = antientropy.HashScheme
+// bucketScheme says how the engine's buckets are made of keys: as antientropy.PlaceScheme says.
+const bucketScheme = antientropy.PlaceScheme
 
 // growTrees has the engine that is about to be opened keep trees current, find keys by leaf, drop what is settled, and tell of damage.
 func (n *Node) growTrees(o *storage.Options) (err error) {

@@ -67,8 +67,19 @@ func crowd() Object {
 	return o
 }
 
+// followed is one sibling after the events of many others.
+func followed() Object {
+	o := Object{Siblings: expiring.Siblings, Vector: expiring.Vector}
+	for a := Actor(1); a <= 20; a++ {
+		o.Vector = o.Vector.With(Dot{a << 40, 1})
+	}
+	return o
+}
+
 func specimens() map[string]Object {
-	return map[string]Object{"lone": lone, "tombstone": grave, "expiring": expiring, "several": family, "crowd": crowd(), "empty": {}}
+	return map[string]Object{
+		"lone": lone, "tombstone": grave, "expiring": expiring, "several": family, "crowd": crowd(), "followed": followed(), "empty": {},
+	}
 }
 
 func TestObjectFormatIsTheOneThatWasReleased(t *testing.T) {

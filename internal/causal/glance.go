@@ -3,19 +3,21 @@ package causal
 import (
 	"crypto/sha256"
 	"encoding/binary"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Glance is what a meta tells without being decoded: enough to keep a tree of keys up to date on every commit. It aliases the
 // meta, and neither it nor its methods allocate.
 type Glance struct {
-	// Elsewhere says that heads and vector are in the value: only Digest is known then, and all else is zero.
+	// Elsewhere says that heads and vector, or only that, are in the value: only Digest is known then, and all else is zero.
 	Elsewhere bool
 	// Siblings counts the siblings, Tombstones those that are tombstones, Expiring those that expire.
 	Siblings, Tombstones, Expiring int
 	// ExpiresMax is when the last of those that expire does, in milliseconds since the epoch; zero if none does.
 	ExpiresMax int64
 
-	// heads are the heads, each behind its flags; those of a lone sibling are loneFlags. Elsewhere they are the digest.
+	// heads are the heads, each behind its flags; those of a lone sibling are loneFlags. Elsewhere, unless lone, they are the digest.
 	heads     []byte
 	loneFlags byte
 	lone      bool
@@ -36,6 +38,12 @@ func GlanceAt(meta []byte) (g Glance, err error) {
 			return g, errGlance
 		}
 		return Glance{Elsewhere: true, heads: rest}, nil
+	case flags&^(flagTombstone|flagExpires) == metaVectorElsewhere:
+		flags &^= metaVectorElsewhere
+		if g.count(flags, rest) != len(rest) || len(rest) == 0 {
+			return Glance{}, errGlance
+		}
+		return Glance{Elsewhere: true, lone: true, loneFlags: flags, heads: rest}, nil
 	case flags == metaSeveral:
 		if len(rest) == 0 || !g.several(int(rest[0]), rest[1:]) {
 			return Glance{}, errGlance
@@ -95,19 +103,22 @@ func (g *Glance) count(flags byte, rest []byte) int {
 }
 
 // Digest is a digest of the heads: the dots, flags and expiries of the siblings, and nothing of the vector. It is the same for every
-// form in which the same siblings can be stored.
+// form in which the same siblings can be stored today: see Outdated.
+//
+// That of a lone sibling is xxHash64, because it is taken twice for every write; that of several is what a meta has of them if they
+// are elsewhere. docs/decisions/0006-digests-of-trees.md says what a stronger one would be worth.
 func (g *Glance) Digest() uint64 {
-	if g.Elsewhere {
-		return binary.BigEndian.Uint64(g.heads)
-	}
-	heads := g.heads
-	var head [headBytesMin + expiryBytes]byte
-	if g.lone {
+	switch {
+	case g.lone:
+		var head [headBytesMin + expiryBytes]byte
 		head[0] = g.loneFlags
-		heads = head[:1+copy(head[1:], g.heads)]
+		return xxhash.Sum64(head[:1+copy(head[1:], g.heads)])
+	case g.Elsewhere:
+		return binary.BigEndian.Uint64(g.heads)
+	default:
+		sum := sha256.Sum256(g.heads)
+		return binary.BigEndian.Uint64(sum[:digestBytes])
 	}
-	sum := sha256.Sum256(heads)
-	return binary.BigEndian.Uint64(sum[:digestBytes])
 }
 
 // Mortal says whether the object may be settled one day as it is: each sibling is a tombstone, or expires.

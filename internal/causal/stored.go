@@ -20,6 +20,8 @@ const (
 	metaSeveral = 1 << 2
 	// metaElsewhere: heads and vector did not fit; they are in the value, and only a digest of the heads is here.
 	metaElsewhere = 1 << 3
+	// metaVectorElsewhere: only the vector did not fit; the head of a lone sibling is here as ever, and everything is in the value.
+	metaVectorElsewhere = metaElsewhere | metaSeveral
 	// metaCompact: entries that the partition's stable vector implies are left out. Who does not know that vector must not take
 	// the object for whole.
 	metaCompact = 1 << 4
@@ -35,16 +37,21 @@ func IsCompact(meta []byte) bool { return len(meta) > 0 && meta[0]&metaCompact !
 
 // AppendMeta appends the meta of o, which must be valid: at most MetaBytesMax bytes with the heads of the siblings and the
 // vector. Entries that a sibling's dot implies cost nothing: a lone sibling of an actor that nobody wrote the key after
-// takes 15 bytes. Where they do not fit, the meta only says so, and StoredValue holds everything.
+// takes 15 bytes. Where they do not fit, the meta has the head of a lone sibling or a digest of several, and StoredValue holds everything.
 func AppendMeta(dst []byte, o Object) []byte {
-	if metaLen(o) > MetaBytesMax {
-		return appendDigest(append(dst, metaFormat|metaElsewhere), o)
-	}
-	if len(o.Siblings) == 1 {
+	lone, elsewhere := len(o.Siblings) == 1, metaLen(o) > MetaBytesMax
+	switch {
+	case lone:
 		at := len(dst)
 		dst = appendHead(dst, &o.Siblings[0])
+		if elsewhere {
+			dst[at] |= metaFormat | metaVectorElsewhere
+			return dst
+		}
 		dst[at] |= metaFormat
-	} else {
+	case elsewhere:
+		return appendDigest(append(dst, metaFormat|metaElsewhere), o)
+	default:
 		dst = append(dst, metaFormat|metaSeveral, byte(len(o.Siblings)))
 		for i := range o.Siblings {
 			dst = appendHead(dst, &o.Siblings[i])
@@ -58,6 +65,12 @@ func AppendMeta(dst []byte, o Object) []byte {
 		}
 	}
 	return dst
+}
+
+// Outdated says whether AppendMeta would write o in another form than that of meta, with which it was stored by an earlier version: a
+// tree takes the two for different.
+func (o Object) Outdated(meta []byte) bool {
+	return len(o.Siblings) == 1 && len(meta) > 0 && meta[0]&^(metaFormatMask|metaCompact) == metaElsewhere
 }
 
 // StoredValue is what is stored beside AppendMeta(o): the bare value of a lone sibling, which is returned itself, or
@@ -91,6 +104,9 @@ func DecodeMeta(o *Object, meta []byte) (complete bool, err error) {
 	switch flags := meta[0] &^ (metaFormatMask | metaCompact); {
 	case flags == metaElsewhere:
 		r.bytes(digestBytes)
+		return false, r.end()
+	case flags&^(flagTombstone|flagExpires) == metaVectorElsewhere:
+		r.headOf(new(Sibling), flags&^metaVectorElsewhere)
 		return false, r.end()
 	case flags == metaSeveral:
 		n := int(r.byte())
@@ -145,11 +161,22 @@ func decodeElsewhere(o *Object, meta, value []byte) (err error) {
 	if *o, err = DecodeObject(value); err != nil {
 		return err
 	}
-	var want [digestBytes]byte
-	if string(appendDigest(want[:0], *o)) != string(meta[1:]) || metaLen(*o) <= MetaBytesMax {
+	if metaLen(*o) <= MetaBytesMax || !means(meta, *o) {
 		return malformed("the object in the value is not the one that the meta means")
 	}
 	return nil
+}
+
+// means says whether meta is one of o, whose vector at least is in the value.
+func means(meta []byte, o Object) bool {
+	var buf [headBytesMin + expiryBytes]byte
+	want := buf[:0]
+	if o.Outdated(meta) {
+		want = appendDigest(append(want, metaFormat|metaElsewhere), o)
+	} else {
+		want = AppendMeta(want, o)
+	}
+	return want[0] == meta[0]&^metaCompact && string(want[1:]) == string(meta[1:])
 }
 
 func decodeValues(siblings []Sibling, value []byte) error {

@@ -67,6 +67,22 @@ func TestHeadsThatDoNotFitMoveIntoTheValue(t *testing.T) {
 	}
 }
 
+// outdatedMeta is what earlier versions wrote of an object whose vector is elsewhere.
+func outdatedMeta(o Object) []byte { return appendDigest([]byte{metaFormat | metaElsewhere}, o) }
+
+func TestLoneSiblingStoredByAnEarlierVersionIsRead(t *testing.T) {
+	o := followed()
+	old := outdatedMeta(o)
+	golden(t, "meta-followed-1.hex", old)
+	var got Object
+	if err := DecodeStored(&got, old, StoredValue(o, nil)); err != nil || !got.Equal(o) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if !o.Outdated(old) || o.Outdated(AppendMeta(nil, o)) || o.Outdated(nil) || crowd().Outdated(AppendMeta(nil, crowd())) {
+		t.Error("not only the old form of a lone sibling counts as outdated")
+	}
+}
+
 func TestStoredDecoderRefuses(t *testing.T) {
 	m := func(o Object) []byte { return AppendMeta(nil, o) }
 	patch := func(data []byte, at int, b byte) []byte {
@@ -79,24 +95,28 @@ func TestStoredDecoderRefuses(t *testing.T) {
 	implied := appendDot(m(lone), lone.Siblings[0].Dot)
 	unsorted := appendDot(appendDot(m(lone), Dot{0xc3, 1}), Dot{0xb2, 1})
 	for name, c := range map[string]struct{ meta, value []byte }{
-		"no meta":                           {nil, nil},
-		"another format":                    {patch(m(lone), 0, 2<<5), nil},
-		"flags of two forms":                {patch(m(lone), 0, metaFormat|metaSeveral|flagTombstone), nil},
-		"one sibling as several":            {twoOfOne, []byte{0}},
-		"more siblings than bytes":          {patch(m(family), 1, 9), StoredValue(family, nil)},
-		"half an entry":                     {append(m(lone), 1, 2, 3), nil},
-		"an implied entry":                  {implied, nil},
-		"unsorted entries":                  {unsorted, nil},
-		"a zero dot":                        {append([]byte{metaFormat}, make([]byte, entryBytes)...), nil},
-		"a tombstone with a value":          {m(grave), []byte{1}},
-		"values too short":                  {m(family), StoredValue(family, nil)[:8]},
-		"values too long":                   {m(family), append(StoredValue(family, nil), 0)},
-		"a value for one of the tombstones": {m(family), []byte{3, 1, 0, 0, 'o', 'n', 'e', 'x'}},
-		"heads elsewhere, but another's":    {m(crowd()), AppendObject(nil, family)},
-		"heads elsewhere, but nowhere":      {m(crowd()), nil},
-		"a digest too short":                {m(crowd())[:8], StoredValue(crowd(), nil)},
-		"a small object elsewhere":          {appendDigest([]byte{metaFormat | metaElsewhere}, lone), AppendObject(nil, lone)},
-		"a meta too long":                   {append(m(lone), make([]byte, 18*entryBytes)...), nil},
+		"no meta":                            {nil, nil},
+		"another format":                     {patch(m(lone), 0, 2<<5), nil},
+		"flags of two forms":                 {patch(m(lone), 0, metaFormat|metaSeveral|flagTombstone), nil},
+		"one sibling as several":             {twoOfOne, []byte{0}},
+		"more siblings than bytes":           {patch(m(family), 1, 9), StoredValue(family, nil)},
+		"half an entry":                      {append(m(lone), 1, 2, 3), nil},
+		"an implied entry":                   {implied, nil},
+		"unsorted entries":                   {unsorted, nil},
+		"a zero dot":                         {append([]byte{metaFormat}, make([]byte, entryBytes)...), nil},
+		"a tombstone with a value":           {m(grave), []byte{1}},
+		"values too short":                   {m(family), StoredValue(family, nil)[:8]},
+		"values too long":                    {m(family), append(StoredValue(family, nil), 0)},
+		"a value for one of the tombstones":  {m(family), []byte{3, 1, 0, 0, 'o', 'n', 'e', 'x'}},
+		"heads elsewhere, but another's":     {m(crowd()), AppendObject(nil, family)},
+		"heads elsewhere, but nowhere":       {m(crowd()), nil},
+		"a digest too short":                 {m(crowd())[:8], StoredValue(crowd(), nil)},
+		"a small object elsewhere":           {outdatedMeta(lone), AppendObject(nil, lone)},
+		"a small vector elsewhere":           {patch(m(lone), 0, metaFormat|metaVectorElsewhere), AppendObject(nil, lone)},
+		"a vector elsewhere, but another's":  {patch(m(followed()), 9, 77), AppendObject(nil, followed())},
+		"other flags elsewhere":              {patch(m(followed()), 0, metaFormat|metaVectorElsewhere|flagExpires|flagTombstone), AppendObject(nil, followed())},
+		"an entry before a vector elsewhere": {appendDot(m(followed()), Dot{1, 1}), AppendObject(nil, followed())},
+		"a meta too long":                    {append(m(lone), make([]byte, 18*entryBytes)...), nil},
 	} {
 		var o Object
 		if err := DecodeStored(&o, c.meta, c.value); !errors.Is(err, ErrMalformed) {
@@ -109,6 +129,7 @@ func FuzzDecodeStored(f *testing.F) {
 	for _, o := range specimens() {
 		f.Add(AppendMeta(nil, o), StoredValue(o, nil))
 	}
+	f.Add(outdatedMeta(followed()), StoredValue(followed(), nil))
 	f.Add([]byte{metaFormat | metaSeveral, 255}, []byte{})
 	f.Add(appendHead([]byte{metaFormat | metaCompact}, &lone.Siblings[0])[1:], lone.Siblings[0].Value)
 	f.Fuzz(func(t *testing.T, meta, value []byte) {
@@ -118,6 +139,9 @@ func FuzzDecodeStored(f *testing.F) {
 		}
 		mustBeValid(t, o)
 		again := AppendMeta(nil, o)
+		if o.Outdated(meta) {
+			again = outdatedMeta(o)
+		}
 		if meta[0]&metaCompact != 0 {
 			MarkCompact(again)
 		}

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"reflect"
 	"strings"
@@ -275,4 +276,31 @@ func FuzzDecodePartitions(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestObjectInAnEarlierFormIsWrittenAnewByAnExchange: to the trees it is another object than the same one in today's form.
+func TestObjectInAnEarlierFormIsWrittenAnewByAnExchange(t *testing.T) {
+	r := newReplica(t)
+	o := foreign(7, 30, "v")
+	for a := range causal.Actor(20) {
+		o.Vector = o.Vector.With(causal.Dot{Actor: 100 + a, Time: 1})
+	}
+	now := causal.AppendMeta(nil, o)
+	head := append([]byte{0}, now[1:]...)
+	digest := sha256.Sum256(head)
+	must(t, r.engine.PutMeta([]byte("k"), append([]byte{0x28}, digest[:8]...), causal.StoredValue(o, nil)))
+	if got := r.mustRead(t, "k"); !got.Equal(o) {
+		t.Fatalf("read %v", got)
+	}
+	seq := r.LastSeq()
+	for range 2 { // the second time there is nothing left to do
+		done := make(chan error, 1)
+		r.StoreExchanged(time.Time{}, []coordinator.Item{item("k", o)}, func(_ coordinator.StoreAck, err error) { done <- err })
+		must(t, <-done)
+	}
+	meta, err := r.engine.Meta([]byte("k"), nil)
+	must(t, err)
+	if got := r.mustRead(t, "k"); !bytes.Equal(meta, now) || !got.Equal(o) || r.LastSeq() != seq+1 {
+		t.Errorf("after %d writes the meta is %x, of %v", r.LastSeq()-seq, meta, got)
+	}
 }

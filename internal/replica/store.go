@@ -114,7 +114,7 @@ func (m *store) join(item *coordinator.Item, cur *storage.Current, w *storage.Wr
 	}
 	joined := causal.Join(m.local, item.Object)
 	switch {
-	case joined.SameHeads(m.local), len(joined.Siblings) == 0 && cur.State == storage.Absent:
+	case joined.SameHeads(m.local) && !joined.Outdated(cur.Meta), len(joined.Siblings) == 0 && cur.State == storage.Absent:
 		return nil
 	case len(joined.Siblings) == 0:
 		w.Delete(item.Key) // all that was seen of it is stable, or it would be held somewhere
