@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/coordinator"
+	"github.com/ringcask/ringcask/internal/causal"
 	"github.com/ringcask/ringcask/internal/wire"
 	"github.com/ringcask/ringcask/ring"
 )
@@ -59,6 +60,8 @@ type conn struct {
 	// phase is open.
 	remote *remote
 	theirs *hello
+	// ours is the actor that this node's own hello named; renamed, under remote.mu, what the other end has named since its own. Zero is nothing.
+	ours, renamed causal.Actor
 	// offset is the other's physical clock less ours, in nanoseconds: what the deadlines of its requests are translated
 	// by.
 	offset atomic.Int64
@@ -336,6 +339,15 @@ func (c *conn) ping(waiting call) {
 		w.Uint(uint64(c.p.opt.Clock.Last()))
 		p.encode(w)
 	})
+}
+
+// tellActor tells the other end this node's actor, ahead of all that is sent after it. A link that cannot carry that must not carry anything else.
+func (c *conn) tellActor() {
+	c.ping(call{deadline: never, sent: c.p.elapsed(), ping: func(_ pong, err error) {
+		if err != nil {
+			c.stop(err)
+		}
+	}})
 }
 
 // firstToAnswer pings the other ends of links and returns the first link whose end answers in time; nil if none does.

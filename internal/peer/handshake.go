@@ -41,6 +41,7 @@ func places(members []Member) []place {
 // sendHello begins the handshake from the dialler's side.
 func (c *conn) sendHello() error {
 	ours := c.p.hello(c.remote.id, c.class)
+	c.ours = ours.identity.actor
 	return c.link.Send(func(w *wire.Writer) {
 		encodeRequest(w, helloID, methodHello, 1)
 		ours.encode(w)
@@ -68,6 +69,7 @@ func (c *conn) judgeDialler(id uint32) {
 	c.offset.Store(int64(clampOffset(c.theirs.now.Sub(c.p.opt.Now()))))
 	ours := c.p.hello(c.theirs.identity.id, c.class)
 	ours.first = c.theirs.first
+	c.ours = ours.identity.actor
 	verdict := refusal(ours, c.theirs)
 	if verdict == nil {
 		c.remote = c.p.remotes[c.theirs.identity.id]

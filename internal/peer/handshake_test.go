@@ -391,7 +391,7 @@ func TestReplacedLinkNoLongerNamesTheActor(t *testing.T) {
 	r := p.remotes["n2"]
 	link := func(boot uint64, actor causal.Actor) *conn {
 		id := identity{id: "n2", incarnation: boot, boot: boot, actor: actor}
-		return &conn{p: p, remote: r, theirs: &hello{identity: id}, stop: func(error) {}}
+		return &conn{p: p, remote: r, theirs: &hello{identity: id}, ours: p.opt.Local.Actor(), stop: func(error) {}}
 	}
 	before, after := link(1, 10), link(2, 20)
 	r.add(before)
@@ -403,6 +403,39 @@ func TestReplacedLinkNoLongerNamesTheActor(t *testing.T) {
 	r.changeActor(after, 21)
 	if got := r.Actor(); got != 21 {
 		t.Fatalf("actor %v, want that of the last ping", got)
+	}
+	r.add(link(2, 20)) // with a hello from before that
+	if got := r.Actor(); got != 21 {
+		t.Fatalf("actor %v, want that of the last ping, not the one before it", got)
+	}
+	newest := link(2, 21)
+	r.changeActor(newest, 22) // it has come before the link was let in
+	r.add(newest)
+	if got := r.Actor(); got != 22 {
+		t.Fatalf("actor %v, want what was said after the hello", got)
+	}
+}
+
+func TestWhoIsAskedKnowsTheActorOfWhoAsks(t *testing.T) {
+	nodes := startCluster(t, 2, func(_ int, o *Options) { o.PingInterval, o.LinkTimeout = time.Minute, 2*time.Minute })
+	n1, n2 := nodes[0], nodes[1]
+	for actor := causal.Actor(4000); actor < 4200; actor++ {
+		n2.local.actor.Store(uint64(actor))
+		n2.TellActor()
+		known := make(chan causal.Actor, 1)
+		n1.local.mu.Lock()
+		n1.local.onRead = func(_ time.Time, keys [][]byte, _ coordinator.ReadWant, done func([]coordinator.ReadItem, error)) {
+			known <- n1.Peer("n2").Actor()
+			done(make([]coordinator.ReadItem, len(keys)), nil)
+		}
+		n1.local.mu.Unlock()
+		answered := make(chan error, 1)
+		n2.Peer("n1").Read(time.Now().Add(10*time.Second), [][]byte{[]byte("k")}, coordinator.WantValues,
+			func(_ []coordinator.ReadItem, err error) { answered <- err })
+		must(t, wait(t, answered))
+		if got := <-known; got != actor {
+			t.Fatalf("n1 answered n2, whose actor is %v, for %v", actor, got)
+		}
 	}
 }
 

@@ -87,6 +87,14 @@ func (p *Peers) Peer(id ring.NodeID) coordinator.Peer {
 	return nil
 }
 
+// TellActor tells all members that Local has a new actor, ahead of all that is sent to them once it has returned: whoever answers a request
+// of this node, or gets its answer, no longer counts what it has acknowledged under the former one. It does not wait for them.
+func (p *Peers) TellActor() {
+	for _, r := range p.remotes {
+		r.tellActor()
+	}
+}
+
 // Run dials every other member and keeps dialling, until ctx is done. It returns, with nil, when all that it started
 // has ended. It may be called once.
 func (p *Peers) Run(ctx context.Context) error {
@@ -102,6 +110,14 @@ func (p *Peers) Run(ctx context.Context) error {
 	p.rememberActors(ctx)
 	dialling.Wait()
 	return nil
+}
+
+// noteActorChanged has Run make a remote's new actor durable.
+func (p *Peers) noteActorChanged() {
+	select {
+	case p.actorChanged <- struct{}{}:
+	default: // Run is told already
+	}
 }
 
 // rememberActors makes the actors durable that remotes draw while they run.

@@ -3,6 +3,8 @@ package peer
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,9 +31,11 @@ type remote struct {
 	// back tells the dial loops that the peer has just dialled us: so it is up.
 	back [classCount]chan struct{}
 
-	mu        sync.Mutex
-	conns     map[*conn]struct{} // all that are open
-	announced *hello             // the last that was let in
+	mu    sync.Mutex
+	conns map[*conn]struct{} // all that are open
+	// former are the last actors that the present boot has had before: they do not come back.
+	former    []causal.Actor
+	announced *hello // the last that was let in
 	filter    offsetFilter
 	lastPong  time.Duration
 	// doubtedAt is when doubtful was set; why is the reason that the peer is not reachable, also before it ever was.
@@ -186,9 +190,17 @@ func (t *request) encode(w *wire.Writer, id uint32, method string, params int) {
 
 // add enters an open link, of either direction.
 func (r *remote) add(c *conn) {
+	r.enter(c)
+	if r.p.opt.Local.Actor() != c.ours { // it has changed since the hello, perhaps before tellActor knew of the link
+		c.tellActor()
+	}
+	r.use(c)
+}
+
+func (r *remote) enter(c *conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.actor.Store(uint64(c.theirs.identity.actor))
+	r.meetLocked(c)
 	for old := range r.conns {
 		// A dialler has one link of each class: an older one that it has given up is of no further use to it.
 		if old.dialled == c.dialled && old.class == c.class {
@@ -197,7 +209,12 @@ func (r *remote) add(c *conn) {
 		}
 	}
 	r.conns[c] = struct{}{}
-	r.announced = c.theirs
+}
+
+// use has requests sent on a link that was dialled, and tells the dial loops of one that was not.
+func (r *remote) use(c *conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if !c.dialled {
 		r.tellDiallers()
 		return
@@ -208,6 +225,40 @@ func (r *remote) add(c *conn) {
 		r.doubtful.Store(false)
 		r.health.forget()
 	}
+}
+
+// meetLocked takes note of what the hello on a link says, or what has been said on it since.
+func (r *remote) meetLocked(c *conn) {
+	actor := c.theirs.identity.actor
+	if c.renamed != 0 {
+		actor = c.renamed
+	}
+	if r.announced == nil || r.announced.identity.boot != c.theirs.identity.boot {
+		r.former = nil
+		r.actor.Store(uint64(actor))
+	}
+	r.announced = c.theirs
+	r.changeActorLocked(actor)
+	if r.Actor() != c.theirs.identity.actor {
+		r.p.noteActorChanged() // admission goes by the hello
+	}
+}
+
+// formerMax bounds former. A hello is out of date by a moment.
+const formerMax = 16
+
+// changeActorLocked has the present boot have an actor, unless that is one it has had before. It says whether anything has changed.
+func (r *remote) changeActorLocked(actor causal.Actor) (changed bool) {
+	was := r.Actor()
+	if actor == was || slices.Contains(r.former, actor) {
+		return false
+	}
+	if len(r.former) == formerMax {
+		r.former = slices.Delete(r.former, 0, 1)
+	}
+	r.former = append(r.former, was)
+	r.actor.Store(uint64(actor))
+	return true
 }
 
 func (r *remote) tellDiallers() {
@@ -227,6 +278,16 @@ func (r *remote) drop(c *conn) {
 	r.mu.Lock()
 	delete(r.conns, c)
 	r.mu.Unlock()
+}
+
+// tellActor tells the member this node's actor on all links to it.
+func (r *remote) tellActor() {
+	r.mu.Lock()
+	links := slices.Collect(maps.Keys(r.conns))
+	r.mu.Unlock()
+	for _, c := range links {
+		c.tellActor()
+	}
 }
 
 // otherBoots are the open links to another boot of the node.
@@ -300,14 +361,11 @@ func (r *remote) offset() (offset time.Duration, measured bool) {
 func (r *remote) changeActor(c *conn, actor causal.Actor) {
 	r.mu.Lock()
 	_, open := r.conns[c]
-	changed := open && r.actor.Swap(uint64(actor)) != uint64(actor)
+	changed := open && r.changeActorLocked(actor)
+	c.renamed = actor
 	r.mu.Unlock()
-	if !changed {
-		return
-	}
-	select {
-	case r.p.actorChanged <- struct{}{}:
-	default: // Run is told already
+	if changed {
+		r.p.noteActorChanged()
 	}
 }
 

@@ -180,6 +180,28 @@ func TestRenewedActorIsDurableAndIssues(t *testing.T) {
 	}
 }
 
+func TestAStoreIsAcknowledgedByTheActorThatDecidedIt(t *testing.T) {
+	disk := vfstest.New()
+	r := mustOpen(t, options(t, disk))
+	was, written, struck := r.Actor(), make(chan struct{}), make(chan struct{}, 1)
+	remove := disk.Inject(vfstest.Fault{Ops: vfstest.OpSync, Path: "engine/", Block: written, Struck: struck})
+	acked := make(chan coordinator.StoreAck, 1)
+	r.Store(time.Now().Add(time.Minute), []coordinator.Item{item("k", foreign(8, 5, "v"))}, func(ack coordinator.StoreAck, err error) {
+		if err != nil {
+			t.Error(err)
+		}
+		acked <- ack
+	})
+	<-struck
+	must(t, r.RenewActor("what was decided may be lost"))
+	remove()
+	close(written)
+	if ack := <-acked; ack.Actor != was {
+		t.Errorf("acknowledged by %v, decided under %v", ack.Actor, was)
+	}
+	mustClose(t, r)
+}
+
 // TestAReplicaInRefillHasNotSeenWhatIsStableOfTheKeysThatItLost stores objects before and after the loss. Who is given one that says more than it
 // knows drops what the replica has lost.
 func TestAReplicaInRefillHasNotSeenWhatIsStableOfTheKeysThatItLost(t *testing.T) {

@@ -79,6 +79,8 @@ type store struct {
 	items    []coordinator.Item
 	done     func(coordinator.StoreAck, error)
 	keys     [][]byte
+	// actor is that of the decision: what is lost later, and forgotten under another actor, is not vouched for by that one.
+	actor causal.Actor
 	scratch
 }
 
@@ -88,6 +90,7 @@ func (m *store) Decide(cur []storage.Current, w *storage.Writes) error {
 	if expired(m.deadline) {
 		return context.DeadlineExceeded
 	}
+	m.actor = m.r.Actor()
 	for i := range cur {
 		if err := m.join(&m.items[i], &cur[i], w); err != nil {
 			return err
@@ -156,7 +159,7 @@ func keepsOwn(joined, other causal.Object) bool {
 func (m *store) Decided() {}
 
 func (m *store) Done(err error) {
-	r, done := m.r, m.done
+	r, done, ack := m.r, m.done, coordinator.StoreAck{Actor: m.actor}
 	r.storing.give(m.size)
 	clear(m.keys)
 	m.scratch.release()
@@ -166,5 +169,5 @@ func (m *store) Done(err error) {
 		done(coordinator.StoreAck{}, err)
 		return
 	}
-	done(coordinator.StoreAck{Actor: r.Actor()}, nil)
+	done(ack, nil)
 }
