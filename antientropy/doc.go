@@ -49,6 +49,9 @@
 //	fetch    what the peer holds of the keys that differ: it is joined here
 //	store    what is held here then, where the peer lacks it
 //
+// When a node returns both sides of a pair begin. One of them moves the keys of a partition then: the side that is being filled, else that of
+// the lesser id. The other finds them equal afterwards, which is what it needs for what its own exchanges prove.
+//
 // That a side holds nothing is told, too: it has seen what is stable, and a value that it has seen superseded must go from where it came
 // late. A key that cannot be read on one side is left out, and its partition is not complete.
 //

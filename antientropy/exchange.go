@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ringcask/ringcask/internal/causal"
 	"github.com/ringcask/ringcask/internal/wire"
@@ -17,23 +20,31 @@ const (
 	statesPerMessage = 512
 	rootsPerMessage  = 1024
 	innersPerMessage = 256
-	leavesPerMessage = 2048
+	leavesPerMessage = 1 << 14
 	batchKeys        = 512
 	batchBytes       = 1 << 20
-	// keysBytes bounds the keys of an answer.
-	keysBytes = 1 << 20
+	// keysBytes bounds the keys of an answer. No more leaves are asked for, or answered, at a time than hold keysExpected keys, by what their
+	// trees say: to find them all keys that were not merged yet are gone through, however many leaves are asked for.
+	keysBytes    = 1 << 20
+	keysExpected = 1 << 14
 )
 
-// exchange is one exchange with a peer over some partitions, from this side. It belongs to one goroutine.
+// batchesAtOnce are moved at a time: each waits for the peer and for two syncs, which several share.
+const batchesAtOnce = 4
+
+// exchange is one exchange with a peer over some partitions, from this side. It belongs to one goroutine, but for what is under mu.
 type exchange struct {
 	x    *Exchanger
 	peer ring.NodeID
 	link Peer
 	// theirs are the partitions of the exchange, with what the peer says of them.
 	theirs map[ring.PartitionID]*state
-	// complete are those of which both sides hold all that either held when the exchange began; failed those that cannot be,
-	// because of a key that cannot be read.
-	complete, failed map[ring.PartitionID]bool
+	// complete are those of which both sides hold all that either held when the exchange began.
+	complete map[ring.PartitionID]bool
+
+	mu sync.Mutex // while batches are moved
+	// failed are those that cannot be complete, because of a key that cannot be read.
+	failed map[ring.PartitionID]bool
 }
 
 func (x *Exchanger) newExchange(peer ring.NodeID, link Peer) *exchange {
@@ -176,13 +187,12 @@ func (e *exchange) settle(ctx context.Context, differing []finding) error {
 		}
 		leaves = append(leaves, found...)
 	}
-	for part := range slices.Chunk(leaves, leavesPerMessage) {
-		if err := e.settleLeaves(ctx, part); err != nil {
-			return err
-		}
+	yielded, err := e.settleLeaves(ctx, leaves)
+	if err != nil {
+		return err
 	}
 	for i := range differing {
-		if p := differing[i].Partition; !e.failed[p] {
+		if p := differing[i].Partition; !e.failed[p] && !yielded[p] {
 			e.complete[p] = true
 		}
 	}
@@ -215,57 +225,79 @@ func (e *exchange) differingLeaves(ctx context.Context, inners []innerRef) (leav
 	return leaves, nil
 }
 
-// settleLeaves settles the keys of some leaves.
-func (e *exchange) settleLeaves(ctx context.Context, leaves []Leaf) error {
-	theirs, err := e.theirKeys(ctx, leaves)
-	if err != nil {
-		return err
+// settleLeaves settles the keys of leaves, some at a time. Partitions of which the peer is moving the keys already are left to it.
+func (e *exchange) settleLeaves(ctx context.Context, leaves []Leaf) (yielded map[ring.PartitionID]bool, err error) {
+	yielded = make(map[ring.PartitionID]bool)
+	for {
+		for i := range leaves {
+			if p := leaves[i].Partition; (i == 0 || p != leaves[i-1].Partition) && e.yields(p) {
+				yielded[p] = true
+			}
+		}
+		leaves = slices.DeleteFunc(leaves, func(l Leaf) bool { return yielded[l.Partition] })
+		if len(leaves) == 0 {
+			return yielded, nil
+		}
+		theirs, answered, err := e.theirKeys(ctx, leaves[:e.x.leavesAtOnce(leaves)])
+		if err != nil {
+			return nil, err
+		}
+		if err := e.settleAnswered(ctx, leaves[:answered], theirs); err != nil {
+			return nil, err
+		}
+		leaves = leaves[answered:]
 	}
+}
+
+// settleAnswered settles the keys of leaves of which the peer's keys are known.
+func (e *exchange) settleAnswered(ctx context.Context, leaves []Leaf, theirs []keyEntry) error {
 	d, err := e.x.compareKeys(ctx, leaves, theirs)
 	if err != nil {
 		return err
 	}
 	for _, p := range d.unreadable {
-		e.failed[p] = true
+		e.fail(p)
 	}
 	e.x.noteUnreadable(d.unknown)
+	moving, ctx := errgroup.WithContext(ctx)
+	moving.SetLimit(batchesAtOnce)
 	for keys := range slices.Chunk(d.keys, batchKeys) {
-		if err := e.settleKeys(ctx, keys); err != nil {
-			return err
-		}
+		moving.Go(func() error { return e.settleKeys(ctx, keys) })
 	}
-	return nil
+	return moving.Wait()
 }
 
-// theirKeys are the peer's keys in some leaves, in as many messages as they take.
-func (e *exchange) theirKeys(ctx context.Context, leaves []Leaf) (all []keyEntry, err error) {
-	for from := 0; from < len(leaves); {
-		var w wire.Writer
-		begin(&w, kindKeys)
-		listOf(&w, leaves[from:], func(w *wire.Writer, l *Leaf) { l.write(w) })
-		r, err := e.call(ctx, w.Bytes(), kindKeys)
-		if err != nil {
-			return nil, err
-		}
-		answered := int(r.Uint(uint64(len(leaves) - from)))
-		entries := readList(r, keysMax, func(r *wire.Reader, k *keyEntry) { k.read(r) })
-		if err := done(r); err != nil {
-			return nil, err
-		}
-		if answered == 0 {
-			return nil, errors.New("antientropy: an answer with the keys of no leaf")
-		}
-		for i := range entries {
-			k := &entries[i]
-			if k.Leaf += from; k.Leaf >= from+answered {
-				return nil, errors.New("antientropy: a key of a leaf that was not asked for")
-			}
-			k.Key = slices.Clone(k.Key)
-		}
-		all = append(all, entries...)
-		from += answered
+func (e *exchange) fail(p ring.PartitionID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.failed[p] = true
+}
+
+// theirKeys are the peer's keys in some leaves: in the first of them, as many as it has answered.
+func (e *exchange) theirKeys(ctx context.Context, leaves []Leaf) (entries []keyEntry, answered int, err error) {
+	var w wire.Writer
+	begin(&w, kindKeys)
+	listOf(&w, leaves, func(w *wire.Writer, l *Leaf) { l.write(w) })
+	r, err := e.call(ctx, w.Bytes(), kindKeys)
+	if err != nil {
+		return nil, 0, err
 	}
-	return all, nil
+	answered = int(r.Uint(uint64(len(leaves))))
+	entries = readList(r, keysMax, func(r *wire.Reader, k *keyEntry) { k.read(r) })
+	if err := done(r); err != nil {
+		return nil, 0, err
+	}
+	if answered == 0 {
+		return nil, 0, errors.New("antientropy: an answer with the keys of no leaf")
+	}
+	for i := range entries {
+		k := &entries[i]
+		if k.Leaf >= answered {
+			return nil, 0, errors.New("antientropy: a key of a leaf that was not asked for")
+		}
+		k.Key = slices.Clone(k.Key)
+	}
+	return entries, answered, nil
 }
 
 // settleKeys has both sides hold the join of what both hold of some keys. That a side holds nothing is part of it: it has seen what is
@@ -329,7 +361,7 @@ func (e *exchange) fetch(ctx context.Context, keys [][]byte) (items []Item, answ
 	n := 0
 	for i, k := range known {
 		if !k {
-			e.failed[e.x.partition(keys[i])] = true
+			e.fail(e.x.partition(keys[i]))
 			continue
 		}
 		if n >= len(items) || string(items[n].Key) != string(keys[i]) {
@@ -352,7 +384,7 @@ func (e *exchange) push(ctx context.Context, keys [][]byte, theirs map[string]ca
 		}
 		for i, k := range known {
 			if !k {
-				e.failed[e.x.partition(all[i])] = true
+				e.fail(e.x.partition(all[i]))
 			}
 		}
 		held = slices.DeleteFunc(held, func(item Item) bool {

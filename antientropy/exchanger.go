@@ -114,7 +114,9 @@ type Exchanger struct {
 
 	mu sync.Mutex
 	// last are the ends of the last complete exchanges, by partition and peer.
-	last  map[pairing]time.Time
+	last map[pairing]time.Time
+	// moved is when peers have last asked for keys of a partition, to have both sides hold them.
+	moved map[pairing]time.Time
 	marks map[ring.PartitionID]*credit
 	// filledFrom are the peers that each unfilled partition was exchanged with.
 	filledFrom map[ring.PartitionID]map[ring.NodeID]bool
@@ -153,6 +155,7 @@ func New(replica Replica, trees Trees, o Options) (*Exchanger, error) {
 		peers:      make(map[ring.NodeID]*peerState),
 		expired:    make([]atomic.Int64, o.Table.PartitionCount()),
 		last:       make(map[pairing]time.Time),
+		moved:      make(map[pairing]time.Time),
 		marks:      make(map[ring.PartitionID]*credit),
 		filledFrom: make(map[ring.PartitionID]map[ring.NodeID]bool),
 		losses:     make(map[ring.PartitionID]int),

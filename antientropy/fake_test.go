@@ -52,6 +52,7 @@ type fakeCluster struct {
 	nodes      []*fakeNode
 	ids        []ring.NodeID
 	actors     causal.Actor
+	latency    time.Duration // of a request
 
 	mu    sync.Mutex
 	cut   map[[2]ring.NodeID]bool
@@ -233,6 +234,9 @@ func (l fakeLink) Exchange(deadline time.Time, request []byte, done func([]byte,
 		if !l.Reachable() {
 			done(nil, errCut)
 			return
+		}
+		if d := l.from.cluster.latency; d > 0 {
+			time.Sleep(d)
 		}
 		ctx, cancel := context.WithDeadline(context.Background(), deadline)
 		defer cancel()
@@ -467,9 +471,13 @@ func (n *fakeNode) eachKey(p ring.PartitionID, fn func(leaf uint16, key string, 
 func (n *fakeNode) Keys(_ context.Context, leaves []Leaf, fn func(Leaf, []byte, uint64, bool)) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	wanted := make(map[Leaf]bool)
+	for _, l := range leaves {
+		wanted[l] = true
+	}
 	for _, p := range slices.Sorted(slices.Values(partitionsOf(leaves))) {
 		n.eachKey(p, func(leaf uint16, key string, hash uint64, unknown bool) {
-			if l := (Leaf{p, leaf}); slices.Contains(leaves, l) {
+			if l := (Leaf{p, leaf}); wanted[l] {
 				fn(l, []byte(key), hash, unknown)
 			}
 		})
@@ -496,6 +504,13 @@ func (n *fakeNode) Held(keys [][]byte, _ int) (items []Item, known []bool) {
 		}
 	}
 	return items, known
+}
+
+func (n *fakeNode) KeyCount(p ring.PartitionID) (count int64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.eachKey(p, func(uint16, string, uint64, bool) { count++ })
+	return count
 }
 
 func (n *fakeNode) Stands(ring.PartitionID) bool { return true }

@@ -218,6 +218,17 @@ func (f *Forest) Stats(p ring.PartitionID) TreeStats {
 	return s
 }
 
+// KeyCount is how many keys a partition's tree has, about; zero if none stands.
+func (f *Forest) KeyCount(p ring.PartitionID) int64 {
+	part := &f.partitions[p]
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	if part.standing == nil {
+		return 0
+	}
+	return part.standing.keys
+}
+
 // SettledKeys is how many keys are stored, in all partitions, that Settled is true of.
 func (f *Forest) SettledKeys() (n int64) {
 	for i := range f.partitions {

@@ -61,6 +61,8 @@ type Trees interface {
 	Root(p ring.PartitionID) uint64
 	Inner(p ring.PartitionID) [InnerCount]uint64
 	Leaves(p ring.PartitionID, inner int) [LeavesPerInner]uint64
+	// KeyCount is how many keys a tree has, about; zero if none stands.
+	KeyCount(p ring.PartitionID) int64
 	// Poisoned says whether some key of the partition cannot be read.
 	Poisoned(p ring.PartitionID) bool
 	// Want has the tree be built under a rule, in the background.

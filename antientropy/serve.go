@@ -27,13 +27,13 @@ func (x *Exchanger) Serve(ctx context.Context, peer ring.NodeID, request []byte)
 	case kindRoots:
 		err = x.serveRoots(&r, &w)
 	case kindLeaves:
-		err = x.serveLeaves(&r, &w)
+		err = x.serveLeaves(peer, &r, &w)
 	case kindKeys:
-		err = x.serveKeys(ctx, &r, &w)
+		err = x.serveKeys(ctx, peer, &r, &w)
 	case kindFetch:
-		err = x.serveFetch(&r, &w)
+		err = x.serveFetch(peer, &r, &w)
 	case kindStore:
-		err = x.serveStore(ctx, &r)
+		err = x.serveStore(ctx, peer, &r)
 	case kindHints:
 		err = x.serveHints(&r, &w)
 	}
@@ -87,11 +87,12 @@ func (x *Exchanger) serveRoots(r *wire.Reader, w *wire.Writer) error {
 	return nil
 }
 
-func (x *Exchanger) serveLeaves(r *wire.Reader, w *wire.Writer) error {
+func (x *Exchanger) serveLeaves(peer ring.NodeID, r *wire.Reader, w *wire.Writer) error {
 	inners := readList(r, leavesMax, func(r *wire.Reader, i *innerRef) { i.read(r) })
 	if err := done(r); err != nil {
 		return err
 	}
+	noteMoved(x, peer, inners, func(i innerRef) ring.PartitionID { return i.Partition })
 	listOf(w, inners, func(w *wire.Writer, i *innerRef) {
 		if int(i.Partition) >= x.opt.Table.PartitionCount() || !x.trees.Stands(i.Partition) {
 			writeSums(w, nil)
@@ -104,17 +105,21 @@ func (x *Exchanger) serveLeaves(r *wire.Reader, w *wire.Writer) error {
 }
 
 // serveKeys answers with the keys of as many leaves as there is room for, one at least.
-func (x *Exchanger) serveKeys(ctx context.Context, r *wire.Reader, w *wire.Writer) error {
+func (x *Exchanger) serveKeys(ctx context.Context, peer ring.NodeID, r *wire.Reader, w *wire.Writer) error {
 	leaves := readList(r, leavesMax, func(r *wire.Reader, l *Leaf) { l.read(r) })
 	if err := done(r); err != nil {
 		return err
 	}
-	entries := make([][]keyEntry, len(leaves))
-	places := make(map[Leaf]int, len(leaves))
-	for i, l := range leaves {
+	for _, l := range leaves {
 		if int(l.Partition) >= x.opt.Table.PartitionCount() {
 			return fmt.Errorf("antientropy: partition %d of %d", l.Partition, x.opt.Table.PartitionCount())
 		}
+	}
+	leaves = leaves[:x.leavesAtOnce(leaves)]
+	noteMoved(x, peer, leaves, func(l Leaf) ring.PartitionID { return l.Partition })
+	entries := make([][]keyEntry, len(leaves))
+	places := make(map[Leaf]int, len(leaves))
+	for i, l := range leaves {
 		places[l] = i
 	}
 	err := x.replica.Keys(ctx, leaves, func(leaf Leaf, key []byte, hash uint64, unknown bool) {
@@ -144,22 +149,24 @@ func (x *Exchanger) serveKeys(ctx context.Context, r *wire.Reader, w *wire.Write
 // keyEntryBytes is what an entry takes besides its key, at most.
 const keyEntryBytes = 20
 
-func (x *Exchanger) serveFetch(r *wire.Reader, w *wire.Writer) error {
+func (x *Exchanger) serveFetch(peer ring.NodeID, r *wire.Reader, w *wire.Writer) error {
 	keys := readList(r, keysMax, readKey)
 	if err := done(r); err != nil {
 		return err
 	}
+	noteMoved(x, peer, keys, x.partition)
 	items, known := x.replica.Held(keys, batchBytes)
 	listOf(w, known, writeBool)
 	listOf(w, items, writeItem)
 	return nil
 }
 
-func (x *Exchanger) serveStore(ctx context.Context, r *wire.Reader) error {
+func (x *Exchanger) serveStore(ctx context.Context, peer ring.NodeID, r *wire.Reader) error {
 	items := readList(r, keysMax, readItem)
 	if err := done(r); err != nil {
 		return err
 	}
+	noteMoved(x, peer, items, func(item Item) ring.PartitionID { return x.partition(item.Key) })
 	for i := range items {
 		items[i].Key, items[i].Object = bytes.Clone(items[i].Key), items[i].Object.Clone()
 	}
