@@ -58,7 +58,9 @@ func (n *Node) giveUp(ctx context.Context, lost replica.Run) (goesOn bool, err e
 	if !n.awaitOriginal(ctx) {
 		return false, nil
 	}
-	return true, n.replica.BeginAnew(lost)
+	err = n.replica.BeginAnew(lost)
+	n.peers.TellActor()
+	return true, err
 }
 
 // awaitOriginal gives the peers time to refuse this node as a copy. It says whether the node goes on.

@@ -106,20 +106,26 @@ func (n *Node) wantTrees(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		for _, p := range n.table.Partitions(ring.NodeID(n.cfg.ID)) {
-			s := n.forest.Stats(p)
-			if !s.Stands || s.SpoiledLeaves > 0 {
+			if n.forest.Stands(p) {
+				n.renewTree(p)
+			} else {
 				n.exchanger.WantTree(p)
 			}
-			if s.PoisonedKeys > 0 {
-				n.healer.add(n.forest.PoisonedKeys(p))
-			}
 		}
+		n.healer.addPoisoned(n.held())
 		n.hurryRefill()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// renewTree has a partition's tree be built anew if what is written over what could not be read has spoiled it.
+func (n *Node) renewTree(p ring.PartitionID) {
+	if n.forest.Stats(p).SpoiledLeaves > 0 {
+		n.keeper.Renew(p)
 	}
 }
 

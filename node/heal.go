@@ -3,16 +3,11 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/ringcask/ringcask/coordinator"
-	"github.com/ringcask/ringcask/internal/causal"
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage"
 )
@@ -27,8 +22,9 @@ type healer struct {
 	due map[ring.PartitionID]bool
 
 	mu sync.Mutex
-	// keys are those that wait, and since when.
-	keys map[string]time.Time
+	// keys are those that wait, and since when; bytes is what they take.
+	keys  map[string]time.Time
+	bytes int
 	// broken says that the replica has lost something since it drew its actor, lost that nobody can say which keys. unknown says that
 	// keys are unknown for that reason, which nobody has vouched for yet.
 	broken, lost, unknown bool
@@ -36,8 +32,12 @@ type healer struct {
 	damage int64
 }
 
-// healKeysMax bounds the keys that wait to be healed; others are found again by the next exchange.
-const healKeysMax = 1 << 14
+// healBytesMax bounds the keys that wait to be healed, each of which takes healKeyBytes besides itself: 160,000 short ones. Others are found
+// again by the next exchange.
+const (
+	healBytesMax = 16 << 20
+	healKeyBytes = 64
+)
 
 func newHealer(n *Node) *healer {
 	return &healer{n: n, wake: make(chan struct{}, 1), keys: make(map[string]time.Time), due: make(map[ring.PartitionID]bool)}
@@ -48,12 +48,22 @@ func (h *healer) add(keys [][]byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, key := range keys {
-		if _, waits := h.keys[string(key)]; !waits && len(h.keys) < healKeysMax {
+		if _, waits := h.keys[string(key)]; !waits && h.bytes < healBytesMax {
 			h.keys[string(key)] = h.n.now()
+			h.bytes += healKeyBytes + len(key)
 		}
 		h.n.forest.Poison(key)
 	}
 	h.poke()
+}
+
+// addPoisoned adds the keys of some partitions that are poisoned by name.
+func (h *healer) addPoisoned(ps []ring.PartitionID) {
+	for _, p := range ps {
+		if h.n.forest.Stats(p).PoisonedKeys > 0 {
+			h.add(h.n.forest.PoisonedKeys(p))
+		}
+	}
 }
 
 func (h *healer) poke() {
@@ -82,6 +92,9 @@ func (h *healer) mend() (done bool) {
 		return true
 	}
 	err := h.n.replica.RenewActor("a stored record cannot be read")
+	if err == nil {
+		h.n.peers.TellActor() // before anybody is asked for what is lost: coordinators may count words that were given for it
+	}
 	if err == nil && lost {
 		err = h.refill()
 	}
@@ -153,10 +166,13 @@ func (h *healer) vouch(ctx context.Context) {
 	h.n.log.Info("what was lost is filled again")
 }
 
-// waiting are some of the keys that wait, and whether there are more.
+// waiting are some of the keys that wait, and whether there are more; none while mend is due.
 func (h *healer) waiting() (keys []string, more bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.broken {
+		return nil, false
+	}
 	for key := range h.keys {
 		if len(keys) == healPassKeys {
 			return keys, true
@@ -169,7 +185,10 @@ func (h *healer) waiting() (keys []string, more bool) {
 func (h *healer) done(key string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.keys, key)
+	if _, waits := h.keys[key]; waits {
+		delete(h.keys, key)
+		h.bytes -= healKeyBytes + len(key)
+	}
 	h.healed.Add(1)
 }
 
@@ -196,9 +215,7 @@ const (
 	// healInterval is the time between two attempts at the keys that are left.
 	healInterval = time.Second
 	// healPassKeys are healed before it is looked again whether more was lost.
-	healPassKeys = 1024
-	// healsAtOnce are under way at a time: each waits for other replicas, and for a sync.
-	healsAtOnce = 16
+	healPassKeys = healBatchKeys * healBatchesAtOnce
 )
 
 // run heals until ctx is done.
@@ -250,76 +267,9 @@ func (h *healer) exchangeHealed() {
 			continue
 		}
 		delete(h.due, p)
+		h.n.renewTree(p)
 		for _, id := range h.n.table.Replicas(p) {
 			h.n.exchanger.Hurry(id, p)
 		}
 	}
-}
-
-// healAll heals keys, and returns those that could be.
-func (h *healer) healAll(ctx context.Context, keys []string) (healed [][]byte) {
-	var mu sync.Mutex
-	var healing errgroup.Group
-	healing.SetLimit(healsAtOnce)
-	for _, key := range keys {
-		healing.Go(func() error {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err := h.heal(ctx, []byte(key)); err != nil {
-				h.n.log.Debug("a key cannot be healed yet", slog.String("key", key), "error", err)
-				return nil
-			}
-			h.done(key)
-			h.n.forest.Unpoison([]byte(key))
-			mu.Lock()
-			defer mu.Unlock()
-			healed = append(healed, []byte(key))
-			return nil
-		})
-	}
-	_ = healing.Wait() // each says what went wrong by itself
-	return healed
-}
-
-// heal stores the join of what enough of the other replicas hold of a key. The only replica of a key has nobody to ask: what it cannot read
-// stays unknown.
-func (h *healer) heal(ctx context.Context, key []byte) error {
-	p := h.n.table.Partition(key)
-	deadline := time.Now().Add(h.n.cfg.Timeout)
-	var joined causal.Object
-	known := 0
-	for _, id := range h.n.table.Replicas(p) {
-		peer := h.n.peers.Peer(id)
-		if peer == nil {
-			continue
-		}
-		if o, ok := readOne(ctx, peer, deadline, key); ok {
-			joined = causal.Join(joined, o)
-			known++
-		}
-	}
-	if need := max(h.n.exchanger.Needed(), 1); known < need {
-		return fmt.Errorf("%d of the other replicas can say what it is, %d are needed", known, need)
-	}
-	stored := make(chan error, 1)
-	h.n.replica.Restore(deadline, coordinator.Item{Key: key, Object: joined}, func(_ coordinator.StoreAck, err error) { stored <- err })
-	return <-stored
-}
-
-func readOne(ctx context.Context, peer coordinator.Peer, deadline time.Time, key []byte) (causal.Object, bool) {
-	type result struct {
-		items []coordinator.ReadItem
-		err   error
-	}
-	read := make(chan result, 1)
-	peer.Read(deadline, [][]byte{key}, coordinator.WantValues, func(items []coordinator.ReadItem, err error) { read <- result{items, err} })
-	select {
-	case r := <-read:
-		if r.err == nil && r.items[0].State == coordinator.ReadKnown {
-			return r.items[0].Object, true
-		}
-	case <-ctx.Done():
-	}
-	return causal.Object{}, false
 }

@@ -80,7 +80,7 @@ func TestTheOnlyCopyIsNotHealedAwayWhereItCannotBeRead(t *testing.T) {
 	tr.start()
 	defer tr.end()
 	n := tr.nodes[0]
-	if err := n.healer.heal(context.Background(), []byte("x")); err == nil {
+	if healed := n.healer.healAll(context.Background(), []string{"x"}); len(healed) > 0 {
 		t.Error("it was healed by nobody")
 	}
 	if _, _, err := n.replica.Stored([]byte("x")); errors.Is(err, storage.ErrNotFound) || !replica.Unreadable(err) {
@@ -118,7 +118,7 @@ func TestAKeyIsNotHealedByOneOtherReplica(t *testing.T) {
 	tr.cfgs = all[:2]
 	tr.start()
 	n := tr.nodes[0]
-	if err := n.healer.heal(context.Background(), []byte("x")); err == nil {
+	if healed := n.healer.healAll(context.Background(), []string{"x"}); len(healed) > 0 {
 		t.Error("healed by a replica that may not hold the last write")
 	}
 	if _, _, err := n.replica.Stored([]byte("x")); !replica.Unreadable(err) {
