@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/ringcask/ringcask/ring"
 )
 
 func TestOfTwoExchangesOfAPairOneMovesTheKeys(t *testing.T) {
 	simulate(t, func(t *testing.T) {
-		const keys = 20 * batchKeys
+		const keys = 8 * batchKeys
 		c := newFakeCluster(2, 4, Options{}, plant{})
 		c.latency = time.Millisecond
 		for i := range keys {
@@ -33,4 +35,30 @@ func TestOfTwoExchangesOfAPairOneMovesTheKeys(t *testing.T) {
 			}
 		}
 	})
+}
+
+// countedTrees have so many keys in each partition.
+type countedTrees struct {
+	Trees
+	keys int64
+}
+
+func (c countedTrees) KeyCount(ring.PartitionID) int64 { return c.keys }
+
+func TestAsManyLeavesAreLookedThroughAsHoldSoManyKeys(t *testing.T) {
+	var leaves []Leaf
+	for p := range ring.PartitionID(64) {
+		for n := range uint16(LeafCount) {
+			leaves = append(leaves, Leaf{p, n})
+		}
+	}
+	for keys, want := range map[int64]int{0: leavesPerMessage, 100: leavesPerMessage, 4 * LeafCount: keysExpected / 4, 1024 * LeafCount: 16, 1 << 40: 1} {
+		x := &Exchanger{trees: countedTrees{keys: keys}}
+		if got := x.leavesAtOnce(leaves); got != want {
+			t.Errorf("%d leaves of partitions with %d keys, want %d", got, keys, want)
+		}
+		if got := x.leavesAtOnce(leaves[:1]); got != 1 {
+			t.Errorf("%d leaves of one", got)
+		}
+	}
 }

@@ -41,6 +41,8 @@
 // Who is outdated (a disk restored from an older state, a new one in place of one that was lost) is let in once it knows the run that it
 // was told of; for that it must have begun anew: what it holds counts for nothing until it is filled again. A node whom all other members let
 // in although its directory has never begun anew has lost nothing. An actor that another node id holds is refused: an actor is one unbroken memory.
+// One that is drawn while the node runs goes ahead of all else that it sends, on each link (TellActor): who is asked for what was lost knows
+// by then that the words given for it are void. Actors do not come back: a hello that is late is not believed.
 //
 // # Time
 //
