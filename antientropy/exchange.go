@@ -166,6 +166,7 @@ func (e *exchange) compare(ctx context.Context, ps []ring.PartitionID) (differin
 
 // settle finds the keys that differ and has both sides hold both sides' objects.
 func (e *exchange) settle(ctx context.Context, differing []finding) error {
+	differing = slices.DeleteFunc(differing, func(f finding) bool { return e.yields(f.Partition) })
 	if len(differing) == 0 {
 		return nil
 	}
