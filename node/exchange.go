@@ -154,6 +154,13 @@ type exchangeReplica struct {
 	n *Node
 }
 
+// Fill implements antientropy.Replica. The healer may have waited for it.
+func (r exchangeReplica) Fill(ps ...ring.PartitionID) error {
+	err := r.Replica.Fill(ps...)
+	r.n.healer.poke()
+	return err
+}
+
 // Keys implements antientropy.Replica.
 func (r exchangeReplica) Keys(ctx context.Context, leaves []antientropy.Leaf, fn func(antientropy.Leaf, []byte, uint64, bool)) error {
 	buckets := make([]uint32, len(leaves))

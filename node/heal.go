@@ -156,6 +156,7 @@ func (h *healer) vouch(ctx context.Context) {
 			h.mu.Lock()
 			h.broken, h.lost = true, true // which of it is made up for is not known
 			h.mu.Unlock()
+			h.poke()
 		}
 		return
 	}
