@@ -221,8 +221,8 @@ func (f *Forest) Stats(p ring.PartitionID) TreeStats {
 // KeyCount is how many keys a partition's tree has, about; zero if none stands.
 func (f *Forest) KeyCount(p ring.PartitionID) int64 {
 	part := &f.partitions[p]
-	part.mu.Lock()
-	defer part.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if part.standing == nil {
 		return 0
 	}

@@ -106,11 +106,7 @@ func (n *Node) wantTrees(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		for _, p := range n.table.Partitions(ring.NodeID(n.cfg.ID)) {
-			if n.forest.Stands(p) {
-				n.renewTree(p)
-			} else {
-				n.exchanger.WantTree(p)
-			}
+			n.wantTree(p)
 		}
 		n.healer.addPoisoned(n.held())
 		n.hurryRefill()
@@ -122,10 +118,10 @@ func (n *Node) wantTrees(ctx context.Context) {
 	}
 }
 
-// renewTree has a partition's tree be built anew if what is written over what could not be read has spoiled it.
-func (n *Node) renewTree(p ring.PartitionID) {
-	if n.forest.Stats(p).SpoiledLeaves > 0 {
-		n.keeper.Renew(p)
+// wantTree has a partition's tree be built if none stands, or if what was written over what could not be read has spoiled it.
+func (n *Node) wantTree(p ring.PartitionID) {
+	if s := n.forest.Stats(p); !s.Stands || s.SpoiledLeaves > 0 {
+		n.exchanger.WantTree(p)
 	}
 }
 

@@ -268,7 +268,7 @@ func (h *healer) exchangeHealed() {
 			continue
 		}
 		delete(h.due, p)
-		h.n.renewTree(p)
+		h.n.wantTree(p)
 		for _, id := range h.n.table.Replicas(p) {
 			h.n.exchanger.Hurry(id, p)
 		}
