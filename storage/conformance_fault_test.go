@@ -249,19 +249,22 @@ func TestADiskThatOthersFillIsNoticedBeforeAWriteFails(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fs := vfstest.New()
 				fs.SetCapacity(64 << 20)
-				e := mustOpen(t, fs, Options{Sync: policy, SegmentBytesMax: 1 << 20, ReserveBytes: 16 << 20})
+				e := mustOpenMerging(t, fs, Options{Sync: policy, SegmentBytesMax: 1 << 20, ReserveBytes: 16 << 20})
 				mustPut(t, e, "k", "1")
-				fs.SetCapacity(1) // there is nothing left at all
+				fs.SetCapacity(1) // there is nothing left at all, not even in what files have
+				mend := fs.Inject(vfstest.Fault{Ops: vfstest.OpWrite, Err: syscall.ENOSPC})
 				time.Sleep(2 * spaceLookInterval)
 				for i := range 100 {
 					if err := e.Put([]byte(key(i)), make([]byte, 8<<10)); !errors.Is(err, ErrDiskFull) {
 						t.Fatalf("put %d: %v", i, err)
 					}
 				}
+				time.Sleep(2 * e.opts.IdleMergeAfter) // merges would make room, if they had some
 				if err := e.Err(); err != nil {
 					t.Fatal(err)
 				}
 				wantValue(t, e, "k", "1")
+				mend()
 				fs.SetCapacity(64 << 20)
 				time.Sleep(2 * spaceLookInterval)
 				mustPut(t, e, "k", "2")

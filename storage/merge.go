@@ -606,7 +606,7 @@ func (e *Engine) removeFile(path string) error {
 // Merge gives back the space of everything that is superseded, deleted, expired or filtered out: it seals the log and makes one
 // run of all there is. It returns when that is done, and goes at full speed. Writes and reads go on.
 //
-// Errors: ErrClosed, ErrReadOnly, *SpaceError, *CorruptError (a run is damaged, which stays as it is), *IOError, ctx's: the store
+// Errors: ErrClosed, ErrReadOnly, *SpaceError, ErrDiskFull (nothing at all is free), *CorruptError (a run is damaged, which stays as it is), *IOError, ctx's: the store
 // is as it was, or has fewer, larger runs.
 func (e *Engine) Merge(ctx context.Context) error {
 	return e.merger.full(ctx)

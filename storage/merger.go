@@ -98,7 +98,7 @@ func (g *merger) loop() {
 		case <-g.segments.due:
 			if g.e.space.full.Load() {
 				// What is dead in the active segment counts, too, now.
-				if err := g.e.writer.sealActive(); err != nil {
+				if err := g.sealActive(); err != nil {
 					g.e.opts.Logger.Warn("storage: active segment not sealed", "error", err)
 				}
 			}
@@ -109,7 +109,7 @@ func (g *merger) loop() {
 			if !settle {
 				continue
 			}
-			if err := g.e.writer.sealActive(); err != nil {
+			if err := g.sealActive(); err != nil {
 				g.e.opts.Logger.Warn("storage: idle store not settled", "error", err)
 				continue
 			}
@@ -279,9 +279,20 @@ func (g *merger) behind(k *work) bool {
 // ops counts what others did with the engine.
 func (e *Engine) ops() int64 { return e.records.Load() + e.reads.Load() - e.mergeReads.Load() }
 
+// sealBytesLeast is what must be free for a segment to be sealed: many times what its last frame takes.
+const sealBytesLeast = 64 << 10
+
+// sealActive seals the active segment, unless the disk has no room left at all: a write that fails would make the engine read-only.
+func (g *merger) sealActive() error {
+	if free, err := g.e.fs.Free(g.e.dir); err == nil && free < sealBytesLeast {
+		return ErrDiskFull
+	}
+	return g.e.writer.sealActive()
+}
+
 // full merges all there is: first the segments and what goes along with them, then what is more than one run by then.
 func (g *merger) full(ctx context.Context) error {
-	if err := g.e.writer.sealActive(); err != nil {
+	if err := g.sealActive(); err != nil {
 		return err
 	}
 	g.runs.one.Lock()

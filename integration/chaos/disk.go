@@ -46,10 +46,10 @@ func (r *run) spoilDisk(ctx context.Context, p *process, f fault.Fault) (undo, e
 	return mend, set(vfscontrol.Control{Full: true})
 }
 
-// writes says that a process runs and has not stopped writing for good.
+// writes says that a process runs and has not stopped writing for good, be it what it stores or hints.
 func (p *process) writes(ctx context.Context) bool {
 	var s wire.Status
-	return p.runs() && ask(ctx, p.http, "/status", &s) == nil && s.Storage.ReadOnly == ""
+	return p.runs() && ask(ctx, p.http, "/status", &s) == nil && s.Storage.ReadOnly == "" && s.Hints.ReadOnly == ""
 }
 
 // flipBytes flips so many bytes of the finished segments and runs in a stopped node's data directory, and returns how many it has flipped:
