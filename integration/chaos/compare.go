@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"github.com/ringcask/ringcask/internal/causal"
@@ -32,7 +31,7 @@ func (r *run) compare(c *converging) error {
 	}
 	all := map[ring.NodeID]contents{}
 	for _, p := range r.cluster.nodes {
-		read, unreadable, err := readContents(filepath.Join(p.dir, "engine"))
+		read, unreadable, err := readContents(p.engine())
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.id, err)
 		}

@@ -52,20 +52,25 @@ func (p *process) writes(ctx context.Context) bool {
 	return p.runs() && ask(ctx, p.http, "/status", &s) == nil && s.Storage.ReadOnly == "" && s.Hints.ReadOnly == ""
 }
 
-// flipBytes flips so many bytes of the finished segments and runs in a stopped node's data directory, and returns how many it has flipped:
-// none where nothing is finished.
-func flipBytes(dir string, count int, seed uint64) (flipped int, err error) {
-	files, err := finished(filepath.Join(dir, "engine"))
-	if err != nil || len(files) == 0 {
-		return 0, err
+// engine is the directory of a node's storage engine.
+func (p *process) engine() string { return filepath.Join(p.dir, "engine") }
+
+// flipBytes flips so many bytes of the finished segments and runs of a stopped node's engine, which must have some.
+func flipBytes(engine string, count int, seed uint64) error {
+	files, err := finished(engine)
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("nothing is finished in %s", engine)
 	}
 	r := rand.New(rand.NewPCG(seed, 0xf11b))
-	for ; flipped < count; flipped++ {
+	for range count {
 		if err := flipByte(files[r.IntN(len(files))], r); err != nil {
-			return flipped, err
+			return err
 		}
 	}
-	return flipped, nil
+	return nil
 }
 
 // finished are the files of an engine that it does not write to any longer: all runs, and all segments but the last.

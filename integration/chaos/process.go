@@ -35,7 +35,9 @@ type process struct {
 // life is one run of a process.
 type life struct {
 	process *os.Process
-	done    chan struct{}
+	// done is closed when it has ended, as how says.
+	done chan struct{}
+	how  *os.ProcessState
 	// asked says that its end is wanted.
 	asked bool
 }
@@ -76,6 +78,7 @@ func (p *process) carry(cmd *exec.Cmd, l *life, started chan<- error) {
 		return
 	}
 	_ = cmd.Wait() // how it ended is in ProcessState
+	l.how = cmd.ProcessState
 	p.mu.Lock()
 	asked := l.asked
 	if p.run == l {
@@ -84,7 +87,7 @@ func (p *process) carry(cmd *exec.Cmd, l *life, started chan<- error) {
 	p.mu.Unlock()
 	close(l.done)
 	if !asked {
-		p.died(p, cmd.ProcessState.String())
+		p.died(p, l.how.String())
 	}
 }
 
@@ -100,29 +103,39 @@ func (p *process) runs() bool {
 	return p.run != nil
 }
 
-// signal sends a signal to the process, if it runs, and returns what says when it has ended. An end from now on is asked for if ends says so.
-func (p *process) signal(s syscall.Signal, ends bool) (done <-chan struct{}) {
+// signal sends a signal to the process, and returns the life that it was sent to; nil if the process does not run. An end from now on is
+// asked for if ends says so.
+func (p *process) signal(s syscall.Signal, ends bool) *life {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.run == nil {
-		ended := make(chan struct{})
-		close(ended)
-		return ended
+		return nil
 	}
 	p.run.asked = p.run.asked || ends
 	_ = p.run.process.Signal(s) // it may have ended just now
-	return p.run.done
+	return p.run
 }
 
 // kill ends the process without warning, also one that is stopped.
-func (p *process) kill() { <-p.signal(syscall.SIGKILL, true) }
+func (p *process) kill() {
+	if l := p.signal(syscall.SIGKILL, true); l != nil {
+		<-l.done
+	}
+}
 
 var errDidNotStop = errors.New("it did not stop in time and was killed")
 
-// stop ends the process in order.
+// stop ends the process in order, if it runs. Errors: it took too long, or did not end as it should, as after a panic.
 func (p *process) stop() error {
+	l := p.signal(syscall.SIGTERM, true)
+	if l == nil {
+		return nil
+	}
 	select {
-	case <-p.signal(syscall.SIGTERM, true):
+	case <-l.done:
+		if !l.how.Success() {
+			return fmt.Errorf("%s was told to stop and ended with %v; see %s", p.id, l.how, p.log)
+		}
 		return nil
 	case <-time.After(stopWithin):
 		p.kill()

@@ -41,6 +41,9 @@ func (r *run) carryOutFault(ctx context.Context, i int, f fault.Fault, t *turns)
 	r.begins(f)
 	end, err := r.strike(ctx, fmt.Sprintf("f%d", i), f)
 	r.say("%s begins%s", describe(f), because(err))
+	if err != nil {
+		r.nodes.add(violationNotAgain, fmt.Sprintf("%s did not begin as it should: %v", describe(f), err))
+	}
 	sleep(ctx, f.For)
 	r.ends(f)
 	s.Note = because(err)
@@ -151,14 +154,19 @@ func (r *run) awaitTurn(ctx context.Context, f fault.Fault, t *turns) (release f
 
 var errRunEnded = errors.New("the run ended before it could begin")
 
-// mayDestroy is why a fault may not begin yet if it destroys data; all stored data must have been checked since a moment, if anything was
-// destroyed before.
+// mayDestroy is why a fault may not begin yet if it destroys data: there must be something to destroy, and all stored data must have been
+// checked since a moment, if anything was destroyed before.
 func (r *run) mayDestroy(ctx context.Context, f fault.Fault, since time.Time) error {
 	if !f.Kind.Destroys() {
 		return nil
 	}
 	if !r.destroyed() {
 		since = time.Time{}
+	}
+	if p := r.cluster.nodes[f.Nodes[0]]; f.Kind == fault.Flip {
+		if files, err := finished(p.engine()); err != nil || len(files) == 0 {
+			return errors.Join(err, fmt.Errorf("%s has no finished segment in time", p.id))
+		}
 	}
 	if err := r.cluster.unwhole(ctx, since); err != nil {
 		return fmt.Errorf("not everything was whole in time: %w", err)

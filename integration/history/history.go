@@ -13,6 +13,7 @@
 package history
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -132,6 +133,6 @@ func (h *History) Operations() []Operation {
 	h.mu.Lock()
 	ops := slices.Clone(h.ops)
 	h.mu.Unlock()
-	slices.SortStableFunc(ops, func(a, b Operation) int { return int(a.Start - b.Start) })
+	slices.SortStableFunc(ops, func(a, b Operation) int { return cmp.Compare(a.Start, b.Start) })
 	return ops
 }
