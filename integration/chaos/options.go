@@ -16,7 +16,7 @@ type Options struct {
 	Binary, Dir string
 	// Plan is what goes wrong, when, on how many nodes, and for how long the workloads run.
 	Plan fault.Plan
-	// Workloads are what clients do, all at once.
+	// Workloads are what clients do, all at once, each of them once.
 	Workloads []workload.Workload
 	// Clients are the workers of each workload (default 4), Rate the most operations of each in a second (default no bound).
 	Clients int
@@ -66,6 +66,11 @@ func (o Options) validate() error {
 		return errors.New("chaos: durations must be positive")
 	case len(o.Workloads) == 0 || o.Clients < 0 || o.Rate < 0:
 		return errors.New("chaos: a workload is required, and clients and rate must not be negative")
+	}
+	for i, w := range o.Workloads {
+		if slices.ContainsFunc(o.Workloads[:i], func(other workload.Workload) bool { return other.Name() == w.Name() }) {
+			return fmt.Errorf("chaos: workload %s is there twice: it would take the one's keys for the other's", w.Name())
+		}
 	}
 	for _, f := range o.Plan.Faults {
 		if why := Impossible(f.Kind); why != "" {
