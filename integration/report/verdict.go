@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/ringcask/ringcask/integration/history"
+	"github.com/ringcask/ringcask/integration/workload"
 )
 
 // judge says what came of a run. A run that proves nothing has not passed.
@@ -32,7 +33,20 @@ func judge(run Run) Verdict {
 	case len(run.Results) == 0:
 		return Verdict{Text: "Nothing proven: no checker looked at what was done."}
 	}
+	if idle := unacknowledged(run.Results); len(idle) > 0 {
+		return Verdict{Text: "Nothing proven by " + limits.text(listed(idle)) + ": none of its operations was acknowledged."}
+	}
 	return Verdict{Passed: true, Text: praise(run)}
+}
+
+// unacknowledged are the workloads that tried and were never acknowledged anything: their checkers had nothing to look at.
+func unacknowledged(results []workload.Result) (names []string) {
+	for _, r := range results {
+		if r.Ok == 0 && r.Failed+r.Unknown > 0 {
+			names = append(names, r.Workload)
+		}
+	}
+	return names
 }
 
 // NotConverged is the kind of violation by which a checker says the same as Convergence.Reached does not: the verdict says it once.
@@ -60,14 +74,18 @@ func violations(run Run, limits Limits) []string {
 }
 
 func praise(run Run) string {
-	struck := 0
+	skipped := 0
 	for _, f := range run.Faults {
-		if !f.Skipped {
-			struck++
+		if f.Skipped {
+			skipped++
 		}
 	}
+	faults := counted(len(run.Faults)-skipped, "fault")
+	if skipped > 0 {
+		faults += fmt.Sprintf(" (%d skipped)", skipped)
+	}
 	text := fmt.Sprintf("Passed: %s on %s under %s; %s found no violation",
-		counted(len(run.Operations), "operation"), counted(len(run.Nodes), "node"), counted(struck, "fault"), counted(len(run.Results), "checker"))
+		counted(len(run.Operations), "operation"), counted(len(run.Nodes), "node"), faults, counted(len(run.Results), "checker"))
 	if c := run.Convergence; c != nil {
 		text += fmt.Sprintf(", and all replicas were equal %s after the last fault was healed", brief(c.Took))
 	}

@@ -24,9 +24,13 @@ func TestTheVerdictIsASentence(t *testing.T) {
 			Run{Operations: []history.Operation{{Kind: history.Put, Outcome: history.Failed}}, Results: clean}, false,
 			"Nothing proven: no operation was acknowledged.",
 		},
+		"one workload was acknowledged nothing": {
+			Run{Operations: acked, Results: []workload.Result{{Workload: "set", Ok: 1}, {Workload: "batch", Failed: 2}, {Workload: "nodes"}}}, false,
+			"Nothing proven by batch: none of its operations was acknowledged.",
+		},
 		"clean": {
 			Run{Operations: acked, Results: clean, Nodes: []string{"n1"}, Faults: []Strike{{}, {}, {Skipped: true}}}, true,
-			"Passed: 1 operation on 1 node under 2 faults; 1 checker found no violation.",
+			"Passed: 1 operation on 1 node under 2 faults (1 skipped); 1 checker found no violation.",
 		},
 		"converged": {
 			Run{Operations: acked, Results: clean, Convergence: &Convergence{Took: 2340 * time.Millisecond, Reached: true}}, true,
