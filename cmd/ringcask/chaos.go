@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,14 +67,32 @@ func (c *chaosCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	shown := newChaosProgress(a, o.Plan.Duration)
+	o.Events = shown.event
+	harness, err := chaos.New(o)
+	if err == nil {
+		err = c.touchReport()
+	}
+	if err != nil {
+		if made {
+			err = errors.Join(err, os.RemoveAll(o.Dir))
+		}
+		return &usageError{err}
+	}
 	if err := savePlan(o.Dir, o.Plan); err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stderr, "seed %d, %s, %v, %s; nodes in %s\n", o.Plan.Seed, plural(o.Plan.Nodes, "node", "nodes"), o.Plan.Duration,
 		plural(len(o.Plan.Faults), "fault", "faults"), o.Dir)
-	summary, err := c.run(a, o)
+	shown.start(harness.Progress)
+	outcome, err := harness.Run(a.ctx)
+	shown.stop()
 	if err != nil {
 		return fmt.Errorf("%w; the nodes' logs are in %s", err, o.Dir)
+	}
+	summary, err := c.sumUp(outcome, o)
+	if err != nil {
+		return err
 	}
 	if err := c.tell(a, summary); err != nil {
 		return err
@@ -91,6 +110,9 @@ func (c *chaosCommand) Run(a *app) error {
 func (c *chaosCommand) options() (o chaos.Options, err error) {
 	if o.Plan, err = c.plan(); err != nil {
 		return o, err
+	}
+	if c.Clients < 1 {
+		return o, usagef("--clients must be positive")
 	}
 	o.Clients, o.Rate, o.Binary = c.Clients, c.Rate, c.Binary
 	if o.Binary == "" {
@@ -115,17 +137,7 @@ func (c *chaosCommand) options() (o chaos.Options, err error) {
 // plan is the given one, or drawn.
 func (c *chaosCommand) plan() (p fault.Plan, err error) {
 	if c.Plan != "" {
-		text, err := os.ReadFile(c.Plan)
-		if err == nil {
-			err = json.Unmarshal(text, &p)
-		}
-		if err == nil {
-			err = p.Validate()
-		}
-		if err != nil {
-			return p, usagef("%s: %w", c.Plan, err)
-		}
-		return p, nil
+		return readPlan(c.Plan)
 	}
 	if c.Nodes < 1 || c.Nodes > chaos.NodesMax || c.Duration <= 0 || c.Every < 0 {
 		return p, usagef("--nodes must be between 1 and %d, and --duration and --every positive", chaos.NodesMax)
@@ -135,15 +147,42 @@ func (c *chaosCommand) plan() (p fault.Plan, err error) {
 		seed = *c.Seed
 	}
 	kinds, err := c.kinds()
-	if err != nil || len(kinds) == 0 {
-		return fault.Plan{Seed: seed, Nodes: c.Nodes, Duration: c.Duration}, err
+	if err != nil {
+		return p, err
+	}
+	p = fault.Plan{Seed: seed, Nodes: c.Nodes, Duration: c.Duration}
+	if len(kinds) == 0 && (c.Faults == "all" || c.Faults == "none") {
+		return p, nil
 	}
 	o := fault.Options{Nodes: c.Nodes, Duration: c.Duration, Kinds: kinds, Every: c.Every}
 	o.ForMin, o.ForMax = min(c.Duration/60, faultMin), min(c.Duration/6, faultMax)
 	if o.Every == 0 {
 		o.Every = min(c.Duration/20, everyMax)
 	}
-	return fault.Draw(seed, o), nil
+	if len(kinds) > 0 {
+		p = fault.Draw(seed, o)
+	}
+	if len(p.Faults) == 0 && c.Faults != "all" {
+		return p, usagef("--faults %s: none was drawn for %s and %v; fewer than half of the nodes may be out at once, and one node's data has no copy",
+			c.Faults, plural(c.Nodes, "node", "nodes"), c.Duration)
+	}
+	return p, nil
+}
+
+func readPlan(path string) (p fault.Plan, err error) {
+	text, err := os.ReadFile(path)
+	if err == nil {
+		plan := json.NewDecoder(bytes.NewReader(text))
+		plan.DisallowUnknownFields() // what is misspelt would not happen
+		err = plan.Decode(&p)
+	}
+	if err == nil {
+		err = p.Validate()
+	}
+	if err != nil {
+		return p, usagef("%s: %w", path, err)
+	}
+	return p, nil
 }
 
 // In long runs faults come every few seconds, and last as long as in a run of some minutes.
@@ -204,20 +243,8 @@ func savePlan(dir string, p fault.Plan) error {
 	return os.WriteFile(filepath.Join(dir, "plan.json"), append(text, '\n'), 0o644)
 }
 
-// run carries out the run and sums it up.
-func (c *chaosCommand) run(a *app, o chaos.Options) (report.Summary, error) {
-	shown := newChaosProgress(a, o.Plan.Duration)
-	o.Events = shown.event
-	harness, err := chaos.New(o)
-	if err != nil {
-		return report.Summary{}, &usageError{err}
-	}
-	shown.start(harness.Progress)
-	outcome, err := harness.Run(a.ctx)
-	shown.stop()
-	if err != nil {
-		return report.Summary{}, err
-	}
+// sumUp sums a run up, and leaves what its clients did where somebody will look.
+func (c *chaosCommand) sumUp(outcome report.Run, o chaos.Options) (report.Summary, error) {
 	outcome.Replay = c.replay(o)
 	outcome.Version = version()
 	if c.Binary != "" {
@@ -225,9 +252,9 @@ func (c *chaosCommand) run(a *app, o chaos.Options) (report.Summary, error) {
 	}
 	summary := report.Summarize(outcome)
 	if c.Keep || !summary.Verdict.Passed {
-		err = saveOperations(o.Dir, outcome.Operations)
+		return summary, saveOperations(o.Dir, outcome.Operations)
 	}
-	return summary, err
+	return summary, nil
 }
 
 // saveOperations leaves everything that clients did beside the data, for whoever looks for the cause of a violation.
@@ -266,17 +293,28 @@ func (c *chaosCommand) replay(o chaos.Options) string {
 	return shellCommand(args)
 }
 
-// tell writes the report and prints what came of the run.
+// touchReport makes sure, before all the work, that there can be a report at the end of it.
+func (c *chaosCommand) touchReport() error {
+	if c.Report == "" {
+		return nil
+	}
+	f, err := os.OpenFile(c.Report, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// tell writes the report and prints what came of the run; the one is not kept from by the other.
 func (c *chaosCommand) tell(a *app, s report.Summary) error {
+	var err error
 	if c.Report != "" {
-		if err := writeReport(c.Report, s); err != nil {
-			return err
-		}
+		err = writeReport(c.Report, s)
 	}
 	if c.JSON {
-		return json.NewEncoder(a.stdout).Encode(s)
+		return errors.Join(err, json.NewEncoder(a.stdout).Encode(s))
 	}
-	return printChaos(a.stdout, s)
+	return errors.Join(err, printChaos(a.stdout, s))
 }
 
 func writeReport(path string, s report.Summary) (err error) {
