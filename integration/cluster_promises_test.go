@@ -18,6 +18,7 @@ import (
 )
 
 func TestWhatIsLoadedIsFoundByteForByteAndInOrderThroughEveryNode(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, clusterOptions{})
 	all := records(t)
 	summary := mustRun(t, "", "load", "--addr", c.addrs(), "-o", "json", sampleFile)
@@ -50,6 +51,7 @@ func TestALoadDoesNotNoticeThatANodeIsKilledAndComesBack(t *testing.T) {
 }
 
 func TestEveryAcknowledgedWriteSurvivesThatAllNodesAreKilled(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, clusterOptions{})
 	all := records(t)
 	acked := c.writeUntilKilled(all)

@@ -71,6 +71,7 @@ func (c *cluster) putMany(via *client.Client, from, to int, value string) {
 }
 
 func TestACommandSaysWhenAllReplicasAreEqualAndWhatKeepsThemFromIt(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, clusterOptions{args: func(int) []string { return []string{"--exchange-period", "2s"} }})
 	via, victim := c.nodes[0], c.nodes[2]
 	cl := c.routed()
@@ -133,6 +134,7 @@ func (c *cluster) checkPartitionsAdd(keys int64) {
 }
 
 func TestATombstoneSaysWhyItIsStillThereUntilItIsSettled(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, clusterOptions{args: func(int) []string { return []string{"--exchange-period", "2s"} }})
 	ctx := t.Context()
 	cl := c.routed()

@@ -134,6 +134,7 @@ func startForDeletes(t *testing.T) *cluster {
 }
 
 func TestTombstonesAreGoneFromTheDiskOnceAllReplicasHoldThem(t *testing.T) {
+	t.Parallel()
 	c := startForDeletes(t)
 	c.putThenConverge()
 	c.deleteAll()
@@ -142,6 +143,7 @@ func TestTombstonesAreGoneFromTheDiskOnceAllReplicasHoldThem(t *testing.T) {
 }
 
 func TestNoTombstoneGoesWhileAReplicaIsAwayAndNothingIsRevivedByItsReturn(t *testing.T) {
+	t.Parallel()
 	c := startForDeletes(t)
 	c.putThenConverge()
 	away, there := c.nodes[2], c.nodes[:2]

@@ -115,6 +115,7 @@ func zombie(pid int) bool {
 
 func TestDevServesKeepsItsDataAndLeavesNoOrphan(t *testing.T) {
 	skipShort(t)
+	t.Parallel()
 	dir, base := t.TempDir(), testport.Base(t)
 	d := startDev(t, dir, base)
 	nodes := d.nodes(t)
@@ -169,6 +170,7 @@ func TestDevServesKeepsItsDataAndLeavesNoOrphan(t *testing.T) {
 
 func TestDevUnderGoRunEndsWithIt(t *testing.T) {
 	skipShort(t)
+	t.Parallel()
 	base := testport.Base(t)
 	d := startDevAs(t, t.TempDir(), base, "go", "run", "../cmd/ringcask")
 	nodes := d.nodes(t)

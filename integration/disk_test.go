@@ -155,6 +155,7 @@ func (n *testNode) ready() (status int, body string, err error) {
 }
 
 func TestANewClusterIsReadyOnceAllOfItsNodesHaveMet(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, clusterOptions{stopped: true})
 	early := c.nodes[:2]
 	waits := func(n *testNode) {
@@ -194,6 +195,7 @@ func TestANewClusterIsReadyOnceAllOfItsNodesHaveMet(t *testing.T) {
 }
 
 func TestANodeThatLostItsDiskIsFilledWhileTheOthersGoOn(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, clusterOptions{})
 	l := ledger{}
 	l.put(t, c.routed(), "first", 600)
@@ -227,6 +229,7 @@ func TestANodeThatLostItsDiskIsFilledWhileTheOthersGoOn(t *testing.T) {
 }
 
 func TestANodeThatLostItsDiskSaysNothingBeforeItIsFilled(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, clusterOptions{})
 	l := ledger{}
 	l.put(t, c.routed(), "first", 300)
@@ -252,6 +255,7 @@ func TestANodeThatLostItsDiskSaysNothingBeforeItIsFilled(t *testing.T) {
 }
 
 func TestANodeWhoseDiskWasRestoredFromAnOlderStateIsFilled(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, clusterOptions{})
 	l := ledger{}
 	l.put(t, c.routed(), "first", 300)

@@ -125,6 +125,7 @@ func TestHintsAreReplayedWithinTwoSecondsOfTheReturnOfANode(t *testing.T) {
 }
 
 func TestHintsPastTheirLimitAreDroppedAndExchangesBringTheSame(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, clusterOptions{args: func(int) []string { return []string{"--hint-bytes-max", "16KiB"} }})
 	victim := c.nodes[2]
 	victim.kill()
@@ -178,6 +179,7 @@ func (c *cluster) sloppyKeys(n int, away ...*testNode) (keys []string) {
 }
 
 func TestASloppyQuorumSurvivesTwoOfThreeReplicasWhichGetTheirCopiesBack(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, clusterOptions{nodes: 5})
 	away, there := c.nodes[3:], c.nodes[:3]
 	keys := c.sloppyKeys(50, away...)

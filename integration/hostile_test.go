@@ -20,6 +20,7 @@ func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(
 const rssMaxBytes = 512 << 20
 
 func TestHostileBytesOnEveryPortHarmNobodyElse(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, clusterOptions{})
 	n := c.nodes[0]
 	ctx := t.Context()

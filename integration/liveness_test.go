@@ -48,6 +48,7 @@ func (c *cluster) awaitLiveness(of *testNode, limit time.Duration, want ...strin
 
 // The bounds are generous, for the machine may be busy; what is usual is logged.
 func TestANodeThatIsKilledOrPausedIsNoticedAndTakenBack(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, clusterOptions{})
 	for _, n := range c.nodes {
 		c.awaitLiveness(n, 15*time.Second, "alive")
