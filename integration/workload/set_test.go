@@ -59,6 +59,11 @@ func TestSetFindsWhatIsLostAndWhatIsStale(t *testing.T) {
 		{"unreadable in the end", `
 			0 0-9   put a=a
 			2 90-99 reads a= failed final`, "unread 1"},
+		{"forgotten in the end", `
+			0 0-9   put a=a
+			0 10-19 put b=b
+			0 20-29 put c=c unknown
+			2 90-99 reads b=b final`, "unread 1"},
 		{"readable at last", `
 			0 0-9   put a=a
 			2 80-89 reads a= failed final

@@ -89,30 +89,36 @@ func (s *siblings) Check(ops []history.Operation) Result {
 			}
 		}
 	}
-	unread := make(map[string]bool)
+	settled, readInTheEnd := false, make(map[string]bool)
 	for i := range ops {
 		op := &ops[i]
+		if op.Kind == history.Put {
+			continue
+		}
+		settled = settled || op.Final
 		for j := range op.Items {
-			switch item := &op.Items[j]; {
-			case op.Kind == history.Put:
-			case item.Outcome == history.Ok:
+			if item := &op.Items[j]; item.Outcome == history.Ok {
 				v.judgeSet(op, item, sets[item.Key])
-				if op.Final {
-					unread[item.Key] = false
-				}
-			case op.Final:
-				if _, read := unread[item.Key]; !read {
-					unread[item.Key] = true
-				}
+				readInTheEnd[item.Key] = readInTheEnd[item.Key] || op.Final
 			}
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(unread)) {
-		if unread[key] {
+	for _, key := range slices.Sorted(maps.Keys(sets)) {
+		if settled && !readInTheEnd[key] && acknowledged(sets[key]) {
 			v.violate("unread", "key %s could not be read in the end", key)
 		}
 	}
 	return v.r
+}
+
+// acknowledged says that some element of a set was.
+func acknowledged(set map[string]addition) bool {
+	for _, a := range set {
+		if a.outcome == history.Ok {
+			return true
+		}
+	}
+	return false
 }
 
 // addition is the write that added an element.

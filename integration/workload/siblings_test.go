@@ -56,5 +56,9 @@ func TestSiblingsFindsLostElements(t *testing.T) {
 		{"not to be read in the end", `
 			0 0-9   put k=a
 			2 90-99 reads k= failed final`, "unread 1"},
+		{"forgotten in the end", `
+			0 0-9   put k=a
+			0 10-19 put l=b
+			2 90-99 reads l=|b| final`, "unread 1"},
 	})
 }

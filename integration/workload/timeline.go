@@ -17,8 +17,8 @@ type timeline struct {
 	key    string
 	writes []write // in the order of their start
 	reads  []read
-	// unread says that a final read of it failed.
-	unread bool
+	// settled says that final reads were made of what its workload wrote.
+	settled bool
 	// byValue finds a write where there are many.
 	byValue map[string]int
 }
@@ -68,7 +68,11 @@ func timelines(ops []history.Operation) []*timeline {
 			for j := range op.Items {
 				g.read(op, &op.Items[j])
 			}
+			g.settled = g.settled || op.Final
 		}
+	}
+	for _, k := range g.all {
+		k.settled = g.settled
 	}
 	return g.all
 }
@@ -79,6 +83,7 @@ type gathering struct {
 	byKey map[string]*timeline
 	// contexts say when the strict read began that returned one.
 	contexts map[seenContext]time.Duration
+	settled  bool
 }
 
 type seenContext struct{ key, context string }
@@ -125,7 +130,6 @@ func (g *gathering) sees(op *history.Operation, item *history.Item, deletion boo
 func (g *gathering) read(op *history.Operation, item *history.Item) {
 	k := g.timeline(item.Key)
 	if item.Outcome != history.Ok {
-		k.unread = k.unread || op.Final
 		return
 	}
 	if item.After != "" && op.Strict {
@@ -140,9 +144,9 @@ func readOf(op *history.Operation, value string, absent bool) read {
 	}
 }
 
-// unreadInTheEnd says that something was acknowledged, that its reading in the end was tried, and that it failed each time.
+// unreadInTheEnd says that something was acknowledged, and that no final read of it was answered though others were made.
 func (k *timeline) unreadInTheEnd() bool {
-	return k.unread && !slices.ContainsFunc(k.reads, func(r read) bool { return r.final }) &&
+	return k.settled && !slices.ContainsFunc(k.reads, func(r read) bool { return r.final }) &&
 		slices.ContainsFunc(k.writes, func(w write) bool { return w.outcome == history.Ok })
 }
 
