@@ -23,6 +23,9 @@ const scarceFor = 300 * time.Millisecond
 // mended; so is every one whose disk failed.
 func (r *run) spoilDisk(ctx context.Context, p *process, f fault.Fault) (undo, error) {
 	set := func(c vfscontrol.Control) error { return vfscontrol.Write(p.control, c) }
+	if f.Kind == fault.DiskSlow { // no reason to stop anything
+		return func() error { return set(vfscontrol.Control{}) }, set(vfscontrol.Control{SyncDelay: f.Delay})
+	}
 	r.mayEnd(p, true)
 	mend := func() error {
 		err := set(vfscontrol.Control{})
@@ -33,11 +36,8 @@ func (r *run) spoilDisk(ctx context.Context, p *process, f fault.Fault) (undo, e
 		p.kill()
 		return r.startNode(p)
 	}
-	switch f.Kind {
-	case fault.DiskError:
+	if f.Kind == fault.DiskError {
 		return mend, set(vfscontrol.Control{FailShare: f.Share})
-	case fault.DiskSlow:
-		return mend, set(vfscontrol.Control{SyncDelay: f.Delay})
 	}
 	if err := set(vfscontrol.Control{Scarce: true}); err != nil {
 		return mend, err
