@@ -108,6 +108,7 @@ func (r *run) carryOut(ctx context.Context, clients clientSets) (report.Run, err
 	if err != nil {
 		return report.Run{}, err
 	}
+	interrupted := ctx.Err() != nil
 	conv := r.heal(clients)
 	results := append(workload.Judge(r.Workloads, r.history), r.nodes.result(), conv.result())
 	out := report.Run{
@@ -117,7 +118,7 @@ func (r *run) carryOut(ctx context.Context, clients clientSets) (report.Run, err
 	for _, p := range r.cluster.nodes {
 		out.Nodes = append(out.Nodes, p.id)
 	}
-	if ctx.Err() != nil {
+	if interrupted {
 		out.Notes = append(out.Notes, fmt.Sprintf("The run was interrupted after %v of %v.", took.Round(time.Second), r.Plan.Duration))
 	}
 	return out, nil
