@@ -42,7 +42,7 @@ func (*chaosCommand) Help() string {
 and wiped, the network is split, disks get full, clocks are wrong. Then everything is healed, and checkers judge whether an acknowledged
 write was lost, a deleted key is back, or replicas differ. docs/chaos.md has the whole of it.
 
-Exits with 4 if something was violated. Ctrl-C ends the run early, and what was done until then is judged. The same seed and flags give the
+Exits with 4 if something was violated or nothing proven. Ctrl-C ends the run early, and what was done until then is judged. The same seed and flags give the
 same faults and choices, though not the same timing.
 
 	ringcask chaos

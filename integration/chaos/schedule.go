@@ -120,8 +120,13 @@ func (t *turns) take(f fault.Fault) (release func(), err error) {
 	return release, nil
 }
 
-// turnInterval is the time between two looks at whether a fault may begin.
-const turnInterval = 100 * time.Millisecond
+const (
+	// turnInterval is the time between two looks at whether a fault may begin.
+	turnInterval = 100 * time.Millisecond
+	// lateMin is how long every fault may wait for the one before it on its node: on a busy machine processes take longer to stop and start
+	// than short plans have between faults.
+	lateMin = 5 * time.Second
+)
 
 // awaitTurn waits for the time of a fault, and then, for a while, until it may begin. One that destroys data may once all that was
 // destroyed before is there again: what a quorum had only the least number of copies of could be lost otherwise.
@@ -129,7 +134,7 @@ func (r *run) awaitTurn(ctx context.Context, f fault.Fault, t *turns) (release f
 	if !sleep(ctx, f.At-r.history.Now()) {
 		return nil, errRunEnded
 	}
-	wait := f.For
+	wait := max(f.For, lateMin)
 	if f.Kind.Destroys() {
 		wait = r.DestroyWait
 	}
