@@ -231,7 +231,13 @@ func (c *cluster) restart(n *testNode) {
 // eventually retries until check passes, with a bound on the whole.
 func eventually(t testing.TB, limit time.Duration, what string, check func() error) {
 	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
+	retry(t, 20*time.Millisecond, limit, what, check)
+}
+
+// retry calls check once in an interval until it passes, with a bound on the whole.
+func retry(t testing.TB, interval, limit time.Duration, what string, check func() error) {
+	t.Helper()
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	deadline := time.After(limit)
 	for {

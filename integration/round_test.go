@@ -132,20 +132,7 @@ func (c *cluster) round() {
 // seldom is eventually with looks that cost the nodes next to nothing.
 func (c *cluster) seldom(limit time.Duration, what string, check func() error) {
 	c.t.Helper()
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	over := time.After(limit)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-over:
-			c.t.Fatalf("not within %v: %s: %v", limit, what, err)
-		}
-	}
+	retry(c.t, 500*time.Millisecond, limit, what, check)
 }
 
 // settle has rounds done until one finds nothing that is newly stable.
