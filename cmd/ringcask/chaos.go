@@ -309,7 +309,9 @@ func (c *chaosCommand) touchReport() error {
 func (c *chaosCommand) tell(a *app, s report.Summary) error {
 	var err error
 	if c.Report != "" {
-		err = writeReport(c.Report, s)
+		if err = writeReport(c.Report, s); err == nil {
+			fmt.Fprintf(a.stderr, "the report is in %s\n", c.Report)
+		}
 	}
 	if c.JSON {
 		return errors.Join(err, json.NewEncoder(a.stdout).Encode(s))
