@@ -179,6 +179,7 @@ func TestAnOpOfABatchFailsAlone(t *testing.T) {
 		n := c.nodes[0]
 		n.siblings = 1
 		n.put(t, put("full", "a"))
+		synctest.Wait() // a quorum has it by now; so do all
 		out := n.write(t, WriteRequest{}, put("a", "1"), put("full", "b").with(nil), put("b", "2"))
 		if out[0].Err != nil || out[2].Err != nil || !errors.Is(out[1].Err, ErrTooManySiblings) {
 			t.Errorf("outcomes %v, %v, %v", out[0].Err, out[1].Err, out[2].Err)
