@@ -25,6 +25,7 @@ type chaosProgress struct {
 	bar       *mpb.Bar
 	stopped   chan struct{}
 	showing   sync.WaitGroup
+	printing  sync.Mutex
 
 	mu   sync.Mutex
 	last chaos.Progress
@@ -69,7 +70,7 @@ func (p *chaosProgress) show(interval time.Duration) {
 			// One less than the whole: a full bar is a finished one, and what follows the workload is to be seen on it, too.
 			p.bar.SetCurrent(min(p.progress().Elapsed.Milliseconds(), p.duration.Milliseconds()-1))
 		} else {
-			fmt.Fprintln(p.errors, p.text())
+			p.print(p.text() + "\n")
 		}
 	}
 }
@@ -108,6 +109,13 @@ func (p *chaosProgress) event(e chaos.Event) {
 		_, _ = p.container.Write([]byte(line)) // a terminal that is gone is nothing to end a run for
 		return
 	}
+	p.print(line)
+}
+
+// print is for where there is no bar: lines and events come from goroutines of their own.
+func (p *chaosProgress) print(line string) {
+	p.printing.Lock()
+	defer p.printing.Unlock()
 	fmt.Fprint(p.errors, line)
 }
 
