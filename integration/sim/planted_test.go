@@ -41,7 +41,12 @@ var hunts = []struct {
 	{planted.SkipSync, "power-loss", `{"Workloads":["set"],"Sloppy":false}`, []string{"lost", "stale", "node"}, 30},
 	{planted.ReuseDot, "", `{"Workloads":["monotonic"],"Sloppy":false}`, []string{"lost", "stale", "went back", "differs"}, 10},
 	{planted.ForgetTombstone, "isolate,kill,pause", `{"Workloads":["deletes"],"SegmentBytes":4096,"Sloppy":false}`, []string{"revived"}, 50},
-	{planted.ServeUnfilled, "isolate,cut-link,wipe", `{"Workloads":["set"],"Sloppy":false,"FaultEvery":1500000000}`, []string{"lost", "stale", "went back"}, 30},
+	{
+		// Partitions are filled within moments: many faults, and others that miss writes until they are exchanged, make those matter.
+		planted.ServeUnfilled, "isolate,cut-link,wipe",
+		`{"Nodes":3,"Workloads":["set","monotonic"],"Sloppy":false,"FaultEvery":700000000,"HintBytes":4096,"ExchangePeriod":120000000000}`,
+		[]string{"lost", "stale", "went back"}, 80,
+	},
 	{planted.HalfMerge, "", `{"Workloads":["set"],"SegmentBytes":4096,"Sloppy":false}`, []string{"lost", "stale", "differs"}, 20},
 	{planted.ShortPage, "", `{"Workloads":["range"],"Sloppy":false}`, []string{"missing"}, 10},
 }
