@@ -182,7 +182,7 @@ func TestDeletesGiveTheirSpaceBack(t *testing.T) {
 // TestFullDiskIsMergedOutOf overwrites a store again and again that takes a third of the disk. Writes are refused at times, but never
 // for good.
 func TestFullDiskIsMergedOutOf(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // how long it takes does not matter
+	synctest.Test(t, func(t *testing.T) { // so that space is looked for by what is written alone, not by time
 		fs := vfstest.New()
 		e := mustOpen(t, fs, Options{SegmentBytesMax: 256 << 10, ReserveBytes: 1 << 20, Sync: SyncNever})
 		const keys = 500
