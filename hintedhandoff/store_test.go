@@ -248,27 +248,29 @@ func TestAddsUnderWayAreBounded(t *testing.T) {
 }
 
 func TestHintThatIsNotDecidedYetCountsForItsPartition(t *testing.T) {
-	disk := vfstest.New()
-	s := mustOpen(t, newWorld().options(disk))
-	s.mustAdd(t, "n1", false, item("old", written(1, 1, "v")))
-	fresh := "new"
-	for partition([]byte(fresh)) == partition([]byte("old")) {
-		fresh += "er"
-	}
-	reads, struck := make(chan struct{}), make(chan struct{}, 1)
-	disk.Inject(vfstest.Fault{Ops: vfstest.OpRead, Block: reads, Struck: struck})
-	done := make(chan error, 1)
-	// Two siblings: the value of the old one is to be read.
-	s.Add(time.Time{}, "n1", []Item{item("old", written(2, 2, "w")), hintOf(fresh)}, false, func(err error) { done <- err })
-	<-struck
-	if !s.HasHints(partition([]byte(fresh))) {
-		t.Error("the partition has no hints")
-	}
-	close(reads)
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	s.checkBook(t)
+	bubble(t, func(t *testing.T, w *world, disk *vfstest.FS) {
+		s := mustOpen(t, w.options(disk))
+		s.mustAdd(t, "n1", false, item("old", written(1, 1, "v")))
+		synctest.Wait() // else the store may still have its value in memory
+		fresh := "new"
+		for partition([]byte(fresh)) == partition([]byte("old")) {
+			fresh += "er"
+		}
+		reads, struck := make(chan struct{}), make(chan struct{}, 1)
+		disk.Inject(vfstest.Fault{Ops: vfstest.OpRead, Block: reads, Struck: struck})
+		done := make(chan error, 1)
+		// Two siblings: the value of the old one is to be read.
+		s.Add(time.Time{}, "n1", []Item{item("old", written(2, 2, "w")), hintOf(fresh)}, false, func(err error) { done <- err })
+		<-struck
+		if !s.HasHints(partition([]byte(fresh))) {
+			t.Error("the partition has no hints")
+		}
+		close(reads)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		s.checkBook(t)
+	})
 }
 
 func TestFullDiskPassesThroughAndNeedsAreWrittenLater(t *testing.T) {
