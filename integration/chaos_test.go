@@ -48,6 +48,20 @@ var chaosPlans = map[string]fault.Plan{
 	}},
 }
 
+// packetsPlan has what only network namespaces can do, and what they do otherwise than proxies.
+var packetsPlan = fault.Plan{Seed: 5, Nodes: 3, Duration: 4 * time.Second, Faults: []fault.Fault{
+	{Kind: fault.Loss, At: 300 * ms, For: 700 * ms, Share: 0.05},
+	{Kind: fault.Latency, At: 400 * ms, For: 500 * ms, Nodes: []int{1}, Delay: 20 * ms},
+	{Kind: fault.Kill, At: 600 * ms, For: 300 * ms, Nodes: []int{0}},
+	{Kind: fault.Duplicate, At: 1100 * ms, For: 500 * ms, Share: 0.1},
+	{Kind: fault.Bandwidth, At: 1200 * ms, For: 600 * ms, Nodes: []int{2}, BytesPerSecond: 64 << 10},
+	{Kind: fault.Reorder, At: 1700 * ms, For: 500 * ms, Share: 0.1},
+	{Kind: fault.OneWay, At: 1800 * ms, For: 300 * ms, Nodes: []int{1, 2}},
+	{Kind: fault.Isolate, At: 2300 * ms, For: 500 * ms, Nodes: []int{0}},
+	{Kind: fault.Reset, At: 2900 * ms, For: 700 * ms, Nodes: []int{2}},
+	{Kind: fault.Halves, At: 3200 * ms, For: 500 * ms, Nodes: []int{1}},
+}}
+
 // slower is a plan that takes so many times as long, and leaves faults the time to be over before the next ones.
 func slower(p fault.Plan, times time.Duration) fault.Plan {
 	p.Duration *= times
@@ -80,6 +94,28 @@ func runChaos(t *testing.T, p fault.Plan, args ...string) (report.Summary, resul
 	return s, got
 }
 
+func TestAClusterInNetworkNamespacesSurvives(t *testing.T) {
+	t.Parallel()
+	if err := chaos.NamespacesImpossible(); err != nil {
+		t.Skip(err)
+	}
+	args := []string{"--netns", "--rate", "100", "--clients", "2", "--workload", "deletes,monotonic,set"}
+	s, got := runChaos(t, packetsPlan, args...)
+	if slices.ContainsFunc(s.Faults, skipped) { // the machine is busy
+		s, got = runChaos(t, slower(packetsPlan, 4), args...)
+	}
+	if got.code != 0 || !s.Verdict.Passed || s.Counts.Ok < 100 || slices.ContainsFunc(s.Faults, skipped) {
+		t.Errorf("exit code %d: %s\n%s", got.code, s.Verdict.Text, tail(got.stderr, 4000))
+	}
+	for _, k := range chaos.Possible(true) {
+		if !slices.Contains(chaos.Possible(false), k) && !slices.ContainsFunc(packetsPlan.Faults, func(f fault.Fault) bool { return f.Kind == k }) {
+			t.Errorf("the plan has no %s", k)
+		}
+	}
+}
+
+func skipped(s report.Strike) bool { return s.Skipped }
+
 func TestEveryFaultOfProcessesIsSurvived(t *testing.T) {
 	tried := map[fault.Kind]bool{}
 	for name, p := range chaosPlans {
@@ -95,7 +131,7 @@ func TestEveryFaultOfProcessesIsSurvived(t *testing.T) {
 			}
 			args := []string{"--workload", workloads, "--rate", "100", "--clients", "2", "--report", page}
 			s, got := runChaos(t, p, args...)
-			if slices.ContainsFunc(s.Faults, func(f report.Strike) bool { return f.Skipped }) { // the machine is busy
+			if slices.ContainsFunc(s.Faults, skipped) { // the machine is busy
 				s, got = runChaos(t, slower(p, 4), args...)
 			}
 			if got.code != 0 || !s.Verdict.Passed {
@@ -114,7 +150,7 @@ func TestEveryFaultOfProcessesIsSurvived(t *testing.T) {
 			}
 		})
 	}
-	for _, k := range chaos.Possible() {
+	for _, k := range chaos.Possible(false) {
 		if !tried[k] {
 			t.Errorf("no plan has a %s", k)
 		}

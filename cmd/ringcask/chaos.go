@@ -26,6 +26,7 @@ type chaosCommand struct {
 	Nodes    int           `default:"3" placeholder:"N" help:"How many nodes (default: 3)."`
 	Faults   string        `default:"all" placeholder:"KIND,..." help:"Kinds of faults to draw from, or none (default: all that can be done to processes)."`
 	Every    time.Duration `placeholder:"DURATION" help:"Mean time from the beginning of one fault to that of the next (default: a twentieth of the duration, but at most 5s)."`
+	Netns    bool          `help:"Run each node in a network namespace of its own, in place of behind proxies (Linux, root)."`
 	Plan     string        `type:"path" placeholder:"FILE" help:"Carry out the plan that another run has left in this file, instead of drawing one."`
 	Workload string        `default:"all" placeholder:"NAME,..." help:"What clients do (default: all)."`
 	Clients  int           `default:"4" placeholder:"N" help:"Clients of each workload (default: 4)."`
@@ -38,9 +39,10 @@ type chaosCommand struct {
 }
 
 func (*chaosCommand) Help() string {
-	return `Starts node processes whose links run through proxies, has clients read and write, and lets things go wrong meanwhile: nodes are killed, paused
-and wiped, the network is split, disks get full, clocks are wrong. Then everything is healed, and checkers judge whether an acknowledged
-write was lost, a deleted key is back, or replicas differ. docs/chaos.md has the whole of it.
+	return `Starts node processes whose links run through proxies or, with --netns, through a router between network namespaces, has clients read
+and write, and lets things go wrong meanwhile: nodes are killed, paused and wiped, the network is split, disks get full, clocks are wrong.
+Then everything is healed, and checkers judge whether an acknowledged write was lost, a deleted key is back, or replicas differ.
+docs/chaos.md has the whole of it.
 
 Exits with 4 if something was violated or nothing proven. Ctrl-C ends the run early, and what was done until then is judged. The same seed and flags give the
 same faults and choices, though not the same timing.
@@ -114,7 +116,7 @@ func (c *chaosCommand) options() (o chaos.Options, err error) {
 	if c.Clients < 1 {
 		return o, usagef("--clients must be positive")
 	}
-	o.Clients, o.Rate, o.Binary = c.Clients, c.Rate, c.Binary
+	o.Clients, o.Rate, o.Binary, o.Namespaces = c.Clients, c.Rate, c.Binary, c.Netns
 	if o.Binary == "" {
 		if o.Binary, err = os.Executable(); err != nil {
 			return o, err
@@ -196,7 +198,7 @@ const (
 func (c *chaosCommand) kinds() ([]fault.Kind, error) {
 	switch c.Faults {
 	case "all":
-		return c.survivable(chaos.Possible()), nil
+		return c.survivable(chaos.Possible(c.Netns)), nil
 	case "none":
 		return nil, nil
 	}
@@ -205,11 +207,11 @@ func (c *chaosCommand) kinds() ([]fault.Kind, error) {
 		return nil, &usageError{err}
 	}
 	for _, k := range named {
-		if why := chaos.Impossible(k); why != "" {
+		if why := chaos.Impossible(k, c.Netns); why != "" {
 			return nil, usagef("--faults %s: that cannot be done to real processes: %s", k, why)
 		}
 	}
-	return c.survivable(slices.DeleteFunc(chaos.Possible(), func(k fault.Kind) bool { return !slices.Contains(named, k) })), nil
+	return c.survivable(slices.DeleteFunc(chaos.Possible(c.Netns), func(k fault.Kind) bool { return !slices.Contains(named, k) })), nil
 }
 
 // survivable leaves out what destroys data where there is only one copy of it.
@@ -285,6 +287,9 @@ func (c *chaosCommand) replay(o chaos.Options) string {
 		if c.Every > 0 {
 			args = append(args, "--every", c.Every.String())
 		}
+	}
+	if c.Netns {
+		args = append(args, "--netns")
 	}
 	args = append(args, "--workload", c.Workload, "--clients", fmt.Sprint(c.Clients), "--rate", fmt.Sprint(c.Rate))
 	if c.Binary != "" {

@@ -92,6 +92,18 @@ func TestTheSameFlagsDrawTheSamePlanAndAFileIsTakenAsItIs(t *testing.T) {
 	}
 }
 
+func TestNamespacesHaveFaultsOfPackets(t *testing.T) {
+	seed := uint64(5)
+	c := chaosCommand{Seed: &seed, Nodes: 3, Duration: time.Minute, Faults: "loss", Workload: "all", Netns: true}
+	p, err := c.plan()
+	if err != nil || len(p.Faults) == 0 || p.Faults[0].Kind != fault.Loss || len(p.Faults[0].Nodes) > 0 {
+		t.Errorf("%v, %v", p, err)
+	}
+	if again := c.replay(chaos.Options{Plan: p}); !strings.Contains(again, "--netns") {
+		t.Error(again)
+	}
+}
+
 func asJSON(t *testing.T, v any) string {
 	t.Helper()
 	text, err := json.Marshal(v)
@@ -108,7 +120,7 @@ func TestAnImpossibleChaosRunIsAMistakeOfTheCaller(t *testing.T) {
 	}
 	for want, args := range map[string][]string{
 		"power-loss":     {"--faults", "power-loss"},
-		"hides it":       {"--faults", "kill,loss"},
+		"--netns":        {"--faults", "kill,loss"},
 		"flood":          {"--faults", "flood"},
 		"none is called": {"--workload", "sleep"},
 		"--nodes":        {"--nodes", "99"},

@@ -21,14 +21,14 @@ const (
 )
 
 // ask asks a node over HTTP how it is, and decodes its answer into report unless that is nil.
-func ask(ctx context.Context, addr, path string, report any) error {
+func (p *process) ask(ctx context.Context, path string, report any) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.http+path, nil)
 	if err != nil {
 		return err
 	}
-	transport := &http.Transport{DisableKeepAlives: true} // whom a connection belongs to changes with each start
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: p.dial} // whom a connection belongs to changes with each start
 	answer, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {
 		return err
@@ -47,13 +47,13 @@ func ask(ctx context.Context, addr, path string, report any) error {
 	return json.Unmarshal(body, report)
 }
 
-func ready(ctx context.Context, addr string) error { return ask(ctx, addr, "/ready", nil) }
+func (p *process) ready(ctx context.Context) error { return p.ask(ctx, "/ready", nil) }
 
 // unwhole is why a node is not whole: it must serve, hold all that it should, and know of nothing that is under-replicated. What it holds
 // must have been read and checked after a moment. Nil if it is whole.
 func (p *process) unwhole(ctx context.Context, checkedAfter time.Time) error {
 	var s wire.Status
-	if err := ask(ctx, p.http, "/status", &s); err != nil {
+	if err := p.ask(ctx, "/status", &s); err != nil {
 		return fmt.Errorf("%s: %w", p.id, err)
 	}
 	r, st := &s.Replication, &s.Storage
@@ -114,7 +114,7 @@ func (c *cluster) unequal(ctx context.Context) error {
 	answers := make([]convergence.Answer, len(c.nodes))
 	for i, p := range c.nodes {
 		report := new(wire.PartitionsReport)
-		err := ask(ctx, p.http, "/admin/partitions?sizes=false", report)
+		err := p.ask(ctx, "/admin/partitions?sizes=false", report)
 		answers[i] = convergence.Answer{Node: p.id, Report: report, Err: err}
 	}
 	found := convergence.Compare(replicas, answers)

@@ -28,30 +28,29 @@ const (
 
 // cluster is the nodes' processes and the network between them.
 type cluster struct {
-	ports   ports
 	nodes   []*process
-	network *network
+	network network
 }
 
-// newCluster lays out the nodes in a directory. It starts nothing but the proxies.
+// newCluster lays out the nodes in a directory. It starts nothing but the network.
 func newCluster(o Options, died func(p *process, how string)) (*cluster, error) {
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	n := o.Plan.Nodes
-	p, err := choosePorts(n)
+	network, err := openNetwork(o)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{ports: p}
+	c := &cluster{network: network}
 	var members []string
-	for i := range n {
-		members = append(members, fmt.Sprintf("%s=%s+%s", nodeName(i), p.peer(i), p.gossip(i)))
+	for i := range o.Plan.Nodes {
+		p := network.place(i)
+		members = append(members, fmt.Sprintf("%s=%s+%s", nodeName(i), p.peer, p.gossip))
 	}
-	for i := range n {
+	for i := range o.Plan.Nodes {
 		node := &process{
 			id: nodeName(i), dir: filepath.Join(o.Dir, nodeName(i)), log: filepath.Join(o.Dir, nodeName(i)+".log"),
-			http: p.http(i), rpc: p.rpc(i), peer: p.peer(i), gossip: p.gossip(i), binary: o.Binary, died: died,
+			place: network.place(i), binary: o.Binary, died: died,
 		}
 		node.args = []string{
 			"serve", "--id", node.id, "--dir", node.dir, "--http-addr", node.http, "--rpc-addr", node.rpc, "--peer-addr", node.peer,
@@ -59,8 +58,11 @@ func newCluster(o Options, died func(p *process, how string)) (*cluster, error) 
 			"--scrub-interval", scrubInterval, "--scrub-bytes-per-second", scrubRate, "--exchange-period", exchangePeriod,
 			"--reserve-bytes", reserveBytes, "--drain-timeout", drainTimeout,
 		}
-		if n > 1 {
-			node.args = append(node.args, "--test-routes", strings.Join(routes(p, n, i), ","))
+		if len(node.routes) > 0 {
+			node.args = append(node.args, "--test-routes", strings.Join(node.routes, ","))
+		}
+		if node.namespace != nil {
+			node.args = append(node.args, "--insecure") // nobody else is on its network
 		}
 		if strikesDisk(o.Plan) {
 			node.control = filepath.Join(o.Dir, nodeName(i)+".disk")
@@ -68,22 +70,10 @@ func newCluster(o Options, died func(p *process, how string)) (*cluster, error) 
 		}
 		c.nodes = append(c.nodes, node)
 	}
-	c.network, err = openNetwork(p, n)
-	return c, err
+	return c, nil
 }
 
 func nodeName(i int) string { return fmt.Sprintf("n%d", i+1) }
-
-// routes are where a node dials the others.
-func routes(p ports, nodes, from int) (list []string) {
-	for to := range nodes {
-		if to != from {
-			peer, gossip := p.way(nodes, from, to)
-			list = append(list, fmt.Sprintf("%s=%s+%s", nodeName(to), peer, gossip))
-		}
-	}
-	return list
-}
 
 func strikesDisk(p fault.Plan) bool {
 	for _, f := range p.Faults {
@@ -117,7 +107,7 @@ func (c *cluster) awaitReady(ctx context.Context, within time.Duration, nodes ..
 	for _, p := range nodes {
 		why := errors.New("it was not asked")
 		for {
-			err := ready(ctx, p.http)
+			err := p.ready(ctx)
 			if err == nil {
 				break
 			}
@@ -153,7 +143,7 @@ func (c *cluster) close() error {
 	return c.network.close()
 }
 
-// client is a client of all nodes, through the proxies.
+// client is a client of all nodes, as clients reach them.
 func (c *cluster) client() (*client.Client, error) {
 	return client.New(client.Options{Addrs: c.clientAddrs(), Dial: c.network.dial, Timeout: clientTimeout, TopologyInterval: topologyInterval})
 }

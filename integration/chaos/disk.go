@@ -49,7 +49,7 @@ func (r *run) spoilDisk(ctx context.Context, p *process, f fault.Fault) (undo, e
 // writes says that a process runs and has not stopped writing for good, be it what it stores or hints.
 func (p *process) writes(ctx context.Context) bool {
 	var s wire.Status
-	return p.runs() && ask(ctx, p.http, "/status", &s) == nil && s.Storage.ReadOnly == "" && s.Hints.ReadOnly == ""
+	return p.runs() && p.ask(ctx, "/status", &s) == nil && s.Storage.ReadOnly == "" && s.Hints.ReadOnly == ""
 }
 
 // engine is the directory of a node's storage engine.

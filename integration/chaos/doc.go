@@ -13,6 +13,9 @@
 // connections stay, and nothing arrives, as where a cable is pulled. The connections that were cut end when the netsplit does. The
 // harness itself asks the nodes how they are over HTTP, past all proxies.
 //
+// With Options.Namespaces there are no proxies, but a router of IPv4 packets between network namespaces, one for each node and one for the
+// clients (proxies.go and namespaces.go are the two networks). What is cut is sent again by TCP, and connections outlive a short netsplit.
+//
 // # A run
 //
 //	start ─▶ workloads and faults ─▶ all faults end ─▶ replicas converge ─▶ final reads ─▶ nodes stop ─▶ what they store is compared

@@ -5,20 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 )
-
-// condition is what a way does to what is sent on it.
-type condition struct {
-	// cut swallows everything.
-	cut bool
-	// delay holds everything back, give or take half.
-	delay time.Duration
-	// bytesPerSecond bounds each connection; zero is no bound.
-	bytesPerSecond int64
-}
 
 // line is a proxy with a queue of what is to be done to it. The proxy changes a connection's chain of effects only between two chunks,
 // and one that flows to a stopped process may be stuck in the middle of a chunk until that process goes on: so what is asked for is done

@@ -2,128 +2,71 @@ package chaos
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
-
-	toxiproxy "github.com/Shopify/toxiproxy/v2"
-	"github.com/rs/zerolog"
+	"time"
 )
 
-// network is every way from a node to another and from the clients to a node.
-type network struct {
-	ports ports
-	nodes int
-	// ways has those from one node to another, and clients those to each node.
-	ways    map[[2]int]*way
-	clients []*line
+// network is how nodes and clients reach each other.
+type network interface {
+	// place is where a node is.
+	place(node int) place
+	// dial is how clients reach the nodes' client ports.
+	dial(ctx context.Context, addr string) (net.Conn, error)
+	// impose has a condition hold on ways between nodes, in their direction, and on those between clients and some nodes, in both, until what
+	// it returns is called. It does not wait. id tells the condition apart from all others.
+	impose(id string, ways [][2]int, clientsOf []int, c condition) (lift func())
+	// reset breaks all connections that a node has with other nodes and with clients.
+	reset(node int)
+	// close ends everything. The nodes' processes must have ended.
+	close() error
 }
 
-// way is what connections that one node makes to another one, and packets that it sends there, pass through.
-type way struct {
-	peer, gossip *line
-	packets      *packets
+// place is where a node is in a network.
+type place struct {
+	// http, rpc, peer and gossip are where it listens.
+	http, rpc, peer, gossip string
+	// routes are where it reaches the others, in the text of the setting test-routes, if that is not where they listen.
+	routes []string
+	// namespace is the one that it runs in; nil is that of this process.
+	namespace *namespace
+	// dial is how the harness reaches its HTTP port, whatever holds on the network.
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-func openNetwork(p ports, nodes int) (n *network, err error) {
-	n = &network{ports: p, nodes: nodes, ways: map[[2]int]*way{}}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, n.close())
-		}
-	}()
-	zerolog.SetGlobalLevel(zerolog.Disabled) // some effects log to the library's own global logger, and nobody else uses that
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	for i := range nodes {
-		l, err := openLine(server, fmt.Sprintf("clients→%d", i), p.clients(i), p.rpc(i))
-		if err != nil {
-			return n, err
-		}
-		n.clients = append(n.clients, l)
-		for j := range nodes {
-			if i == j {
-				continue
-			}
-			w := new(way)
-			n.ways[[2]int{i, j}] = w
-			if err := w.open(server, p, nodes, i, j); err != nil {
-				return n, err
-			}
-		}
+// enter has the thread that calls it, and what it starts, be where the node is. The thread must be locked, and never be unlocked.
+func (p *place) enter() error {
+	if p.namespace == nil {
+		return nil
 	}
-	return n, nil
+	return p.namespace.enter()
 }
 
-func (w *way) open(server *toxiproxy.ApiServer, p ports, nodes, from, to int) (err error) {
-	peer, gossip := p.way(nodes, from, to)
-	if w.peer, err = openLine(server, fmt.Sprintf("%d→%d", from, to), peer, p.peer(to)); err != nil {
-		return err
-	}
-	if w.gossip, err = openLine(server, fmt.Sprintf("%d→%d gossip", from, to), gossip, p.gossip(to)); err != nil {
-		return err
-	}
-	w.packets, err = forwardPackets(gossip, p.gossip(to))
-	return err
+// condition is what a way does to what is sent on it.
+type condition struct {
+	// cut swallows everything.
+	cut bool
+	// delay holds everything back, give or take half.
+	delay time.Duration
+	// bytesPerSecond bounds what passes: each connection through a proxy, or all that passes in a namespace. Zero is no bound.
+	bytesPerSecond int64
+	// loss, duplicate and reorder are the shares of packets that are lost, arrive twice, or are overtaken. Proxies have no packets.
+	loss, duplicate, reorder float64
 }
 
-// close ends everything. The processes must have ended: a line that is stuck in one would not.
-func (n *network) close() error {
-	var errs []error
-	for _, w := range n.ways {
-		for _, l := range []*line{w.peer, w.gossip} {
-			if l != nil {
-				errs = append(errs, l.close())
-			}
-		}
-		if w.packets != nil {
-			errs = append(errs, w.packets.close())
-		}
+func openNetwork(o Options) (network, error) {
+	if o.Namespaces {
+		return openNamespaces(o.Plan.Nodes)
 	}
-	for _, l := range n.clients {
-		errs = append(errs, l.close())
+	p, err := choosePorts(o.Plan.Nodes)
+	if err != nil {
+		return nil, err
 	}
-	return errors.Join(errs...)
-}
-
-// half is one direction of a line.
-type half struct {
-	line      *line
-	direction string
-}
-
-// halves are all that carries what one node sends to another one.
-func (n *network) halves(from, to int) []half {
-	there, back := n.ways[[2]int{from, to}], n.ways[[2]int{to, from}]
-	return []half{{there.peer, forward}, {there.gossip, forward}, {back.peer, backward}, {back.gossip, backward}}
-}
-
-// impose has a condition hold on ways between nodes, in their direction, and on those between clients and a node, in both, until what it
-// returns is called. It does not wait.
-func (n *network) impose(id string, ways [][2]int, clientsOf []int, c condition) (lift func()) {
-	var halves []half
-	for _, w := range ways {
-		halves = append(halves, n.halves(w[0], w[1])...)
-		n.ways[w].packets.impose(id, c)
-	}
-	for _, i := range clientsOf {
-		halves = append(halves, half{n.clients[i], forward}, half{n.clients[i], backward})
-	}
-	for _, h := range halves {
-		h.line.impose(id, h.direction, c)
-	}
-	return func() {
-		for _, h := range halves {
-			h.line.lift(id, h.direction, c)
-		}
-		for _, w := range ways {
-			n.ways[w].packets.lift(id)
-		}
-	}
+	return openProxies(p, o.Plan.Nodes)
 }
 
 // around are all ways from and to a node.
-func (n *network) around(node int) (ways [][2]int) {
-	for other := range n.nodes {
+func around(nodes, node int) (ways [][2]int) {
+	for other := range nodes {
 		if other != node {
 			ways = append(ways, [2]int{node, other}, [2]int{other, node})
 		}
@@ -131,23 +74,14 @@ func (n *network) around(node int) (ways [][2]int) {
 	return ways
 }
 
-// reset breaks all connections that a node has with other nodes and with clients.
-func (n *network) reset(node int) {
-	for _, w := range n.around(node) {
-		n.ways[w].peer.reset()
-		n.ways[w].gossip.reset()
-	}
-	n.clients[node].reset()
-}
-
-// dial is how clients reach the nodes' client ports.
-func (n *network) dial(ctx context.Context, addr string) (net.Conn, error) {
-	for i := range n.nodes {
-		if addr == n.ports.rpc(i) {
-			addr = n.ports.clients(i)
-			break
+// everywhere are all ways between nodes.
+func everywhere(nodes int) (ways [][2]int) {
+	for from := range nodes {
+		for to := range nodes {
+			if from != to {
+				ways = append(ways, [2]int{from, to})
+			}
 		}
 	}
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", addr)
+	return ways
 }

@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// Binary is the program under test, Dir where its nodes keep data and logs. Dir must be empty or missing.
 	Binary, Dir string
+	// Namespaces has each node run in a network namespace of its own, in place of behind proxies. It takes Linux and root.
+	Namespaces bool
 	// Plan is what goes wrong, when, on how many nodes, and for how long the workloads run.
 	Plan fault.Plan
 	// Workloads are what clients do, all at once, each of them once.
@@ -73,28 +75,33 @@ func (o Options) validate() error {
 		}
 	}
 	for _, f := range o.Plan.Faults {
-		if why := Impossible(f.Kind); why != "" {
+		if why := Impossible(f.Kind, o.Namespaces); why != "" {
 			return fmt.Errorf("chaos: %s cannot be done to real processes: %s", f.Kind, why)
 		}
 	}
 	if err := o.Plan.Validate(); err != nil {
 		return fmt.Errorf("chaos: plan: %w", err)
 	}
+	if o.Namespaces {
+		return NamespacesImpossible()
+	}
 	return nil
 }
 
-// Impossible is why a kind of fault cannot be done to real processes; empty if it can.
-func Impossible(k fault.Kind) string {
+// Impossible is why a kind of fault cannot be done to real processes, in network namespaces or behind proxies; empty if it can.
+func Impossible(k fault.Kind, namespaces bool) string {
 	switch k {
 	case fault.PowerLoss:
 		return "what a process has written stays with the operating system when the process ends, synced or not"
 	case fault.Loss, fault.Duplicate, fault.Reorder:
-		return "TCP hides it from both ends, and what a connection loses for good is a reset"
+		if !namespaces {
+			return "it strikes packets, and proxies have none; there are some with --netns"
+		}
 	}
 	return ""
 }
 
-// Possible are the kinds of faults that can be done to real processes.
-func Possible() []fault.Kind {
-	return slices.DeleteFunc(fault.Kinds(), func(k fault.Kind) bool { return Impossible(k) != "" })
+// Possible are the kinds of faults that can be done to real processes, in network namespaces or behind proxies.
+func Possible(namespaces bool) []fault.Kind {
+	return slices.DeleteFunc(fault.Kinds(), func(k fault.Kind) bool { return Impossible(k, namespaces) != "" })
 }

@@ -16,18 +16,37 @@ func TestWhatProcessesCannotHaveIsRefusedByName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	possible := map[fault.Kind]bool{}
-	for _, k := range Possible() {
-		possible[k] = true
-	}
-	for _, k := range fault.Kinds() {
-		o := Options{Binary: "b", Dir: "d", Workloads: []workload.Workload{w}, Plan: fault.Plan{
-			Nodes: 3, Duration: time.Second, Faults: []fault.Fault{{Kind: k, Nodes: []int{0, 1}}},
-		}}
-		if _, err := New(o); possible[k] != (err == nil) || err != nil && !strings.Contains(err.Error(), string(k)) {
-			t.Errorf("%s: %v", k, err)
+	for namespaces, count := range map[bool]int{false: len(fault.Kinds()) - 4, true: len(fault.Kinds()) - 1} {
+		possible := map[fault.Kind]bool{}
+		for _, k := range Possible(namespaces) {
+			possible[k] = true
+		}
+		if len(possible) != count {
+			t.Errorf("%d kinds are possible, want %d", len(possible), count)
+		}
+		for _, k := range fault.Kinds() {
+			o := Options{Binary: "b", Dir: "d", Workloads: []workload.Workload{w}, Namespaces: namespaces, Plan: fault.Plan{
+				Nodes: 3, Duration: time.Second, Faults: []fault.Fault{{Kind: k, Nodes: struck(k)}},
+			}}
+			if _, err := New(o); possible[k] == refuses(err, k) {
+				t.Errorf("%s: %v", k, err)
+			}
 		}
 	}
+}
+
+// refuses says that an error is about a kind of fault, and not about what this machine cannot do.
+func refuses(err error, k fault.Kind) bool {
+	return err != nil && strings.Contains(err.Error(), "chaos: "+string(k)+" cannot be done")
+}
+
+// struck are nodes that a fault of a kind can strike.
+func struck(k fault.Kind) []int {
+	switch k {
+	case fault.Loss, fault.Duplicate, fault.Reorder:
+		return nil
+	}
+	return []int{0, 1}
 }
 
 func TestOnlyFinishedFilesAreFlipped(t *testing.T) {

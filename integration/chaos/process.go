@@ -19,10 +19,9 @@ const stopWithin = 30 * time.Second
 // process is a node: how to start it, and the process that runs, if one does.
 type process struct {
 	id, dir, log string
-	// http, rpc, peer and gossip are where it listens.
-	http, rpc, peer, gossip string
-	binary                  string
-	args                    []string
+	place
+	binary string
+	args   []string
 	// control is the file that its disk obeys; empty if its disk obeys none.
 	control string
 	// died is told of an end that nobody asked for.
@@ -68,11 +67,16 @@ func (p *process) start(more ...string) error {
 }
 
 // carry starts the command and waits for its end, on one thread: the process ends with the thread that started it, which must be there as
-// long.
+// long, and is in its network namespace.
 func (p *process) carry(cmd *exec.Cmd, l *life, started chan<- error) {
 	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := cmd.Start()
+	if p.namespace == nil {
+		defer runtime.UnlockOSThread()
+	}
+	err := p.enter()
+	if err == nil {
+		err = cmd.Start()
+	}
 	started <- err
 	if err != nil {
 		return

@@ -133,8 +133,12 @@ func (h *Harness) begin() {
 
 // settings are those that matter to a reader.
 func settings(o Options) map[string]string {
+	between := "proxies"
+	if o.Namespaces {
+		between = "namespaces"
+	}
 	return map[string]string{
-		"n": fmt.Sprint(min(3, o.Plan.Nodes)), "r": "quorum", "w": "quorum", "sync": "always", "partitions": fmt.Sprint(partitions),
+		"network": between, "n": fmt.Sprint(min(3, o.Plan.Nodes)), "r": "quorum", "w": "quorum", "sync": "always", "partitions": fmt.Sprint(partitions),
 		"segment-bytes-max": segmentBytesMax, "scrub-interval": scrubInterval, "exchange-period": exchangePeriod,
 		"clients of each workload": fmt.Sprint(o.Clients),
 	}

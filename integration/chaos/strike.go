@@ -36,9 +36,15 @@ func (r *run) strike(ctx context.Context, id string, f fault.Fault) (undo, error
 	case fault.Skew:
 		return r.skew(p, f.Delay)
 	case fault.Latency:
-		return c.impose(id, c.network.around(f.Nodes[0]), f.Nodes, condition{delay: f.Delay}), nil
+		return c.impose(id, around(len(c.nodes), f.Nodes[0]), f.Nodes, condition{delay: f.Delay}), nil
 	case fault.Bandwidth:
-		return c.impose(id, c.network.around(f.Nodes[0]), f.Nodes, condition{bytesPerSecond: f.BytesPerSecond}), nil
+		return c.impose(id, around(len(c.nodes), f.Nodes[0]), f.Nodes, condition{bytesPerSecond: f.BytesPerSecond}), nil
+	case fault.Loss:
+		return c.impose(id, everywhere(len(c.nodes)), nil, condition{loss: f.Share}), nil
+	case fault.Duplicate:
+		return c.impose(id, everywhere(len(c.nodes)), nil, condition{duplicate: f.Share}), nil
+	case fault.Reorder:
+		return c.impose(id, everywhere(len(c.nodes)), nil, condition{reorder: f.Share}), nil
 	case fault.Reset:
 		return c.resetNowAndThen(ctx, f.Nodes[0]), nil
 	case fault.DiskFull, fault.DiskError, fault.DiskSlow:

@@ -165,6 +165,8 @@ func (p Plan) Validate() error {
 			return fmt.Errorf("fault %d (%v) has an impossible measure", i, f)
 		case len(f.Nodes) < nodesNeeded(f.Kind):
 			return fmt.Errorf("fault %d (%v) strikes too few nodes", i, f)
+		case len(f.Nodes) > 0 && nodesNeeded(f.Kind) == 0:
+			return fmt.Errorf("fault %d (%v) strikes all nodes, and cannot strike some", i, f)
 		}
 		for j, n := range f.Nodes {
 			if n < 0 || n >= p.Nodes || slices.Contains(f.Nodes[:j], n) {

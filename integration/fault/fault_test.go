@@ -72,6 +72,7 @@ func TestAnImpossiblePlanIsRefused(t *testing.T) {
 		"stranger": {Kind: Kill, Nodes: []int{3}},
 		"twice":    {Kind: CutLink, Nodes: []int{1, 1}},
 		"share":    {Kind: Loss, Share: 2},
+		"all":      {Kind: Loss, Nodes: []int{1}},
 	} {
 		if (Plan{Nodes: 3, Duration: time.Second, Faults: []Fault{f}}).Validate() == nil {
 			t.Errorf("%s: accepted", name)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,22 +26,25 @@ func echo(t *testing.T, addr string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				_, _ = io.Copy(c, c)
-			}()
+	go serveEcho(ln)
+}
+
+// serveEcho ends when the listener is closed, and its connections with it.
+func serveEcho(ln net.Listener) {
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
 		}
-	}()
+		defer c.Close()
+		serving.Go(func() { _, _ = io.Copy(c, c) })
+	}
 }
 
 // testNetwork is a network of two nodes that echo on their peer ports.
-func testNetwork(t *testing.T) *network {
+func testNetwork(t *testing.T) *proxies {
 	t.Helper()
 	p, err := choosePorts(2)
 	if err != nil {
@@ -48,7 +52,7 @@ func testNetwork(t *testing.T) *network {
 	}
 	echo(t, p.peer(0))
 	echo(t, p.peer(1))
-	n, err := openNetwork(p, 2)
+	n, err := openProxies(p, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +65,7 @@ func testNetwork(t *testing.T) *network {
 }
 
 // dialPeer is a connection that one node makes to the other.
-func dialPeer(t *testing.T, n *network, from, to int) net.Conn {
+func dialPeer(t *testing.T, n *proxies, from, to int) net.Conn {
 	t.Helper()
 	addr, _ := n.ports.way(2, from, to)
 	c, err := net.Dial("tcp", addr)
@@ -123,8 +127,8 @@ func TestConditionsOfTwoFaultsAddUpAndEndAlone(t *testing.T) {
 	c := dialPeer(t, n, 0, 1)
 	way := n.ways[[2]int{0, 1}]
 	lifts := []func(){
-		n.impose("f1", n.around(0), nil, condition{delay: 60 * time.Millisecond}),
-		n.impose("f2", n.around(1), nil, condition{delay: 60 * time.Millisecond, bytesPerSecond: 1 << 20}),
+		n.impose("f1", around(2, 0), nil, condition{delay: 60 * time.Millisecond}),
+		n.impose("f2", around(2, 1), nil, condition{delay: 60 * time.Millisecond, bytesPerSecond: 1 << 20}),
 	}
 	least := 4 * 30 * time.Millisecond // two faults, there and back, each half of it at least
 	for _, lift := range lifts {
