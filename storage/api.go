@@ -137,6 +137,10 @@ type Options struct {
 	// Observer is told of every committed change, in log order, before the writes are acknowledged, by one goroutine at a time. It
 	// must not block, keep what it is handed, or write. Nil observes nothing.
 	Observer func([]Change)
+
+	// showFrom is how many single changes a group must have to be shown before the index has absorbed them, for tests of it. Zero is
+	// showFromDefault.
+	showFrom int
 }
 
 // MetaBytesMax is the greatest length of a record's meta.

@@ -3,7 +3,6 @@ package storage
 import (
 	"path/filepath"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/ringcask/ringcask/internal/planted"
@@ -29,11 +28,13 @@ var zeroChunk [zeroChunkBytes]byte
 func (w *writer) commitLoop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	defer close(w.shown)
 	for {
 		if len(w.queue) == 0 && w.open.empty() {
 			if w.closing && w.undecided == 0 {
 				return
 			}
+			w.wakeAbsorber()
 			w.handed.Wait()
 			continue
 		}
@@ -43,6 +44,7 @@ func (w *writer) commitLoop() {
 		}
 		g := w.queue[0]
 		w.mu.Unlock()
+		w.wakeAbsorber()
 		err := w.e.commit(g)
 		w.turn()
 		w.expected = len(g.members) + len(w.open.members)
@@ -53,6 +55,24 @@ func (w *writer) commitLoop() {
 		}
 		w.turn()
 		w.recycle()
+	}
+}
+
+// wakeAbsorber has the absorber go to work, if there is some for it.
+func (w *writer) wakeAbsorber() {
+	if !w.e.index.anyFresh() {
+		return
+	}
+	select {
+	case w.shown <- struct{}{}:
+	default: // it is at it
+	}
+}
+
+// absorbLoop is the absorber: the tables absorb what the last group has shown while the next one is being synced.
+func (w *writer) absorbLoop() {
+	for range w.shown {
+		w.e.index.absorb()
 	}
 }
 
@@ -88,7 +108,7 @@ func (w *writer) commitOpen() error {
 		g.begin(seg, end, false)
 		return nil
 	}
-	w.open = groups.Get().(*group)
+	w.open = newGroup()
 	w.open.begin(g.seg, g.end(), false)
 	if len(g.changes) == 0 {
 		w.mu.Unlock()
@@ -99,13 +119,9 @@ func (w *writer) commitOpen() error {
 		w.mu.Unlock()
 		e.index.set(g, g.changes, nil, alone)
 	}
-	g.reset()
-	groups.Put(g)
+	g.release()
 	return nil
 }
-
-// groups are groups that are in nobody's use.
-var groups = sync.Pool{New: func() any { return new(group) }}
 
 // commit makes a group durable under the policy, then visible, in this order: what a reader has seen or a writer was told
 // survives a crash. After a failure nothing of the group is visible; what of it is on the disk is unknown.

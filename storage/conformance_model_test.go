@@ -150,6 +150,7 @@ func someOptions(rng *rand.Rand) Options {
 		SpaceAmpMax:         oneOf(rng, 0, 1.01, 10),
 		MergeBytesPerSecond: -1,
 		MergeDisabled:       rng.IntN(2) == 0,
+		showFrom:            oneOf(rng, 1, 0),
 	}
 	if n := oneOf[uint32](rng, 0, 7, 1000); n > 0 {
 		o = bucketsBy(n, o)

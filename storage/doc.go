@@ -21,6 +21,7 @@
 //	bucket    a number of a key, computed by the caller, which many keys have: see Engine.ScanBuckets
 //	sequence number  each record has the number after the one before it; on any doubt the greatest wins
 //	published  durable under the sync policy, and visible to readers
+//	fresh      published, but not entered into the index yet
 //	Unknown    the state of a key whose newest record may be in a place that cannot be read
 //
 // Byte layouts: docs/format/segment.md, hint.md, run.md and data-directory.md.
@@ -36,8 +37,9 @@
 //
 // Who submits a mutation takes its turn at the writer, has the mutation decide on the index overlaid with what is decided but
 // not yet published, and encodes it into the open group. Under SyncAlways the committer takes the group when it is free: while one
-// group is being synced the next gathers, and each sync serves all who came during the one before it. Before it takes a
-// group, the committer yields the processor a few times to those whom the last group has just released, which doubles the
+// group is being synced the next gathers, and each sync serves all who came during the one before it. A group of many single changes,
+// where nobody observes, is only shown then: lookups find its changes in short lists, and the absorber enters them into the index while the
+// next group is being synced. Before it takes a group, the committer yields the processor a few times to those whom the last group has just released, which doubles the
 // size of groups under blocking callers; it never sleeps. Without a sync, who wrote commits, too: the bytes are copied into the
 // mapped file, where the operating system has them if the process dies, and go into the index while the next one has its turn.
 //
@@ -83,9 +85,9 @@
 //
 // # Concurrency
 //
-// All methods of an Engine may be called from many goroutines. The engine's own are the committer (SyncAlways) or the syncer (the
+// All methods of an Engine may be called from many goroutines. The engine's own are the committer and the absorber (SyncAlways) or the syncer (the
 // other policies), the value readers, the hint file writer, the merger and the scrubber. Close waits for all of them. Readers share
-// a shard of the index under a lock that is held for one change at a time and never across I/O; a scan reads an immutable
+// a shard of the index under a lock that is held for a change or two at a time and never across I/O; a scan reads an immutable
 // copy-on-write view, and pins the files that it was taken of. A file that is not read is closed when there are more than
 // Options.OpenFilesMax, and opened again by its name; before a merge takes that away, or gives it to another, it has those files open
 // that are pinned; if they are too many they keep their names until they are not. That a file cannot be opened is an *IOError of the read. No reader waits for a sync, a write or a merge. Who

@@ -1,6 +1,9 @@
 package storage
 
 import (
+	"sync"
+	"sync/atomic"
+
 	"github.com/ringcask/ringcask/storage/internal/memindex"
 	"github.com/ringcask/ringcask/storage/internal/run"
 )
@@ -28,6 +31,28 @@ type group struct {
 	// overlaid is how many of the changes the overlay has.
 	overlaid int
 	members  []member
+	// holders counts who needs what the group has: the writer, and those of its changes that are fresh.
+	holders atomic.Int32
+}
+
+// groups are groups that are in nobody's use.
+var groups = sync.Pool{New: func() any { return new(group) }}
+
+// newGroup returns an empty group, which the caller holds.
+func newGroup() *group {
+	g := groups.Get().(*group)
+	g.holders.Store(1)
+	return g
+}
+
+func (g *group) hold(n int) { g.holders.Add(int32(n)) }
+
+// release takes a holder off. When the last one has released it the group is used for other things.
+func (g *group) release() {
+	if g.holders.Add(-1) == 0 {
+		g.reset()
+		groups.Put(g)
+	}
 }
 
 // member is a mutation of a group, with what the queue's bounds have counted for it.
@@ -82,6 +107,11 @@ func (g *group) meta(c *change) []byte {
 func (g *group) value(c *change) []byte {
 	from := c.keyAt + uint32(c.keyLen) + uint32(c.metaLen)
 	return g.buf[from : from+c.valueLen : from+c.valueLen]
+}
+
+// endOf is where the log ends that ends with a change.
+func (g *group) endOf(c *change) logEnd {
+	return logEnd{g.seg, int64(c.offset) + int64(c.length), c.seq + 1}
 }
 
 // entry is what the index is to know of a change.

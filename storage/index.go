@@ -50,6 +50,8 @@ type index struct {
 	entering publication
 	// keepTombstones has all tombstones kept, because what other absent keys are is not known.
 	keepTombstones bool
+	// showFrom is Options.showFrom.
+	showFrom int
 	// opened is where the log ended when the engine was opened.
 	opened logEnd
 }
@@ -60,12 +62,12 @@ const (
 	shardsMax          = 16
 )
 
-func newIndex(log *segmentLog, keepTombstones bool) *index {
+func newIndex(log *segmentLog, showFrom int) *index {
 	n := 1
 	for n < min(shardsMax, shardsPerProcessor*runtime.GOMAXPROCS(0)) {
 		n *= 2
 	}
-	x := &index{shards: make([]shard, n), log: log, keepTombstones: keepTombstones}
+	x := &index{shards: make([]shard, n), log: log, showFrom: showFrom}
 	for i := range x.shards {
 		x.shards[i].table = memindex.New(memindex.Options{})
 	}
@@ -106,9 +108,18 @@ func (x *index) find(key, dst []byte, withMeta bool) (en entry, runs []*runFile,
 	if len(key) > keyBytesLimit {
 		return en, nil, false
 	}
-	s := x.shard(run.Hash(key))
+	hash := run.Hash(key)
+	s := x.shard(hash)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if f, ok := s.fresh.find(hash, key); ok {
+		now := f.g.entry(f.c)
+		if withMeta {
+			en.meta = append(dst, now.meta...)
+		}
+		en.Location = now.Location
+		return en, nil, true
+	}
 	meta, loc, ok := s.table.Get(key)
 	if !ok {
 		return en, x.runs(), false
@@ -126,10 +137,11 @@ func (x *index) get(key []byte) (entry, bool) {
 	return en, ok
 }
 
-// lock locks all shards, in their order.
+// lock locks all shards to write, in their order. The tables have all that is visible then.
 func (x *index) lock() {
+	x.absorb() // one shard at a time, so that little is left to do with many of them locked
 	for i := range x.shards {
-		x.shards[i].mu.Lock()
+		x.shards[i].lock(x)
 	}
 }
 
@@ -142,7 +154,7 @@ func (x *index) unlock() {
 // flag sets flags on the entry of a key if it is still that of the same record. It says whether that changed anything.
 func (x *index) flag(e *entry, flags uint8) bool {
 	s := x.shard(run.Hash(e.key))
-	s.mu.Lock()
+	s.lock(x)
 	defer s.mu.Unlock()
 	_, now, ok := s.table.Get(e.key)
 	if !ok || !e.samePlace(now) || now.Flags&flags == flags {
@@ -155,7 +167,7 @@ func (x *index) flag(e *entry, flags uint8) bool {
 // forget takes an entry out whose record was dropped, if it is still that of the same one.
 func (x *index) forget(key []byte, seq uint64) {
 	s := x.shard(run.Hash(key))
-	s.mu.Lock()
+	s.lock(x)
 	defer s.mu.Unlock()
 	if _, loc, ok := s.table.Get(key); ok && loc.Seq == seq {
 		s.count(loc, -1)
@@ -164,13 +176,20 @@ func (x *index) forget(key []byte, seq uint64) {
 	}
 }
 
-// each calls fn for each shard, which is locked for reading.
+// each calls fn for each shard, which is locked for reading, with nothing fresh.
 func (x *index) each(fn func(*shard)) {
 	for i := range x.shards {
 		s := &x.shards[i]
 		s.mu.RLock()
-		fn(s)
+		if s.fresh.len() == 0 {
+			fn(s)
+			s.mu.RUnlock()
+			continue
+		}
 		s.mu.RUnlock()
+		s.lock(x)
+		fn(s)
+		s.mu.Unlock()
 	}
 }
 
@@ -187,7 +206,7 @@ func (x *index) liveIn(id SegmentID) (bytes int64) {
 // entryBytes is about what an entry of the memory tier takes besides its key and meta.
 const entryBytes = 16
 
-// entriesBytes is about what the entries take. The memory that they had before a merge took them out is used for others.
+// entriesBytes is about what the entries take, without those that are fresh. The memory that they had before a merge took them out is used for others.
 func (x *index) entriesBytes() (n int64) {
 	for i := range x.shards {
 		n += x.shards[i].entries.Load()*entryBytes + x.shards[i].textBytes.Load()
@@ -195,7 +214,7 @@ func (x *index) entriesBytes() (n int64) {
 	return n
 }
 
-// entries is how many entries the memory tier has.
+// entries is how many entries the memory tier has, without those that are fresh.
 func (x *index) entries() (n int64) {
 	for i := range x.shards {
 		n += x.shards[i].entries.Load()
@@ -212,16 +231,34 @@ type view struct {
 	segments *segmentTable
 }
 
-// view takes a view. It costs little now; later changes copy the nodes that they touch, once for each view.
+// viewTries is how often a view is tried to be taken beside readers. What is fresh is absorbed before each try, and little comes in between.
+const viewTries = 3
+
+// view takes a view. It costs little now, if little is fresh; later changes copy the nodes that they touch, once for each view.
 func (x *index) view() view {
+	for range viewTries {
+		x.absorb()
+		if v, ok := x.tryView(); ok {
+			return v
+		}
+	}
+	x.lock()
+	defer x.unlock()
+	return x.viewLocked()
+}
+
+// tryView takes a view if nothing is fresh.
+func (x *index) tryView() (v view, ok bool) {
 	for i := range x.shards {
 		x.shards[i].mu.RLock()
 	}
-	v := x.viewLocked()
+	if ok = !x.anyFresh(); ok {
+		v = x.viewLocked()
+	}
 	for i := range x.shards {
 		x.shards[i].mu.RUnlock()
 	}
-	return v
+	return v, ok
 }
 
 func (x *index) viewLocked() view {

@@ -44,6 +44,7 @@ func (o Options) withDefaults() Options {
 	o.ScrubInterval = orDefault(o.ScrubInterval, 7*24*time.Hour)
 	o.ScrubBytesPerSecond = orDefault(o.ScrubBytesPerSecond, 4<<20)
 	o.ReserveBytes = orDefault(o.ReserveBytes, o.SegmentBytesMax)
+	o.showFrom = orDefault(o.showFrom, showFromDefault)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

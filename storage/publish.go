@@ -13,8 +13,8 @@ type seen func(c *change, old entry, existed bool)
 
 // publish makes the changes of a group visible, those of one mutation all at once.
 func (x *index) publish(g *group, before seen) {
-	if before == nil && len(g.changes) == len(g.members) && len(g.changes) >= publishSplitFrom && len(x.shards) > 1 {
-		x.publishSingles(g)
+	if before == nil && x.mayShow(g) {
+		x.show(g)
 		return
 	}
 	for changes := g.changes; len(changes) > 0; {
@@ -28,28 +28,11 @@ func (x *index) publish(g *group, before seen) {
 	}
 }
 
-// publishSingles publishes a group of single changes, half of the shards on a goroutine of its own. A view in the middle of it may
-// have one of them without another that is before it in the log; none of them was acknowledged yet.
-func (x *index) publishSingles(g *group) {
-	half := func(odd uint64) {
-		for i := range g.changes {
-			if c := g.changes[i : i+1]; c[0].hash&1 == odd {
-				x.enter(c)
-				x.set(g, c, nil, false)
-			}
-		}
-	}
-	var other sync.WaitGroup
-	other.Go(func() { half(1) })
-	half(0)
-	other.Wait()
-}
-
 // enter locks the shards of the changes of one mutation, and set makes the changes and unlocks them. Whoever enters in log order
 // has what they write in that order, however long it takes between.
 func (x *index) enter(changes []change) {
 	if len(changes) == 1 {
-		x.shard(changes[0].hash).mu.Lock()
+		x.shard(changes[0].hash).lock(x)
 		return
 	}
 	// Who would have to wait for others to make their changes makes some of them instead.
@@ -116,12 +99,17 @@ func (x *index) help() {
 
 // setOne makes one change in its shard, which is locked.
 func (x *index) setOne(g *group, c *change, before seen) {
-	en := g.entry(c)
 	s := x.shard(c.hash)
+	s.published = g.endOf(c)
+	x.enterTable(s, g, c, before)
+}
+
+// enterTable has the table of a shard, which is locked, take a change.
+func (x *index) enterTable(s *shard, g *group, c *change, before seen) {
+	en := g.entry(c)
 	n := s.table.Len()
 	old, existed := s.set(&en, x.inRuns(c.hash), x.merging > 0 || x.keepTombstones)
 	s.grew(s.table.Len()-n, &en, old.meta)
-	s.published = logEnd{g.seg, int64(c.offset) + int64(c.length), c.seq + 1}
 	if before != nil {
 		before(c, old, existed)
 	}

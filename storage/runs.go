@@ -199,7 +199,7 @@ func merged(id SegmentID, runs []*opened) bool {
 // openRuns opens the runs, oldest first in the result, and removes what a crash has left of what they were made of. A run that
 // is damaged where it has to be read is no failure, but leaves unknown what it held.
 func (e *Engine) openRuns(names []string) (found []*opened, err error) {
-	e.index = newIndex(e.log, false)
+	e.index = newIndex(e.log, e.opts.showFrom)
 	for _, name := range names {
 		if first, last, ok := runNameOf(name); ok {
 			found = append(found, &opened{first: first, seg: newSegment(e.dir, e.engine, last, 0)})

@@ -9,10 +9,13 @@ import (
 	"github.com/ringcask/ringcask/storage/internal/run"
 )
 
-// shard is a part of the memory tier. All of it is under mu.
+// shard is a part of the memory tier. All of it is under mu. What is said of its entries is said of those in the table.
 type shard struct {
 	mu    sync.RWMutex
 	table *memindex.Table
+	fresh freshList
+	// unabsorbed is how many changes are fresh. It may be looked at without the lock.
+	unabsorbed atomic.Int32
 	// keys counts the entries that are no tombstones, and liveBytes the records that they point at.
 	keys, liveBytes int64
 	// shadows counts the entries whose keys the runs have, too, as far as their filters can tell.
@@ -81,7 +84,7 @@ const sweepLeaves = 4
 func (s *shard) sweep(x *index, first, last SegmentID) {
 	shadows := int64(0)
 	for from, done := []byte(nil), false; !done; {
-		s.mu.Lock()
+		s.lock(x)
 		from, done = s.table.Sweep(from, sweepLeaves, func(key, meta []byte, loc memindex.Location) bool {
 			if id := SegmentID(loc.Segment); id >= first && id <= last {
 				s.count(loc, -1)

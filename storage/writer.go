@@ -53,7 +53,8 @@ type writer struct {
 	open *group // being filled
 	// queue are the groups behind which the open one was begun, oldest first; the committer commits the first.
 	queue []*group
-	spare []*group
+	// shown wakes the absorber.
+	shown chan struct{}
 	// expected is how many mutations the open group may gather: as many as the last one released, and were there already.
 	expected int
 
@@ -77,7 +78,7 @@ type writer struct {
 }
 
 func newWriter(e *Engine) *writer {
-	w := &writer{e: e, open: &group{}, overlay: newOverlay(), seq: e.nextSeq.Load()}
+	w := &writer{e: e, open: newGroup(), overlay: newOverlay(), seq: e.nextSeq.Load(), shown: make(chan struct{}, 1)}
 	if last := e.log.last(); last != nil {
 		w.lastID = last.id
 	}
@@ -101,6 +102,7 @@ func newWriter(e *Engine) *writer {
 func (w *writer) start() {
 	if w.e.opts.Sync == SyncAlways {
 		w.running.Go(w.commitLoop)
+		w.running.Go(w.absorbLoop)
 	}
 	for range valueReaders {
 		w.running.Go(w.readLoop)
@@ -117,7 +119,7 @@ func (w *writer) close() {
 	w.unread.Broadcast()
 	w.mu.Unlock()
 	w.running.Wait()
-	// Who enters what he wrote into the index holds a shard, and nobody does who comes now.
+	// Who enters what he wrote into the index holds a shard, and nobody does who comes now. What the absorber left is absorbed.
 	w.e.index.lock()
 	w.e.index.unlock()
 }
@@ -371,11 +373,7 @@ func (w *writer) enqueue() *group {
 	g := w.open
 	g.vouch(w.seq)
 	w.queue = append(w.queue, g)
-	if n := len(w.spare); n > 0 {
-		w.open, w.spare = w.spare[n-1], w.spare[:n-1]
-	} else {
-		w.open = &group{}
-	}
+	w.open = newGroup()
 	w.open.begin(g.seg, g.end(), false)
 	return g
 }
@@ -385,11 +383,8 @@ func (w *writer) recycle() {
 	g := w.queue[0]
 	w.queue = append(w.queue[:0], w.queue[1:]...)
 	w.overlay.uncover(g)
-	g.reset()
+	g.release()
 	w.settled.Broadcast()
-	if len(w.spare) == 0 {
-		w.spare = append(w.spare, g)
-	}
 }
 
 // wakeAll makes everyone look at the engine's failure.
