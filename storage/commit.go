@@ -108,7 +108,7 @@ func (w *writer) commitOpen() error {
 		g.begin(seg, end, false)
 		return nil
 	}
-	w.open = newGroup()
+	w.open = newGroup(w.kept)
 	w.open.begin(g.seg, g.end(), false)
 	if len(g.changes) == 0 {
 		w.mu.Unlock()

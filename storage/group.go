@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"sync"
 	"sync/atomic"
 
 	"github.com/ringcask/ringcask/storage/internal/memindex"
@@ -33,25 +32,36 @@ type group struct {
 	members  []member
 	// holders counts who needs what the group has: the writer, and those of its changes that are fresh.
 	holders atomic.Int32
+	// kept is where it goes then.
+	kept chan *group
 }
 
-// groups are groups that are in nobody's use.
-var groups = sync.Pool{New: func() any { return new(group) }}
+// groupsKept is how many groups that are in nobody's use a writer keeps, so that their buffers need not grow again. A pool would lose them
+// with every collection.
+const groupsKept = 2
 
-// newGroup returns an empty group, which the caller holds.
-func newGroup() *group {
-	g := groups.Get().(*group)
+// newGroup returns an empty group, which the caller holds. It is kept for its next use, or let go, when nobody holds it any more.
+func newGroup(kept chan *group) *group {
+	var g *group
+	select {
+	case g = <-kept:
+	default:
+		g = &group{kept: kept}
+	}
 	g.holders.Store(1)
 	return g
 }
 
 func (g *group) hold(n int) { g.holders.Add(int32(n)) }
 
-// release takes a holder off. When the last one has released it the group is used for other things.
+// release takes a holder off. When the last one has released it the group is kept for its next use, or let go.
 func (g *group) release() {
 	if g.holders.Add(-1) == 0 {
 		g.reset()
-		groups.Put(g)
+		select {
+		case g.kept <- g:
+		default:
+		}
 	}
 }
 

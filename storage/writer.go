@@ -53,6 +53,7 @@ type writer struct {
 	open *group // being filled
 	// queue are the groups behind which the open one was begun, oldest first; the committer commits the first.
 	queue []*group
+	kept  chan *group // in nobody's use
 	// shown wakes the absorber.
 	shown chan struct{}
 	// expected is how many mutations the open group may gather: as many as the last one released, and were there already.
@@ -78,7 +79,10 @@ type writer struct {
 }
 
 func newWriter(e *Engine) *writer {
-	w := &writer{e: e, open: newGroup(), overlay: newOverlay(), seq: e.nextSeq.Load(), shown: make(chan struct{}, 1)}
+	kept := make(chan *group, groupsKept)
+	w := &writer{
+		e: e, open: newGroup(kept), kept: kept, overlay: newOverlay(), seq: e.nextSeq.Load(), shown: make(chan struct{}, 1),
+	}
 	if last := e.log.last(); last != nil {
 		w.lastID = last.id
 	}
@@ -373,7 +377,7 @@ func (w *writer) enqueue() *group {
 	g := w.open
 	g.vouch(w.seq)
 	w.queue = append(w.queue, g)
-	w.open = newGroup()
+	w.open = newGroup(w.kept)
 	w.open.begin(g.seg, g.end(), false)
 	return g
 }
