@@ -26,16 +26,7 @@ func testNamespaces(t *testing.T) *namespaces {
 			t.Error(err)
 		}
 	})
-	var ln net.Listener
-	if err := onThread(func() error {
-		if err := n.all[1].enter(); err != nil {
-			return err
-		}
-		ln, err = net.Listen("tcp", n.place(1).peer)
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	ln := listenAtNode1(t, n, n.place(1).peer)
 	var serving sync.WaitGroup
 	serving.Go(func() { serveEcho(ln) })
 	t.Cleanup(func() {
@@ -43,6 +34,21 @@ func testNamespaces(t *testing.T) *namespaces {
 		serving.Wait()
 	})
 	return n
+}
+
+// listenAtNode1 listens in the namespace of node 1.
+func listenAtNode1(t *testing.T, n *namespaces, addr string) (ln net.Listener) {
+	t.Helper()
+	if err := onThread(func() (err error) {
+		if err := n.all[1].enter(); err != nil {
+			return err
+		}
+		ln, err = net.Listen("tcp", addr)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return ln
 }
 
 func dialFrom(t *testing.T, n *namespaces, from int) net.Conn {
@@ -117,16 +123,7 @@ func TestNamespacesBreakConnectionsAndTakeNewOnes(t *testing.T) {
 
 func TestBothEndsOfABrokenConnectionLearnOfIt(t *testing.T) {
 	n := testNamespaces(t)
-	var ln net.Listener
-	if err := onThread(func() (err error) {
-		if err := n.all[1].enter(); err != nil {
-			return err
-		}
-		ln, err = net.Listen("tcp", n.place(1).rpc)
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	ln := listenAtNode1(t, n, n.place(1).rpc)
 	defer ln.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
