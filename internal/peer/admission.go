@@ -49,8 +49,8 @@ func openAdmission(fsys vfs.FS, dir string) (*admission, error) {
 	return a, nil
 }
 
-// admit lets in the node at the other end of c, or says why not. accepted is called when it is in, before anyone else
-// can use the link. Another boot of the node that has links is asked, on all of them at once, whether it still answers:
+// admit lets in the node at the other end of c, or says why not. accepted is called when nothing stands against it any more, before
+// anyone else can use the link. Another boot of the node that has links is asked, on all of them at once, whether it still answers:
 // only a dead one is replaced, and only where none lives is a newcomer told that it is outdated, rather than a copy.
 func (a *admission) admit(c *conn, accepted func()) *HandshakeError {
 	for {
@@ -93,9 +93,10 @@ func (a *admission) tryAdmit(c *conn, accepted func()) (holders []*conn, verdict
 		return nil, &HandshakeError{Node: newcomer.id, Reason: ReasonInternal, Detail: err.Error()}
 	}
 	c.p.opt.Clock.Observe(c.theirs.clock)
-	c.phase.Store(int32(open))
+	c.phase.Store(int32(entering))
 	accepted()
 	c.remote.add(c)
+	c.phase.Store(int32(open))
 	close(c.opened)
 	return nil, nil
 }

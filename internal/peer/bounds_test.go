@@ -136,11 +136,7 @@ func TestPeerThatSendsTooMuchIsRefusedWork(t *testing.T) {
 		l.onStore = func(time.Time, []coordinator.Item, func(coordinator.StoreAck, error)) {}
 	})
 	p := dialPuppet(t, n.addr)
-	if _, verdict := p.greet(helloOf(n, 1, 1, 10)); verdict != nil {
-		t.Fatal(verdict)
-	}
-	p.ping()
-	wait(t, p.msgs)
+	p.open(helloOf(n, 1, 1, 10))
 	for id := range uint32(11) {
 		p.send(func(w *wire.Writer) {
 			encodeRequest(w, 100+id, methodStore, 3)
@@ -174,11 +170,7 @@ func answeredError(t *testing.T, msg []byte) (id uint32, err error) {
 func TestMalformedRequestIsAnsweredAndTheLinkGoesOn(t *testing.T) {
 	n := lonely(t, 2, nil)
 	p := dialPuppet(t, n.addr)
-	if _, verdict := p.greet(helloOf(n, 1, 1, 10)); verdict != nil {
-		t.Fatal(verdict)
-	}
-	p.ping()
-	wait(t, p.msgs)
+	p.open(helloOf(n, 1, 1, 10))
 	for i, method := range []string{methodStore, methodHint, methodRead, methodScan, methodCoordinate, "drop_table"} {
 		p.send(func(w *wire.Writer) {
 			encodeRequest(w, uint32(i), method, 3)
@@ -201,11 +193,7 @@ func TestWorkThatIsLateIsNotDone(t *testing.T) {
 	p := dialPuppet(t, n.addr)
 	h := helloOf(n, 1, 1, 10)
 	h.now = time.Now().Add(-time.Hour) // its clock is an hour behind, and so are its deadlines
-	if _, verdict := p.greet(h); verdict != nil {
-		t.Fatal(verdict)
-	}
-	p.ping()
-	wait(t, p.msgs)
+	p.open(h)
 	send := func(id uint32, deadline time.Time) {
 		p.send(func(w *wire.Writer) {
 			encodeRequest(w, id, methodStore, 3)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/ringcask/ringcask/coordinator"
-	"github.com/ringcask/ringcask/internal/causal"
 	"github.com/ringcask/ringcask/internal/wire"
 	"github.com/ringcask/ringcask/ring"
 )
@@ -30,6 +29,8 @@ const (
 	greeting phase = iota
 	// judging: the hello is being checked, away from the reader; the other side must keep silent.
 	judging
+	// entering: it was found good, and the other side may know; what it sends waits for the link to be entered.
+	entering
 	// open: requests, answers and pings.
 	open
 )
@@ -60,8 +61,8 @@ type conn struct {
 	// phase is open.
 	remote *remote
 	theirs *hello
-	// ours is the actor that this node's own hello named; renamed, under remote.mu, what the other end has named since its own. Zero is nothing.
-	ours, renamed causal.Actor
+	// named, under remote.mu, is the actor that the other end has named since its hello; zero if none.
+	named named
 	// offset is the other's physical clock less ours, in nanoseconds: what the deadlines of its requests are translated
 	// by.
 	offset atomic.Int64
@@ -122,6 +123,13 @@ func (c *conn) onMessage(msg []byte) error {
 	c.r = wire.NewReader(msg)
 	r := &c.r
 	c.heard.Store(int64(c.p.elapsed()))
+	if c.in(entering) {
+		select {
+		case <-c.opened:
+		case <-c.ctx.Done():
+			return context.Cause(c.ctx)
+		}
+	}
 	n := r.ArrayLen(4)
 	kind := r.Uint(kindNotice)
 	id := uint32(0)
@@ -332,7 +340,7 @@ func (c *conn) sweep(now time.Duration) (doubt bool) {
 
 // ping sends a ping; waiting is its call.
 func (c *conn) ping(waiting call) {
-	p := ping{actor: c.p.opt.Local.Actor()}
+	p := ping{named: c.p.name()}
 	p.offset, p.hasOffset = c.remote.offset()
 	c.call(waiting, func(w *wire.Writer, id uint32) {
 		encodeRequest(w, id, methodPing, 1+pingFields)

@@ -20,7 +20,8 @@
 //	   | -- preamble, hello(ours) ----------------> |   checks it: refusal() and admit()
 //	   | <- preamble, hello(theirs), verdict ------ |   always says who it is, and why not if not
 //	   |    checks it, too                          |
-//	   | -- ping, or refuse(verdict) -------------> |   the ping brings the offset of the clocks
+//	   | <- ping, unless refused ------------------ |   names the acceptor's actor
+//	   | -- ping, or refuse(verdict) -------------> |   names the dialler's, and brings the offset of the clocks
 //	   | == requests, answers, pings ============== |
 //
 // Both check the other, both learn the outcome, and each reports what differs from its own point of view as a
@@ -42,7 +43,8 @@
 // was told of; for that it must have begun anew: what it holds counts for nothing until it is filled again. A node whom all other members let
 // in although its directory has never begun anew has lost nothing. An actor that another node id holds is refused: an actor is one unbroken memory.
 // One that is drawn while the node runs goes ahead of all else that it sends, on each link (TellActor): who is asked for what was lost knows
-// by then that the words given for it are void. Actors do not come back: a hello that is late is not believed.
+// by then that the words given for it are void. A node counts its actors, for a name that comes late, on a
+// slower link, not to be taken for a new one.
 //
 // # Time
 //

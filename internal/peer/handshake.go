@@ -41,7 +41,6 @@ func places(members []Member) []place {
 // sendHello begins the handshake from the dialler's side.
 func (c *conn) sendHello() error {
 	ours := c.p.hello(c.remote.id, c.class)
-	c.ours = ours.identity.actor
 	return c.link.Send(func(w *wire.Writer) {
 		encodeRequest(w, helloID, methodHello, 1)
 		ours.encode(w)
@@ -69,7 +68,6 @@ func (c *conn) judgeDialler(id uint32) {
 	c.offset.Store(int64(clampOffset(c.theirs.now.Sub(c.p.opt.Now()))))
 	ours := c.p.hello(c.theirs.identity.id, c.class)
 	ours.first = c.theirs.first
-	c.ours = ours.identity.actor
 	verdict := refusal(ours, c.theirs)
 	if verdict == nil {
 		c.remote = c.p.remotes[c.theirs.identity.id]
@@ -167,9 +165,7 @@ func (c *conn) onHelloAnswer(r *wire.Reader) error {
 func (c *conn) judgeAcceptor() {
 	verdict := refusal(c.p.hello(c.remote.id, c.class), c.theirs)
 	if verdict == nil {
-		// The first message after the handshake is a ping: it shows the acceptor that we have let it in, and our
-		// clock's offset.
-		verdict = c.p.admission.admit(c, func() { c.remote.sendPing(c) })
+		verdict = c.p.admission.admit(c, func() {})
 	}
 	if verdict == nil {
 		if c.class == foreground {

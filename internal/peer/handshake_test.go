@@ -329,7 +329,7 @@ func TestAPeerOfTheFirstProtocolIsToldSoInItsWords(t *testing.T) {
 	h := helloOf(n, 1, 1, 10)
 	h.first, h.protocolMin, h.protocolMax = true, 1, 1
 	theirs, verdict := p.greet(h)
-	if !theirs.first || verdict == nil || verdict.Reason != ReasonProtocol || !strings.Contains(verdict.Detail, "ours 2 to 2, theirs 1 to 1") {
+	if !theirs.first || verdict == nil || verdict.Reason != ReasonProtocol || !strings.Contains(verdict.Detail, "ours 3 to 3, theirs 1 to 1") {
 		t.Fatalf("got %v", verdict)
 	}
 }
@@ -381,38 +381,112 @@ func TestNewActorOfARunningPeerIsHeardAndRemembered(t *testing.T) {
 	eventually(t, "n1 remembers the new actor", func() bool { return nodes[0].lastKnown("n2").actor == 4711 })
 }
 
-func TestReplacedLinkNoLongerNamesTheActor(t *testing.T) {
+func TestLatestActorOfTheBootIsTheOneThatCounts(t *testing.T) {
 	members, listeners := listen(t, 2)
 	for _, ln := range listeners {
 		must(t, ln.Close())
 	}
-	p, err := New(testOptions(t, members, 0))
-	must(t, err)
-	r := p.remotes["n2"]
-	link := func(boot uint64, actor causal.Actor) *conn {
+	link := func(r *remote, boot uint64, actor causal.Actor) *conn {
 		id := identity{id: "n2", incarnation: boot, boot: boot, actor: actor}
-		return &conn{p: p, remote: r, theirs: &hello{identity: id}, ours: p.opt.Local.Actor(), stop: func(error) {}}
+		return &conn{p: r.p, remote: r, theirs: &hello{identity: id}, stop: func(error) {}}
 	}
-	before, after := link(1, 10), link(2, 20)
-	r.add(before)
-	r.add(after)
-	r.changeActor(before, 10) // a ping that its reader had in hand when the link was replaced
-	if got := r.Actor(); got != 20 {
-		t.Fatalf("the present boot's actor is %v, was taken for %v", causal.Actor(20), got)
+	for name, c := range map[string]struct {
+		happens func(r *remote)
+		want    causal.Actor
+	}{
+		"a ping that its reader had in hand when its link was replaced by one of a later boot": {func(r *remote) {
+			before := link(r, 1, 10)
+			r.enter(before)
+			r.enter(link(r, 2, 20))
+			r.changeActor(before, named{11, 2})
+		}, 20},
+		"a hello from before a ping": {func(r *remote) {
+			first := link(r, 2, 20)
+			r.enter(first)
+			r.changeActor(first, named{21, 2})
+			r.enter(link(r, 2, 20))
+		}, 21},
+		"a ping that came before its link was let in": {func(r *remote) {
+			l := link(r, 2, 21)
+			r.changeActor(l, named{22, 2})
+			r.enter(l)
+		}, 22},
+		"pings that overtook each other on the way to their link": {func(r *remote) {
+			l := link(r, 2, 20)
+			r.enter(l)
+			r.changeActor(l, named{22, 3})
+			r.changeActor(l, named{21, 2})
+		}, 22},
+		"the last two actors on one link, and both, later, on a slower one": {func(r *remote) {
+			slow, quick := link(r, 2, 20), link(r, 2, 20)
+			slow.class = bulk
+			r.enter(slow)
+			r.enter(quick)
+			r.changeActor(quick, named{22, 3})
+			r.changeActor(slow, named{21, 2})
+			r.changeActor(slow, named{22, 3})
+		}, 22},
+		"the last actor in a hello, and both, later, on an older link": {func(r *remote) {
+			slow := link(r, 2, 20)
+			slow.class = bulk
+			r.enter(slow)
+			r.enter(link(r, 2, 22))
+			r.changeActor(slow, named{21, 2})
+			r.changeActor(slow, named{22, 3})
+		}, 22},
+		"another boot counts anew": {func(r *remote) {
+			before := link(r, 1, 10)
+			r.enter(before)
+			r.changeActor(before, named{17, 8})
+			after := link(r, 2, 20)
+			r.enter(after)
+			r.changeActor(after, named{21, 2})
+		}, 21},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, err := New(testOptions(t, members, 0))
+			must(t, err)
+			r := p.remotes["n2"]
+			if c.happens(r); r.Actor() != c.want {
+				t.Fatalf("actor %v, want %v", r.Actor(), c.want)
+			}
+		})
 	}
-	r.changeActor(after, 21)
-	if got := r.Actor(); got != 21 {
-		t.Fatalf("actor %v, want that of the last ping", got)
+}
+
+func TestNodeCountsItsActors(t *testing.T) {
+	members, listeners := listen(t, 2)
+	for _, ln := range listeners {
+		must(t, ln.Close())
 	}
-	r.add(link(2, 20)) // with a hello from before that
-	if got := r.Actor(); got != 21 {
-		t.Fatalf("actor %v, want that of the last ping, not the one before it", got)
+	o := testOptions(t, members, 0)
+	p, err := New(o)
+	must(t, err)
+	local := o.Local.(*fakeLocal)
+	for count, actor := range []causal.Actor{0, 0, 9, 8, 8, 7} {
+		local.actor.Store(uint64(actor))
+		want := named{actor, []uint64{1, 1, 2, 3, 3, 4}[count]}
+		if got := p.name(); got != want {
+			t.Fatalf("named %v, want %v", got, want)
+		}
 	}
-	newest := link(2, 21)
-	r.changeActor(newest, 22) // it has come before the link was let in
-	r.add(newest)
-	if got := r.Actor(); got != 22 {
-		t.Fatalf("actor %v, want what was said after the hello", got)
+}
+
+// Answers wait until the link is entered: the ping that names the acceptor's actor goes ahead of them.
+func TestAcceptorNamesItsActorBeforeItAnswers(t *testing.T) {
+	n := lonely(t, 2, nil)
+	p := dialPuppet(t, n.addr)
+	if _, verdict := p.greet(helloOf(n, 1, 1, 10)); verdict != nil {
+		t.Fatal(verdict)
+	}
+	p.ping()
+	r := wire.NewReader(wait(t, p.msgs))
+	exactly(&r, 4, "a request")
+	kind, _, method := r.Uint(kindNotice), r.Uint64(), r.Str()
+	exactly(&r, 1+pingFields, "a ping")
+	r.Uint64()
+	if ping := decodePing(&r); r.Done() != nil || kind != kindRequest || method != methodPing || ping.named != (named{n.local.Actor(), 1}) {
+		t.Fatalf("message of kind %d, %q, %v: %v", kind, method, ping.named, r.Err())
 	}
 }
 

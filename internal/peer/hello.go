@@ -14,8 +14,8 @@ import (
 
 // The protocol versions that this software speaks.
 const (
-	protocolMin = 2 // 1 knew no earlier runs
-	protocolMax = 2
+	protocolMin = 3 // 1 knew no earlier runs, 2 did not count actors
+	protocolMax = 3
 )
 
 // class says which requests a link carries.

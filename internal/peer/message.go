@@ -392,9 +392,31 @@ func decodeKeptHints(r *wire.Reader) (hints []coordinator.KeptHint) {
 	return hints
 }
 
+// named is an actor as a running node names it: count says how many it has had since it started, from 1 on. Links do not keep
+// each other's order, so the count says which of two names is the later one.
+type named struct {
+	actor causal.Actor
+	count uint64
+}
+
+func (n named) encode(w *wire.Writer) {
+	w.ArrayLen(2)
+	w.Uint(uint64(n.actor))
+	w.Uint(n.count)
+}
+
+func decodeNamed(r *wire.Reader) named {
+	exactly(r, 2, "an actor's name")
+	n := named{actor: causal.Actor(r.Uint(1<<48 - 1)), count: r.Uint64()}
+	if r.Err() == nil && n.count == 0 {
+		r.Fail("an actor that is none of the node's")
+	}
+	return n
+}
+
 // ping is what a ping says besides the clock.
 type ping struct {
-	actor causal.Actor
+	named named
 	// offset is the receiver's physical clock less the sender's, as the sender measured it, where it has.
 	offset    time.Duration
 	hasOffset bool
@@ -403,7 +425,7 @@ type ping struct {
 // pong is the answer to a ping: when it arrived and was answered, by the other's physical clock, and, filled in by who
 // asked, when it was back.
 type pong struct {
-	actor             causal.Actor
+	named             named
 	arrived, answered time.Time
 	back              time.Time
 }
@@ -416,7 +438,7 @@ const (
 )
 
 func (p *ping) encode(w *wire.Writer) {
-	w.Uint(uint64(p.actor))
+	p.named.encode(w)
 	if p.hasOffset {
 		w.Int(int64(p.offset))
 	} else {
@@ -425,7 +447,7 @@ func (p *ping) encode(w *wire.Writer) {
 }
 
 func decodePing(r *wire.Reader) ping {
-	p := ping{actor: causal.Actor(r.Uint(1<<48 - 1))}
+	p := ping{named: decodeNamed(r)}
 	if p.hasOffset = !r.TryNil(); p.hasOffset {
 		p.offset = time.Duration(r.Int(-int64(offsetMax), int64(offsetMax)))
 	}
@@ -433,14 +455,11 @@ func decodePing(r *wire.Reader) ping {
 }
 
 func (p *pong) encode(w *wire.Writer) {
-	w.Uint(uint64(p.actor))
+	p.named.encode(w)
 	w.Int(p.arrived.UnixNano())
 	w.Int(p.answered.UnixNano())
 }
 
 func decodePong(r *wire.Reader) pong {
-	return pong{
-		actor:   causal.Actor(r.Uint(1<<48 - 1)),
-		arrived: time.Unix(0, r.Int64()), answered: time.Unix(0, r.Int64()),
-	}
+	return pong{named: decodeNamed(r), arrived: time.Unix(0, r.Int64()), answered: time.Unix(0, r.Int64())}
 }

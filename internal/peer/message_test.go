@@ -86,9 +86,9 @@ func sampleMessages() []struct {
 		{"ping", encoded(func(w *wire.Writer) {
 			encodeRequest(w, 9, methodPing, 1+pingFields)
 			w.Uint(0x10001)
-			(&ping{actor: 7, offset: -5 * time.Millisecond, hasOffset: true}).encode(w)
+			(&ping{named: named{7, 2}, offset: -5 * time.Millisecond, hasOffset: true}).encode(w)
 		})},
-		{"pong", answered(pongFields, (&pong{actor: 8, arrived: time.Unix(2, 1), answered: time.Unix(2, 2)}).encode)},
+		{"pong", answered(pongFields, (&pong{named: named{8, 3}, arrived: time.Unix(2, 1), answered: time.Unix(2, 2)}).encode)},
 		{"store", asked(methodStore, 1, func(w *wire.Writer) {
 			encodeItems(w, []coordinator.Item{{Key: []byte("k"), Object: tombstone}, {Key: []byte{}}})
 		})},

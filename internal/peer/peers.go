@@ -35,6 +35,10 @@ type Peers struct {
 	actorChanged chan struct{}
 	refusedOnce  sync.Once
 
+	naming sync.Mutex
+	// last is what name returned last.
+	last named
+
 	mu sync.Mutex
 	// greetings are the accepted connections that are not through their handshake, oldest first.
 	greetings []*conn
@@ -85,6 +89,16 @@ func (p *Peers) Peer(id ring.NodeID) coordinator.Peer {
 		return r
 	}
 	return nil
+}
+
+// name is this node's present actor, as pings name it.
+func (p *Peers) name() named {
+	p.naming.Lock()
+	defer p.naming.Unlock()
+	if actor := p.opt.Local.Actor(); p.last.count == 0 || actor != p.last.actor {
+		p.last = named{actor: actor, count: p.last.count + 1}
+	}
+	return p.last
 }
 
 // TellActor tells all members that Local has a new actor, ahead of all that is sent to them once it has returned: whoever answers a request

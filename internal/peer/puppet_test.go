@@ -75,12 +75,23 @@ func (p *puppet) verdict() (theirs *hello, verdict *HandshakeError) {
 	return theirs, verdict
 }
 
+// open says hello, is let in, and takes the acceptor's ping and its answer to a ping.
+func (p *puppet) open(h *hello) {
+	p.t.Helper()
+	if _, verdict := p.greet(h); verdict != nil {
+		p.t.Fatal(verdict)
+	}
+	p.ping()
+	wait(p.t, p.msgs)
+	wait(p.t, p.msgs)
+}
+
 // ping sends a ping, as a dialler must once it has let the acceptor in.
 func (p *puppet) ping() {
 	p.send(func(w *wire.Writer) {
 		encodeRequest(w, 1, methodPing, 1+pingFields)
 		w.Uint(1)
-		(&ping{actor: 1}).encode(w)
+		(&ping{named: named{1, 1}}).encode(w)
 	})
 }
 
@@ -94,7 +105,7 @@ func (p *puppet) answerPings() {
 				_ = p.link.Send(func(w *wire.Writer) { // a link that has ended needs no answer
 					encodeAnswer(w, id, 1+pongFields)
 					w.Uint(1)
-					(&pong{arrived: time.Now(), answered: time.Now()}).encode(w)
+					(&pong{named: named{1, 1}, arrived: time.Now(), answered: time.Now()}).encode(w)
 				})
 			}
 		}

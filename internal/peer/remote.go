@@ -27,14 +27,14 @@ type remote struct {
 	health health
 	// doubtful says that the peer may be hung: it has not answered in time, nor a ping since.
 	doubtful atomic.Bool
-	actor    atomic.Uint64 // changed under mu
+	actor    atomic.Uint64 // changed under mu, with count
 	// back tells the dial loops that the peer has just dialled us: so it is up.
 	back [classCount]chan struct{}
 
 	mu    sync.Mutex
 	conns map[*conn]struct{} // all that are open
-	// former are the last actors that the present boot has had before: they do not come back.
-	former    []causal.Actor
+	// count is that of the present boot's actor (see named); 0 if only hellos have named one.
+	count     uint64
 	announced *hello // the last that was let in
 	filter    offsetFilter
 	lastPong  time.Duration
@@ -188,10 +188,13 @@ func (t *request) encode(w *wire.Writer, id uint32, method string, params int) {
 	w.Int(t.deadline)
 }
 
-// add enters an open link, of either direction.
+// add enters a link, of either direction. The first message after the handshake is a ping: it names this node's actor, which
+// may have changed since the hello; it shows an acceptor that the dialler has let it in, too, and the offset of the clocks.
 func (r *remote) add(c *conn) {
-	r.enter(c)
-	if r.p.opt.Local.Actor() != c.ours { // it has changed since the hello, perhaps before tellActor knew of the link
+	r.enter(c) // before the ping: tellActor must know of a link that has named an actor
+	if c.dialled {
+		r.sendPing(c)
+	} else {
 		c.tellActor()
 	}
 	r.use(c)
@@ -227,38 +230,28 @@ func (r *remote) use(c *conn) {
 	}
 }
 
-// meetLocked takes note of what the hello on a link says, or what has been said on it since.
+// meetLocked takes note of what the hello on a link says, or what has been said on it since. A hello names the actor that its sender
+// had at some time of its boot: it counts as long as nothing else does.
 func (r *remote) meetLocked(c *conn) {
-	actor := c.theirs.identity.actor
-	if c.renamed != 0 {
-		actor = c.renamed
-	}
 	if r.announced == nil || r.announced.identity.boot != c.theirs.identity.boot {
-		r.former = nil
-		r.actor.Store(uint64(actor))
+		r.count = 0
+		r.actor.Store(uint64(c.theirs.identity.actor))
 	}
 	r.announced = c.theirs
-	r.changeActorLocked(actor)
+	r.changeActorLocked(c.named)
 	if r.Actor() != c.theirs.identity.actor {
 		r.p.noteActorChanged() // admission goes by the hello
 	}
 }
 
-// formerMax bounds former. A hello is out of date by a moment.
-const formerMax = 16
-
-// changeActorLocked has the present boot have an actor, unless that is one it has had before. It says whether anything has changed.
-func (r *remote) changeActorLocked(actor causal.Actor) (changed bool) {
-	was := r.Actor()
-	if actor == was || slices.Contains(r.former, actor) {
+// changeActorLocked has the present boot have the actor that it has named, unless a later one is known. It says whether the actor
+// has changed.
+func (r *remote) changeActorLocked(n named) (changed bool) {
+	if n.count <= r.count {
 		return false
 	}
-	if len(r.former) == formerMax {
-		r.former = slices.Delete(r.former, 0, 1)
-	}
-	r.former = append(r.former, was)
-	r.actor.Store(uint64(actor))
-	return true
+	r.count = n.count
+	return causal.Actor(r.actor.Swap(uint64(n.actor))) != n.actor
 }
 
 func (r *remote) tellDiallers() {
@@ -319,7 +312,7 @@ func (r *remote) sendPing(c *conn) {
 
 // onPong takes a pong into account.
 func (r *remote) onPong(c *conn, sent time.Time, pinged time.Duration, answer pong) {
-	r.changeActor(c, answer.actor)
+	r.changeActor(c, answer.named)
 	if c.class != foreground {
 		return
 	}
@@ -358,11 +351,13 @@ func (r *remote) offset() (offset time.Duration, measured bool) {
 
 // changeActor takes note of the actor that a ping or pong on a link names. A link that was replaced may speak for an
 // earlier boot: its word would bring back an actor that is gone, and with it the acks that are void.
-func (r *remote) changeActor(c *conn, actor causal.Actor) {
+func (r *remote) changeActor(c *conn, n named) {
 	r.mu.Lock()
 	_, open := r.conns[c]
-	changed := open && r.changeActorLocked(actor)
-	c.renamed = actor
+	changed := open && r.changeActorLocked(n)
+	if n.count > c.named.count {
+		c.named = n
+	}
 	r.mu.Unlock()
 	if changed {
 		r.p.noteActorChanged()

@@ -213,7 +213,7 @@ func (c *conn) onPing(id uint32, r *wire.Reader) error {
 		return err
 	}
 	if c.in(open) || c.dialled { // who was dialled may have let us in before we have judged it
-		c.remote.changeActor(c, p.actor)
+		c.remote.changeActor(c, p.named)
 	}
 	if c.in(open) {
 		c.p.opt.Clock.Observe(clock)
@@ -224,7 +224,7 @@ func (c *conn) onPing(id uint32, r *wire.Reader) error {
 		c.link.SetMessageBytesMax(c.p.opt.MessageBytesMax)
 	}
 	c.reply(id, pongFields, func(w *wire.Writer) {
-		answer := pong{actor: c.p.opt.Local.Actor(), arrived: arrived, answered: c.p.opt.Now()}
+		answer := pong{named: c.p.name(), arrived: arrived, answered: c.p.opt.Now()}
 		answer.encode(w)
 	})
 	return nil
