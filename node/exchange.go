@@ -65,7 +65,9 @@ func (n *Node) openExchange() error {
 	default:
 		n.log.Debug("trees loaded", "partitions", loaded)
 	}
-	n.healer.unknown, n.healer.damage = n.replica.UnknownAll() && n.table.N() > 1, n.replica.Damage()
+	if n.replica.UnknownAll() && n.table.N() > 1 {
+		n.healer.beginUnknown(n.replica.Damage())
+	}
 	n.keeper = antientropy.NewKeeper(n.forest, n.replica, n.log)
 	members := make([]ring.NodeID, len(n.cfg.Members))
 	for i, m := range n.cfg.Members {

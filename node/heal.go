@@ -28,6 +28,8 @@ type healer struct {
 	// broken says that the replica has lost something since it drew its actor, lost that nobody can say which keys. unknown says that
 	// keys are unknown for that reason, which nobody has vouched for yet.
 	broken, lost, unknown bool
+	// since is when damage was found, while it is not made up for; else zero.
+	since time.Time
 	// damage is what was known to be damaged before the trees were built by which partitions are filled again.
 	damage int64
 }
@@ -77,6 +79,9 @@ func (h *healer) poke() {
 func (h *healer) damaged(d storage.Damage) {
 	h.mu.Lock()
 	h.broken = true
+	if h.since.IsZero() {
+		h.since = h.n.now()
+	}
 	h.lost = h.lost || !d.KeysKnown || len(d.Keys) < d.KeyCount
 	h.mu.Unlock()
 	h.add(d.Keys)
@@ -103,8 +108,26 @@ func (h *healer) mend() (done bool) {
 		h.mu.Lock()
 		h.broken, h.lost = true, lost
 		h.mu.Unlock()
+		return false
 	}
-	return err == nil
+	h.mended()
+	return true
+}
+
+// beginUnknown is for an engine that has lost keys without knowing which, as it found when it was opened.
+func (h *healer) beginUnknown(damage int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.unknown, h.since, h.damage = true, h.n.now(), damage
+}
+
+// mended notes that damage is made up for, if it is; keys that wait to be healed aside.
+func (h *healer) mended() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.broken && !h.unknown {
+		h.since = time.Time{}
+	}
 }
 
 // refill has all partitions be filled again by exchanges, with trees that do not say any more what is lost. With a replication factor of
@@ -164,6 +187,7 @@ func (h *healer) vouch(ctx context.Context) {
 	h.unknown = false
 	h.mu.Unlock()
 	h.regrow(h.n.table.Partitions(ring.NodeID(h.n.cfg.ID))) // what was unknown is there now, or is not
+	h.mended()
 	h.n.log.Info("what was lost is filled again")
 }
 
@@ -193,8 +217,8 @@ func (h *healer) done(key string) {
 	h.healed.Add(1)
 }
 
-// status is how many keys wait, and since when the first of them does.
-func (h *healer) status() (waiting int, since time.Time) {
+// status is how many keys wait, and since when the first of them does; and since when damage is known that is not made up for.
+func (h *healer) status() (waiting int, since, mending time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, at := range h.keys {
@@ -202,7 +226,7 @@ func (h *healer) status() (waiting int, since time.Time) {
 			since = at
 		}
 	}
-	return len(h.keys), since
+	return len(h.keys), since, h.since
 }
 
 func (h *healer) waitsFor(key []byte) bool {

@@ -133,3 +133,27 @@ func TestAKeyIsNotHealedByOneOtherReplica(t *testing.T) {
 		return err == nil
 	})
 }
+
+// From the moment that a scrub has ended, the status says whether it has found something.
+func TestDamageShowsUntilItIsMadeUpFor(t *testing.T) {
+	tr := newTrio(t)
+	tr.start()
+	defer tr.end()
+	n := tr.nodes[0]
+	mending := func() bool { return n.Status().Replication.Mending }
+	if mending() {
+		t.Fatal("a new node has something to make up for")
+	}
+	fills := func() int64 { return n.exchanger.Counters().Filled.Load() }
+	before := fills()
+	n.healer.damaged(storage.Damage{Reason: "damaged by the test", FirstSeq: 1, LastSeq: 1})
+	if s := n.Status().Replication; !s.Mending || s.UnderReplicatedSince == 0 {
+		t.Errorf("nothing is seen of damage: %+v", s)
+	}
+	tr.await("it is made up for", func() bool { return !mending() })
+	if unfilled := n.Status().Replication.Unfilled; unfilled > 0 || fills() == before {
+		t.Errorf("it was not: %d partitions are unfilled, %d were filled", unfilled, fills()-before)
+	}
+	n.healer.damaged(storage.Damage{Reason: "damaged by the test", KeysKnown: true, Keys: [][]byte{[]byte("x")}, KeyCount: 1})
+	tr.await("a key is made up for", func() bool { s := n.Status().Replication; return !s.Mending && s.Healing == 0 })
+}

@@ -43,9 +43,10 @@ func (n *Node) replicationStatus() wire.ReplicationStatus {
 			Never: stats.Never, OldestComplete: epochMillis(stats.Oldest), NewestComplete: epochMillis(stats.Newest),
 		})
 	}
-	waiting, since := n.healer.status()
-	s.Healing = int64(waiting)
+	waiting, since, mending := n.healer.status()
+	s.Healing, s.Mending = int64(waiting), !mending.IsZero()
 	lag.add(since, "a key cannot be read here")
+	lag.add(mending, "what was found damaged is not made up for")
 	s.UnderReplicatedSince, s.UnderReplicatedWhy = epochMillis(lag.since), lag.why
 	return s
 }

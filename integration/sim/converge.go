@@ -27,6 +27,8 @@ func (s *server) recovered(since time.Time) error {
 		return fmt.Errorf("%s: %d partitions are not filled", s.cfg.ID, r.Unfilled)
 	case r.Poisoned > 0 || r.Healing > 0:
 		return fmt.Errorf("%s: %d partitions have what cannot be read, %d keys wait to be healed", s.cfg.ID, r.Poisoned, r.Healing)
+	case r.Mending:
+		return fmt.Errorf("%s has not made up for the damage that it has found", s.cfg.ID)
 	case st.Storage.ReadOnly != "":
 		return fmt.Errorf("%s is read-only: %s", s.cfg.ID, st.Storage.ReadOnly)
 	case time.UnixMilli(st.Storage.ScrubbedAt).Before(since):

@@ -93,7 +93,7 @@ var messages = []struct {
 		}},
 		Requests: RequestStatus{InFlight: 1, InFlightBytes: 2, Total: 3, Refused: 4},
 		Replication: ReplicationStatus{
-			Partitions: 1, Unfilled: 2, WithoutTree: 3, Poisoned: 4, Healing: 5, Healed: 6, Paused: true,
+			Partitions: 1, Unfilled: 2, WithoutTree: 3, Poisoned: 4, Healing: 5, Healed: 6, Mending: true, Paused: true,
 			UnderReplicatedSince: 1700000000123, UnderReplicatedWhy: "not filled",
 			Peers:     []ExchangeStatus{{ID: "n2", Partitions: 1, Needs: 2, NeededSince: 3, Never: 4, OldestComplete: 5, NewestComplete: 6}},
 			Exchanges: 7, ExchangesFailed: 8, Complete: 9, KeysFetched: 10, KeysPushed: 11, BytesSent: 12, BytesReceived: 13,

@@ -14,6 +14,8 @@ type ReplicationStatus struct {
 	// Healing counts keys that cannot be read here and wait to be fetched from other replicas; Healed those that were.
 	Healing int64 `json:"healing"`
 	Healed  int64 `json:"healed"`
+	// Mending says that damage was found which is not made up for yet, be it that nobody knows which keys are lost, or that it was found just now.
+	Mending bool `json:"mending"`
 	// Paused says that no exchanges are begun.
 	Paused bool `json:"paused"`
 	// UnderReplicatedSince is when the oldest write came that is known not to have reached all of its replicas, as far as that can be told: the
@@ -63,6 +65,8 @@ func (s *ReplicationStatus) decode(r *Reader) {
 	}
 	r.pairs(func(name []byte) bool {
 		switch string(name) {
+		case "mending":
+			s.Mending = r.Bool()
 		case "paused":
 			s.Paused = r.Bool()
 		case "under_replicated_why":

@@ -49,7 +49,7 @@ type StorageStatus struct {
 	LiveBytes int64  `json:"live_bytes"`
 	DeadBytes int64  `json:"dead_bytes"`
 	ReadOnly  string `json:"read_only,omitempty"` // why, or empty
-	Damage    int64  `json:"damage"`              // unreadable places found and not healed
+	Damage    int64  `json:"damage"`              // unreadable places that are known, also those whose keys were healed
 	DiskFull  bool   `json:"disk_full"`           // writes are refused until there is room
 	DiskFree  int64  `json:"disk_free_bytes"`     // negative if it is not known
 	// IndexBytes is the memory that the index takes, MappedBytes what is mapped of files.

@@ -11,6 +11,7 @@ import (
 // replicationDescs are the metrics of how far the node's partitions are from being held alike by all of their replicas.
 type replicationDescs struct {
 	partitions, unfilled, withoutTree, poisoned *prometheus.Desc
+	mending                                     *prometheus.Desc
 	healing, healed, paused, underReplicated    *prometheus.Desc
 	needs, never, oldestComplete                *prometheus.Desc
 	exchanges, exchangesFailed, complete        *prometheus.Desc
@@ -25,6 +26,7 @@ func newReplicationDescs(desc func(name, help string, labels ...string) *prometh
 		unfilled:        desc("replication_partitions_unfilled", "Partitions that do not have all again that they should."),
 		withoutTree:     desc("replication_partitions_without_tree", "Partitions that cannot be compared yet, because their tree is being built."),
 		poisoned:        desc("replication_partitions_poisoned", "Partitions with something that cannot be read."),
+		mending:         desc("replication_mending", "1 if damage was found that is not made up for yet, else 0."),
 		healing:         desc("replication_healing_keys", "Keys that cannot be read here and wait to be fetched from other replicas."),
 		healed:          desc("replication_healed_keys_total", "Keys that could not be read and were fetched from other replicas."),
 		paused:          desc("replication_exchange_paused", "1 if no exchanges are begun, else 0."),
@@ -49,7 +51,7 @@ func newReplicationDescs(desc func(name, help string, labels ...string) *prometh
 
 func (d *replicationDescs) describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		d.partitions, d.unfilled, d.withoutTree, d.poisoned, d.healing, d.healed, d.paused, d.underReplicated,
+		d.partitions, d.unfilled, d.withoutTree, d.poisoned, d.mending, d.healing, d.healed, d.paused, d.underReplicated,
 		d.needs, d.never, d.oldestComplete, d.exchanges, d.exchangesFailed, d.complete, d.keysFetched, d.keysPushed,
 		d.bytesSent, d.bytesReceived, d.stable, d.retired, d.filled,
 	} {
@@ -64,6 +66,7 @@ func (d *replicationDescs) collect(
 	gauge(d.unfilled, float64(s.Unfilled))
 	gauge(d.withoutTree, float64(s.WithoutTree))
 	gauge(d.poisoned, float64(s.Poisoned))
+	gauge(d.mending, oneIf(s.Mending))
 	gauge(d.healing, float64(s.Healing))
 	gauge(d.paused, oneIf(s.Paused))
 	gauge(d.underReplicated, secondsSince(s.UnderReplicatedSince, now))
