@@ -35,7 +35,7 @@ func (e *memoryEnd) Close() error { close(e.closed); return nil }
 // memoryRouter is a router between three such ends.
 func memoryRouter(t *testing.T) (*router, []*memoryEnd) {
 	t.Helper()
-	const ends, packetsMax = 3, 10_000
+	const ends, packetsMax = 3, heldBackMax + 10_000
 	var all []*memoryEnd
 	var as []io.ReadWriteCloser
 	for range ends {
@@ -195,6 +195,33 @@ func TestWhatIsLiftedIsOverAtOnce(t *testing.T) {
 	})
 }
 
+func TestPacketsThatAreHeldBackAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, ends := memoryRouter(t)
+		r.impose("slow", [][2]int{{0, 1}}, condition{delay: time.Minute})
+		const tooMany = 100
+		for i := range heldBackMax + tooMany {
+			ends[0].sent <- datagram(0, 1, byte(i))
+		}
+		ends[0].sent <- datagram(0, 2, 7)
+		synctest.Wait()
+		if got := numbers(ends[2]); string(got) != "\x07" {
+			t.Errorf("%v came by a way on which nothing is held back", got)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got := numbers(ends[1]); len(got) != heldBackMax {
+			t.Errorf("%d packets came, want %d", len(got), heldBackMax)
+		}
+		ends[0].sent <- datagram(0, 1, 9)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if got := numbers(ends[1]); string(got) != "\x09" {
+			t.Errorf("%v came once there was room again", got)
+		}
+	})
+}
+
 func TestACutStopsWhatIsOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, ends := memoryRouter(t)
@@ -295,6 +322,34 @@ func TestAResetIsOverInTimeAndForgetsWhatEnded(t *testing.T) {
 		synctest.Wait()
 		if p := byPort(t, ends[1])[idle]; p.all == nil || p.has(flagRST) {
 			t.Errorf("% x came of an idle connection", p.all)
+		}
+	})
+}
+
+func TestConnectionsThatAreKnownAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := memoryRouter(t)
+		breaks := func(from, to int, port uint16, flags byte) bool {
+			p, ok := parsePacket(tcpPacket(from, to, port, flags, 1, 1, ""))
+			if !ok {
+				t.Fatal("no packet")
+			}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.breaks([2]int{from, to}, p, time.Now())
+		}
+		for port := range flowsMax {
+			breaks(0, 1, uint16(port), flagSYN)
+		}
+		breaks(1, 2, 1, flagSYN)
+		if len(r.flows) != 1 {
+			t.Fatalf("%d connections are known, want the last one", len(r.flows))
+		}
+		time.Sleep(time.Millisecond)
+		r.reset(1)
+		time.Sleep(time.Millisecond)
+		if breaks(0, 1, 1, flagACK) || !breaks(1, 2, 1, flagACK) {
+			t.Error("a reset breaks what is not known, or spares what is")
 		}
 	})
 }
