@@ -49,6 +49,10 @@ func newHealer(n *Node) *healer {
 func (h *healer) add(keys [][]byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.addLocked(keys)
+}
+
+func (h *healer) addLocked(keys [][]byte) {
 	for _, key := range keys {
 		if _, waits := h.keys[string(key)]; !waits && h.bytes < healBytesMax {
 			h.keys[string(key)] = h.n.now()
@@ -78,13 +82,13 @@ func (h *healer) poke() {
 // damaged is the engine's: the keys of what was found cannot be read any more.
 func (h *healer) damaged(d storage.Damage) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.broken = true
 	if h.since.IsZero() {
 		h.since = h.n.now()
 	}
 	h.lost = h.lost || !d.KeysKnown || len(d.Keys) < d.KeyCount
-	h.mu.Unlock()
-	h.add(d.Keys)
+	h.addLocked(d.Keys)
 }
 
 // mend has the replica go on as one that has forgotten something, if it has. It is false if that cannot be done yet.
@@ -106,7 +110,7 @@ func (h *healer) mend() (done bool) {
 	if err != nil {
 		h.n.log.Error("cannot go on after a loss", "error", err)
 		h.mu.Lock()
-		h.broken, h.lost = true, lost
+		h.broken, h.lost = true, h.lost || lost // more may have been found
 		h.mu.Unlock()
 		return false
 	}

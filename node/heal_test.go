@@ -134,7 +134,7 @@ func TestAKeyIsNotHealedByOneOtherReplica(t *testing.T) {
 	})
 }
 
-// From the moment that a scrub has ended, the status says whether it has found something.
+// From the moment that damage is reported, the status says so.
 func TestDamageShowsUntilItIsMadeUpFor(t *testing.T) {
 	tr := newTrio(t)
 	tr.start()
@@ -147,7 +147,7 @@ func TestDamageShowsUntilItIsMadeUpFor(t *testing.T) {
 	fills := func() int64 { return n.exchanger.Counters().Filled.Load() }
 	before := fills()
 	n.healer.damaged(storage.Damage{Reason: "damaged by the test", FirstSeq: 1, LastSeq: 1})
-	if s := n.Status().Replication; !s.Mending || s.UnderReplicatedSince == 0 {
+	if s := n.Status().Replication; (!s.Mending || s.UnderReplicatedSince == 0) && fills() == before {
 		t.Errorf("nothing is seen of damage: %+v", s)
 	}
 	tr.await("it is made up for", func() bool { return !mending() })
@@ -155,5 +155,8 @@ func TestDamageShowsUntilItIsMadeUpFor(t *testing.T) {
 		t.Errorf("it was not: %d partitions are unfilled, %d were filled", unfilled, fills()-before)
 	}
 	n.healer.damaged(storage.Damage{Reason: "damaged by the test", KeysKnown: true, Keys: [][]byte{[]byte("x")}, KeyCount: 1})
+	if s := n.Status().Replication; !s.Mending && s.Healing == 0 && n.healer.healed.Load() == 0 {
+		t.Errorf("nothing is seen of a damaged key: %+v", s)
+	}
 	tr.await("a key is made up for", func() bool { s := n.Status().Replication; return !s.Mending && s.Healing == 0 })
 }

@@ -25,6 +25,8 @@ func (s *server) recovered(since time.Time) error {
 	switch r := st.Replication; {
 	case r.Unfilled > 0:
 		return fmt.Errorf("%s: %d partitions are not filled", s.cfg.ID, r.Unfilled)
+	case r.WithoutTree > 0:
+		return fmt.Errorf("%s: %d partitions have no tree, which would show what was lost", s.cfg.ID, r.WithoutTree)
 	case r.Poisoned > 0 || r.Healing > 0:
 		return fmt.Errorf("%s: %d partitions have what cannot be read, %d keys wait to be healed", s.cfg.ID, r.Poisoned, r.Healing)
 	case r.Mending:
@@ -77,8 +79,8 @@ func (c *Cluster) states() (lines []string) {
 		}
 		st := p.node.Status()
 		r := st.Replication
-		line := fmt.Sprintf("%s is %s: of %d partitions %d unfilled, %d without tree, %d poisoned; %d keys wait to be healed; damage %d; read-only %q; %d hints; %d exchanges, %d failed",
-			s.cfg.ID, st.State, r.Partitions, r.Unfilled, r.WithoutTree, r.Poisoned, r.Healing, st.Storage.Damage, st.Storage.ReadOnly+st.Hints.ReadOnly,
+		line := fmt.Sprintf("%s is %s: of %d partitions %d unfilled, %d without tree, %d poisoned; %d keys wait to be healed; mending %t; damage %d; read-only %q; %d hints; %d exchanges, %d failed",
+			s.cfg.ID, st.State, r.Partitions, r.Unfilled, r.WithoutTree, r.Poisoned, r.Healing, r.Mending, st.Storage.Damage, st.Storage.ReadOnly+st.Hints.ReadOnly,
 			st.Hints.Count, r.Exchanges, r.ExchangesFailed)
 		for _, m := range st.Members {
 			if !m.Reachable {

@@ -17,7 +17,7 @@ import (
 )
 
 // acceptPuppet plays member 2 at its address: it accepts both links, lets the node in and then does nothing.
-func acceptPuppet(t *testing.T, n *testNode, ln net.Listener) {
+func acceptPuppet(t *testing.T, n *testNode, ln net.Listener) (links []*puppet) {
 	for range classCount {
 		nc, err := ln.Accept()
 		must(t, err)
@@ -33,7 +33,9 @@ func acceptPuppet(t *testing.T, n *testNode, ln net.Listener) {
 		ours := helloOf(n, 1, 1, 10)
 		ours.class = theirs.class
 		p.send(func(w *wire.Writer) { encodeHelloAnswer(w, helloID, ours, nil) })
+		links = append(links, p)
 	}
+	return links
 }
 
 func TestHungPeerIsBoundedAndFoundOut(t *testing.T) {

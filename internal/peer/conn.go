@@ -27,9 +27,10 @@ type phase int32
 const (
 	// greeting: the acceptor waits for a hello, the dialler for the answer to its own.
 	greeting phase = iota
-	// judging: the hello is being checked, away from the reader; the other side must keep silent.
+	// judging: the hello is being checked, away from the reader. The other side must keep silent, but for the pings of an acceptor that is
+	// through with its own check.
 	judging
-	// entering: it was found good, and the other side may know; what it sends waits for the link to be entered.
+	// entering: it was found good, and the other side may know; what it sends waits for the link to be entered, which takes no I/O.
 	entering
 	// open: requests, answers and pings.
 	open
@@ -123,9 +124,11 @@ func (c *conn) onMessage(msg []byte) error {
 	c.r = wire.NewReader(msg)
 	r := &c.r
 	c.heard.Store(int64(c.p.elapsed()))
-	if c.in(entering) {
+	ph := phase(c.phase.Load()) // once: it may change meanwhile
+	if ph == entering {
 		select {
 		case <-c.opened:
+			ph = open
 		case <-c.ctx.Done():
 			return context.Cause(c.ctx)
 		}
@@ -149,17 +152,17 @@ func (c *conn) onMessage(msg []byte) error {
 	switch {
 	case kind == kindNotice:
 		return c.onNotice(r)
-	case c.in(open):
+	case ph == open:
 		if kind == kindRequest {
 			return c.onRequest(id, len(msg), r)
 		}
 		return c.onAnswer(id, r)
-	case c.in(judging) && c.dialled && kind == kindRequest:
-		// The acceptor is through with us and may ask already whether we are alive.
+	case ph == judging && c.dialled && kind == kindRequest:
+		// The acceptor is through with us, and says who it is.
 		return c.onRequest(id, len(msg), r)
-	case c.in(greeting) && c.dialled && kind == kindAnswer:
+	case ph == greeting && c.dialled && kind == kindAnswer:
 		return c.onHelloAnswer(r)
-	case c.in(greeting) && !c.dialled && kind == kindRequest:
+	case ph == greeting && !c.dialled && kind == kindRequest:
 		return c.onHello(id, r)
 	}
 	return c.protocolError("a message before the handshake is complete")

@@ -165,7 +165,7 @@ func (c *conn) onHelloAnswer(r *wire.Reader) error {
 func (c *conn) judgeAcceptor() {
 	verdict := refusal(c.p.hello(c.remote.id, c.class), c.theirs)
 	if verdict == nil {
-		verdict = c.p.admission.admit(c, func() {})
+		verdict = c.p.admission.admit(c, func() {}) // the acceptor sees from the ping that it was let in
 	}
 	if verdict == nil {
 		if c.class == foreground {

@@ -463,9 +463,8 @@ func TestNodeCountsItsActors(t *testing.T) {
 	p, err := New(o)
 	must(t, err)
 	local := o.Local.(*fakeLocal)
-	for count, actor := range []causal.Actor{0, 0, 9, 8, 8, 7} {
-		local.actor.Store(uint64(actor))
-		want := named{actor, []uint64{1, 1, 2, 3, 3, 4}[count]}
+	for _, want := range []named{{0, 1}, {0, 1}, {9, 2}, {8, 3}, {8, 3}, {7, 4}} {
+		local.actor.Store(uint64(want.actor))
 		if got := p.name(); got != want {
 			t.Fatalf("named %v, want %v", got, want)
 		}
@@ -475,18 +474,59 @@ func TestNodeCountsItsActors(t *testing.T) {
 // Answers wait until the link is entered: the ping that names the acceptor's actor goes ahead of them.
 func TestAcceptorNamesItsActorBeforeItAnswers(t *testing.T) {
 	n := lonely(t, 2, nil)
+	n.naming.Lock() // the ping cannot be made yet
 	p := dialPuppet(t, n.addr)
 	if _, verdict := p.greet(helloOf(n, 1, 1, 10)); verdict != nil {
 		t.Fatal(verdict)
 	}
+	r := n.remotes["n2"]
+	var c *conn
+	eventually(t, "the link is being entered", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for c = range r.conns {
+		}
+		return c != nil
+	})
+	before := c.heard.Load()
 	p.ping()
-	r := wire.NewReader(wait(t, p.msgs))
-	exactly(&r, 4, "a request")
-	kind, _, method := r.Uint(kindNotice), r.Uint64(), r.Str()
-	exactly(&r, 1+pingFields, "a ping")
-	r.Uint64()
-	if ping := decodePing(&r); r.Done() != nil || kind != kindRequest || method != methodPing || ping.named != (named{n.local.Actor(), 1}) {
-		t.Fatalf("message of kind %d, %q, %v: %v", kind, method, ping.named, r.Err())
+	eventually(t, "a ping has come", func() bool { return c.heard.Load() > before })
+	n.naming.Unlock()
+	msg := wire.NewReader(wait(t, p.msgs))
+	exactly(&msg, 4, "a request")
+	kind, _, method := msg.Uint(kindNotice), msg.Uint64(), msg.Str()
+	exactly(&msg, 1+pingFields, "a ping")
+	msg.Uint64()
+	if ping := decodePing(&msg); msg.Done() != nil || kind != kindRequest || method != methodPing || ping.named != (named{n.local.Actor(), 1}) {
+		t.Fatalf("message of kind %d, %q, %v: %v", kind, method, ping.named, msg.Err())
+	}
+}
+
+// An acceptor that is through with its check pings at once, and the dialler may be in any phase of its own.
+func TestDiallerIsPingedWhileItJudges(t *testing.T) {
+	members, listeners := listen(t, 2)
+	o := testOptions(t, members, 0)
+	n := start(t, o, listeners[0])
+	n.admission.mu.Lock()
+	links := acceptPuppet(t, n, listeners[1])
+	must(t, listeners[1].Close())
+	const pings = 1000
+	for i := range pings {
+		if i == pings/10 {
+			n.admission.mu.Unlock()
+		}
+		for _, p := range links {
+			p.ping()
+		}
+	}
+	for _, p := range links {
+		for pongs := 0; pongs < pings; {
+			msg := wire.NewReader(wait(t, p.msgs))
+			exactly(&msg, 4, "a message")
+			if msg.Uint(kindNotice) == kindAnswer {
+				pongs++
+			}
+		}
 	}
 }
 

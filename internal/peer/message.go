@@ -409,7 +409,7 @@ func decodeNamed(r *wire.Reader) named {
 	exactly(r, 2, "an actor's name")
 	n := named{actor: causal.Actor(r.Uint(1<<48 - 1)), count: r.Uint64()}
 	if r.Err() == nil && n.count == 0 {
-		r.Fail("an actor that is none of the node's")
+		r.Fail("an actor's count of 0")
 	}
 	return n
 }

@@ -231,7 +231,7 @@ func (r *remote) use(c *conn) {
 }
 
 // meetLocked takes note of what the hello on a link says, or what has been said on it since. A hello names the actor that its sender
-// had at some time of its boot: it counts as long as nothing else does.
+// had at some time of its boot: it counts as long as nothing else does. The ping that follows it names the present one.
 func (r *remote) meetLocked(c *conn) {
 	if r.announced == nil || r.announced.identity.boot != c.theirs.identity.boot {
 		r.count = 0
@@ -295,7 +295,7 @@ func (r *remote) otherBoots(boot uint64) (links []*conn) {
 	return links
 }
 
-// sendPing asks the other end of a dialled link for a sign of life. The link's tender calls it.
+// sendPing asks the other end of a dialled link for a sign of life. The link's tender calls it, and before the link is open whoever enters it.
 func (r *remote) sendPing(c *conn) {
 	sent, pinged := r.p.opt.Now(), r.p.elapsed()
 	if !c.pingDue() {

@@ -212,10 +212,8 @@ func (c *conn) onPing(id uint32, r *wire.Reader) error {
 	if err := r.Done(); err != nil {
 		return err
 	}
-	if c.in(open) || c.dialled { // who was dialled may have let us in before we have judged it
-		c.remote.changeActor(c, p.named)
-	}
-	if c.in(open) {
+	c.remote.changeActor(c, p.named)
+	if c.in(open) { // who was dialled may have let us in before we have judged it
 		c.p.opt.Clock.Observe(clock)
 		if p.hasOffset && !c.dialled {
 			c.offset.Store(int64(-p.offset))

@@ -15,6 +15,8 @@ type ReplicationStatus struct {
 	Healing int64 `json:"healing"`
 	Healed  int64 `json:"healed"`
 	// Mending says that damage was found which is not made up for yet, be it that nobody knows which keys are lost, or that it was found just now.
+	// Which keys an Open has lost the node finds while it builds the trees that are missing. With a replication factor of 1 nothing can be made up
+	// for: only the storage's damage tells.
 	Mending bool `json:"mending"`
 	// Paused says that no exchanges are begun.
 	Paused bool `json:"paused"`
