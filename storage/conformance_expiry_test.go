@@ -91,7 +91,7 @@ func (m *mortal) observe(changes []Change) {
 // rebuild takes the view from the store, with what has expired but is not dropped yet.
 func (m *mortal) rebuild(t *testing.T, e *Engine) {
 	t.Helper()
-	defer e.merger.hold()() // nothing is dropped meanwhile
+	defer holdMerges(t, e)() // nothing is dropped meanwhile
 	defer m.now.Store(m.now.Swap(0))
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -212,7 +212,7 @@ func mergeFailing(t *testing.T, at place, rng *rand.Rand, merge func() error) {
 // mustHold compares the store with the model. A record that the filter may have dropped is there or not, and not is for good.
 func (m *mortal) mustHold(t *testing.T, e *Engine, want *model) {
 	t.Helper()
-	defer e.merger.hold()() // nothing is dropped meanwhile
+	defer holdMerges(t, e)() // nothing is dropped meanwhile
 	for i := range 20 {
 		k := key(i)
 		rec, err := e.Read([]byte(k), nil)
@@ -305,7 +305,7 @@ func TestConformanceObserverSeesWhatMergesDrop(t *testing.T) {
 				writers.Wait()
 				close(stop)
 				merging.Wait()
-				release := e.merger.hold() // nothing is dropped while they are compared
+				release := holdMerges(t, e) // nothing is dropped while they are compared
 				clock.mustAgree(t, e)
 				release()
 			}

@@ -113,6 +113,16 @@ func contents(t testing.TB, e *Engine) map[string]string {
 
 func key(i int) string { return fmt.Sprintf("key-%04d", i) }
 
+// holdMerges lets no merge begin until release is called.
+func holdMerges(t testing.TB, e *Engine) (release func()) {
+	t.Helper()
+	release, err := e.merger.hold(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return release
+}
+
 // mergeDue carries out the merges that are due.
 func mergeDue(e *Engine, settle bool) {
 	for e.merger.stepSegments(settle) || e.merger.stepRuns() {

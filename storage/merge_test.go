@@ -340,3 +340,28 @@ func TestDiskThatIsGoneLosesNothing(t *testing.T) {
 		t.Errorf("%d keys, want %d, or other values", len(have), len(model))
 	}
 }
+
+// A merge in the background may take hours: who waits for its end can give up.
+func TestWhoWaitsForAMergeCanGiveUp(t *testing.T) {
+	e := mustOpen(t, vfstest.New(), Options{})
+	defer mustClose(t, e)
+	mustPut(t, e, "a", "1")
+	for _, kind := range e.merger.kinds() {
+		if err := kind.one.take(t.Context()); err != nil { // one of this kind is under way
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		for _, wait := range []func(context.Context) error{e.Merge, func(ctx context.Context) error { return e.Vouch(ctx, 0) }} {
+			go func() { ended <- wait(ctx) }()
+		}
+		cancel()
+		for range 2 {
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+		}
+		kind.one.give()
+	}
+	mustMerge(t, e)
+}

@@ -24,13 +24,30 @@ type merger struct {
 type work struct {
 	// due has the background look whether there is anything to merge.
 	due chan struct{}
-	// one is held while a merge of the kind is under way.
-	one sync.Mutex
+	// one is held while a merge of the kind is under way, which may be long.
+	one turn
 	// planned is the most that it will write, zero if there is none, and written what it has written.
 	planned, written atomic.Int64
 	// failed is why the last one in the background failed; another is tried when there is more.
 	failed atomic.Pointer[error]
 }
+
+// turn is a lock that is held for long: who waits for it can give up.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+// take waits until the turn is free. Its error is ctx's.
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) give() { <-t }
 
 // wake has it look whether there is anything to merge.
 func (k *work) wake() {
@@ -48,7 +65,7 @@ func (k *work) rest() int64 { return max(k.planned.Load()-k.written.Load(), 0) }
 func newMerger(e *Engine) *merger {
 	g := &merger{e: e}
 	for _, k := range g.kinds() {
-		k.due = make(chan struct{}, 1)
+		k.due, k.one = make(chan struct{}, 1), newTurn()
 	}
 	g.stop, g.quit = context.WithCancel(context.Background())
 	return g
@@ -69,20 +86,26 @@ func (g *merger) start() {
 func (g *merger) close() {
 	g.quit()
 	g.running.Wait()
-	g.hold()() // a Merge has to see that it is over
+	release, _ := g.hold(context.Background()) // a Merge has to see that it is over
+	release()
 }
 
 // wake has it look whether there is anything to merge.
 func (g *merger) wake() { g.segments.wake() }
 
-// hold waits until no merge is under way and lets none begin until release is called. As everywhere, runs come first.
-func (g *merger) hold() (release func()) {
-	g.runs.one.Lock()
-	g.segments.one.Lock()
-	return func() {
-		g.segments.one.Unlock()
-		g.runs.one.Unlock()
+// hold waits until no merge is under way and lets none begin until release is called. As everywhere, runs come first. Its error is ctx's.
+func (g *merger) hold(ctx context.Context) (release func(), err error) {
+	if err := g.runs.one.take(ctx); err != nil {
+		return nil, err
 	}
+	if err := g.segments.one.take(ctx); err != nil {
+		g.runs.one.give()
+		return nil, err
+	}
+	return func() {
+		g.segments.one.give()
+		g.runs.one.give()
+	}, nil
 }
 
 // loop merges segments when they are due, and when nobody writes.
@@ -154,8 +177,10 @@ func (g *merger) stepRuns() bool { return g.step(&g.runs, g.e.planRuns) }
 
 // step carries out one merge of a kind if one is due.
 func (g *merger) step(k *work, due func() plan) bool {
-	k.one.Lock()
-	defer k.one.Unlock()
+	if k.one.take(g.stop) != nil {
+		return false
+	}
+	defer k.one.give()
 	if g.stop.Err() != nil || g.e.failure.Load() != nil {
 		return false
 	}
@@ -295,10 +320,12 @@ func (g *merger) full(ctx context.Context) error {
 	if err := g.sealActive(); err != nil {
 		return err
 	}
-	g.runs.one.Lock()
-	defer g.runs.one.Unlock()
+	if err := g.runs.one.take(ctx); err != nil {
+		return err
+	}
+	defer g.runs.one.give()
 	pace := func(int64) error { return errors.Join(ctx.Err(), g.stop.Err()) }
-	rest, err := g.fullSegments(pace)
+	rest, err := g.fullSegments(ctx, pace)
 	defer g.release(&rest)
 	if err == nil && len(rest.runs) > 0 {
 		err = g.e.mergeAndCount(rest, pace)
@@ -310,9 +337,11 @@ func (g *merger) full(ctx context.Context) error {
 }
 
 // fullSegments merges all segments that are sealed now. The rest is claimed for a merge of runs.
-func (g *merger) fullSegments(pace func(int64) error) (rest plan, err error) {
-	g.segments.one.Lock()
-	defer g.segments.one.Unlock()
+func (g *merger) fullSegments(ctx context.Context, pace func(int64) error) (rest plan, err error) {
+	if err := g.segments.one.take(ctx); err != nil {
+		return plan{}, err
+	}
+	defer g.segments.one.give()
 	if err := pace(0); err != nil {
 		return plan{}, err
 	}

@@ -24,7 +24,7 @@ func (e *Engine) Vouch(ctx context.Context, damage int64) error {
 	if e.damaged.Load() > damage {
 		return ErrMoreDamage
 	}
-	if err := e.forgetUnopened(); err != nil {
+	if err := e.forgetUnopened(ctx); err != nil {
 		return err
 	}
 	e.index.lock()
@@ -65,8 +65,12 @@ func (e *Engine) vouchedFor(r *runFile, offset int64) bool {
 }
 
 // forgetUnopened removes the runs that could not be opened: nothing of them can be read.
-func (e *Engine) forgetUnopened() error {
-	defer e.merger.hold()()
+func (e *Engine) forgetUnopened(ctx context.Context) error {
+	release, err := e.merger.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	e.naming.Lock()
 	defer e.naming.Unlock()
 	unopened := *e.unopened.Load()
