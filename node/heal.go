@@ -28,6 +28,8 @@ type healer struct {
 	// broken says that the replica has lost something since it drew its actor, lost that nobody can say which keys. unknown says that
 	// keys are unknown for that reason, which nobody has vouched for yet.
 	broken, lost, unknown bool
+	// notBefore is when it is vouched again after an error: a merge of everything may have failed. It belongs to run.
+	notBefore time.Time
 	// since is when damage was found, while it is not made up for; else zero.
 	since time.Time
 	// damage is what was known to be damaged before the trees were built by which partitions are filled again.
@@ -174,17 +176,19 @@ func (h *healer) vouch(ctx context.Context) {
 	due := h.unknown && !h.broken
 	damage := h.damage
 	h.mu.Unlock()
-	if !due || len(h.n.replica.Unfilled()) > 0 {
+	if !due || len(h.n.replica.Unfilled()) > 0 || time.Now().Before(h.notBefore) {
 		return
 	}
 	if err := h.n.replica.Vouch(ctx, damage); err != nil {
 		h.n.log.Warn("what was lost is filled again, but not forgotten yet", "error", err)
-		if errors.Is(err, storage.ErrMoreDamage) {
-			h.mu.Lock()
-			h.broken, h.lost = true, true // which of it is made up for is not known
-			h.mu.Unlock()
-			h.poke()
+		if !errors.Is(err, storage.ErrMoreDamage) {
+			h.notBefore = time.Now().Add(vouchRetry)
+			return
 		}
+		h.mu.Lock()
+		h.broken, h.lost = true, true // which of it is made up for is not known
+		h.mu.Unlock()
+		h.poke()
 		return
 	}
 	h.mu.Lock()
@@ -243,6 +247,8 @@ func (h *healer) waitsFor(key []byte) bool {
 const (
 	// healInterval is the time between two attempts at the keys that are left.
 	healInterval = time.Second
+	// vouchRetry is the time between two attempts to forget what was lost: each may merge as much as there is room for.
+	vouchRetry = 10 * time.Second
 	// healPassKeys are healed before it is looked again whether more was lost.
 	healPassKeys = healBatchKeys * healBatchesAtOnce
 )

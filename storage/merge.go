@@ -80,7 +80,7 @@ type merge struct {
 	advancing *runFile
 }
 
-// SpaceError says that a merge or the copies of a snapshot were not begun, because the disk could be full before their end.
+// SpaceError says that a merge, or a part of one, or the copies of a snapshot were not begun, because the disk could be full before their end.
 type SpaceError struct {
 	// NeedBytes is what it may write, FreeBytes what the disk has room for besides the reserve.
 	NeedBytes, FreeBytes int64
@@ -434,7 +434,7 @@ func (m *merge) add(rec *run.Record) error {
 // Merge gives back the space of everything that is superseded, deleted, expired or filtered out: it seals the log and makes one
 // run of all there is. It returns when that is done, and goes at full speed. Writes and reads go on.
 //
-// Errors: ErrClosed, ErrReadOnly, *SpaceError, ErrDiskFull (nothing at all is free), *CorruptError (a run is damaged, which stays as it is), *IOError, ctx's: the store
+// Errors: ErrClosed, ErrReadOnly, *SpaceError (there is no room for all of it; what fits was merged), ErrDiskFull (nothing at all is free), *CorruptError (a run is damaged, which stays as it is), *IOError, ctx's: the store
 // is as it was, or has fewer, larger runs.
 func (e *Engine) Merge(ctx context.Context) error {
 	return e.merger.full(ctx)

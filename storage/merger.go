@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -315,7 +316,8 @@ func (g *merger) sealActive() error {
 	return g.e.writer.sealActive()
 }
 
-// full merges all there is: first the segments and what goes along with them, then what is more than one run by then.
+// full merges all there is: first the segments and what goes along with them, then what is more than one run by then. Where the disk has
+// no room for all of it, it merges what it can, and its error is a *SpaceError.
 func (g *merger) full(ctx context.Context) error {
 	if err := g.sealActive(); err != nil {
 		return err
@@ -324,16 +326,34 @@ func (g *merger) full(ctx context.Context) error {
 		return err
 	}
 	defer g.runs.one.give()
+	before := g.e.openedRuns()
 	pace := func(int64) error { return errors.Join(ctx.Err(), g.stop.Err()) }
 	rest, err := g.fullSegments(ctx, pace)
 	defer g.release(&rest)
 	if err == nil && len(rest.runs) > 0 {
 		err = g.e.mergeAndCount(rest, pace)
 	}
-	if g.stop.Err() != nil {
+	switch {
+	case g.stop.Err() != nil:
 		return ErrClosed
+	case err != nil:
+		return err
 	}
-	return err
+	return g.leftOut(before)
+}
+
+// leftOut is the error of a merge that was to replace these runs, and for want of room has not replaced all.
+func (g *merger) leftOut(before []*runFile) error {
+	now := g.e.index.runs()
+	if !slices.ContainsFunc(before, func(r *runFile) bool { return slices.Contains(now, r) }) {
+		return nil
+	}
+	p := g.e.planAllRuns()
+	free, err := g.e.freeForMerge(&p)
+	if err != nil {
+		return &IOError{"stat", g.e.dir, err}
+	}
+	return &SpaceError{p.bytes, free}
 }
 
 // fullSegments merges all segments that are sealed now. The rest is claimed for a merge of runs.

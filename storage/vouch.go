@@ -17,8 +17,9 @@ var ErrMoreDamage = errors.New("storage: more damage was found meanwhile")
 // An older record of a key that was lost may show again, which only its lost one had superseded: the caller must have a way to find
 // out, as it has other copies.
 //
-// Errors: ErrMoreDamage, and nothing has changed; those of Merge, *CorruptError for damage that only the merge has come upon among them: then
-// absent keys are taken for absent all the same, until the engine is closed, but for those in the damaged place.
+// Errors: ErrMoreDamage, and nothing has changed; those of Merge, *CorruptError for damage that only the merge has come upon and *SpaceError where the
+// disk has no room for it among them: then absent keys are taken for absent all the same, until the engine is closed, but for those in
+// the damaged place, and Vouch is to be called again.
 func (e *Engine) Vouch(ctx context.Context, damage int64) error {
 	known := e.knownDamage() // first: what is noted from here on is not among it
 	if e.damaged.Load() > damage {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -133,4 +134,62 @@ func TestVouchLeavesDamageAloneThatIsNotKnown(t *testing.T) {
 	if unknown == 0 {
 		t.Error("what nobody has vouched for is absent")
 	}
+}
+
+// TestVouchSaysThatThereIsNoRoom has a disk with room for a merge of the young run only, not of the damaged one.
+func TestVouchSaysThatThereIsNoRoom(t *testing.T) {
+	fs, o := vfstest.New(), Options{CacheBytes: -1, BlockBytes: 256, ReserveBytes: -1}
+	e := mustOpen(t, fs, o)
+	value := strings.Repeat("x", 4<<10)
+	for i := range 100 {
+		mustPut(t, e, key(i), value)
+	}
+	mustMerge(t, e)
+	path := e.index.runs()[0].path
+	mustClose(t, e)
+	mustDamage(t, fs, path, 300, 4)
+	e = mustOpen(t, fs, o)
+	mustPut(t, e, "young", "1")
+	wantValue(t, e, key(0), "?")
+	mustPut(t, e, key(0), value)
+	damage := e.Stats().Damage
+	used := diskBytes(t, fs)
+	fs.SetCapacity(used + 100<<10)
+	var full *SpaceError
+	for range 2 {
+		if err := e.Vouch(t.Context(), damage); !errors.As(err, &full) || full.NeedBytes <= full.FreeBytes {
+			t.Fatalf("got %v", err)
+		}
+		if got := e.Stats().Damage; got != damage {
+			t.Fatalf("damage %d after a merge without room, was %d", got, damage)
+		}
+	}
+	if err := e.Merge(t.Context()); !errors.As(err, &full) {
+		t.Errorf("a merge of all without room: %v", err)
+	}
+	fs.SetCapacity(10 * used)
+	if err := e.Vouch(t.Context(), damage); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		wantValue(t, e, key(0), value)
+		wantValue(t, e, "young", "1")
+		if s := e.Stats(); s.Damage > 0 || s.UnknownAll {
+			t.Errorf("unknown %v, damage %d", s.UnknownAll, s.Damage)
+		}
+		mustClose(t, e)
+		e = mustOpen(t, fs, o)
+	}
+	mustClose(t, e)
+}
+
+// diskBytes is how much of its disk a file system uses.
+func diskBytes(t *testing.T, fs *vfstest.FS) int64 {
+	t.Helper()
+	fs.SetCapacity(math.MaxInt64)
+	free, err := fs.Free(dataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return math.MaxInt64 - free
 }
