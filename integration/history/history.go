@@ -97,6 +97,15 @@ type Operation struct {
 	Final bool
 }
 
+// AcknowledgedWrite says that the operation is a write that was acknowledged as a whole: what a store is then held to.
+func (op *Operation) AcknowledgedWrite() bool {
+	switch op.Kind {
+	case Put, Delete, Batch:
+		return op.Outcome == Ok && !op.Final
+	}
+	return false
+}
+
 // History is every operation of a run.
 type History struct {
 	began time.Time

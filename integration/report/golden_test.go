@@ -46,8 +46,8 @@ func small() Run {
 			{Kind: history.Read, Workload: "set", Start: 6100 * ms, End: 6102 * ms, Outcome: history.Ok, Final: true},
 		},
 		Results: []workload.Result{
-			{Workload: "set", Ok: 5, Failed: 2, Unknown: 1, Violations: map[string]int{"lost": 1, "stale": 2}, Examples: []string{`lost: "k1"`}, Measures: map[string]float64{"stale reads": 3, "longest stale ms": 12.25}},
-			{Workload: "range", Ok: 1},
+			{Workload: "set", Ok: 5, Failed: 2, Unknown: 1, Acknowledged: 3, Violations: map[string]int{"lost": 1, "stale": 2}, Examples: []string{`lost: "k1"`}, Measures: map[string]float64{"stale reads": 3, "longest stale ms": 12.25}},
+			{Workload: "range", Ok: 1, Acknowledged: 1},
 		},
 		Convergence: &Convergence{Healed: 5100 * ms, Took: 900 * ms, Reached: true},
 		Notes:       []string{"Links ran through proxies."},

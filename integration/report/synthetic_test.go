@@ -34,7 +34,7 @@ func synthetic(duration time.Duration, operations int) Run {
 	}
 	run.Operations = syntheticOperations(r, run, operations)
 	for _, name := range []string{"set", "counter", "session", "range"} {
-		run.Results = append(run.Results, workload.Result{Workload: name, Ok: operations / 5, Failed: operations / 4000, Unknown: operations / 3000})
+		run.Results = append(run.Results, workload.Result{Workload: name, Ok: operations / 5, Acknowledged: operations / 10, Failed: operations / 4000, Unknown: operations / 3000})
 	}
 	run.Results[0].Measures = map[string]float64{"stale reads": 41, "longest stale ms": 1840.5}
 	run.Results[2].Measures = map[string]float64{"longest gap ms": 1312}

@@ -12,12 +12,6 @@ import (
 // judge says what came of a run. A run that proves nothing has not passed.
 func judge(run Run) Verdict {
 	limits := run.Limits.withDefaults()
-	acknowledged := 0
-	for _, op := range run.Operations {
-		if op.Outcome == history.Ok {
-			acknowledged++
-		}
-	}
 	violated := violations(run, limits)
 	switch {
 	case len(violated) > 0:
@@ -28,21 +22,22 @@ func judge(run Run) Verdict {
 		return Verdict{Text: text}
 	case run.Aborted != "":
 		return Verdict{Text: "Aborted before it was over: " + limits.text(run.Aborted) + "."}
-	case acknowledged == 0:
-		return Verdict{Text: "Nothing proven: no operation was acknowledged."}
+	case !slices.ContainsFunc(run.Operations, func(op history.Operation) bool { return op.AcknowledgedWrite() }):
+		return Verdict{Text: "Nothing proven: no write was acknowledged."}
 	case len(run.Results) == 0:
 		return Verdict{Text: "Nothing proven: no checker looked at what was done."}
 	}
 	if idle := unacknowledged(run.Results); len(idle) > 0 {
-		return Verdict{Text: "Nothing proven by " + limits.text(listed(idle)) + ": none of its operations was acknowledged."}
+		return Verdict{Text: "Nothing proven by " + limits.text(listed(idle)) + ": none of its writes was acknowledged."}
 	}
 	return Verdict{Passed: true, Text: praise(run)}
 }
 
-// unacknowledged are the workloads that tried and were never acknowledged anything: their checkers had nothing to look at.
+// unacknowledged are the workloads that did something and were never acknowledged a write: their checkers had nothing to look at. That reads
+// were answered, also those of the end, is no proof: what was never written is rightly absent.
 func unacknowledged(results []workload.Result) (names []string) {
 	for _, r := range results {
-		if r.Ok == 0 && r.Failed+r.Unknown > 0 {
+		if r.Acknowledged == 0 && r.Ok+r.Failed+r.Unknown > 0 {
 			names = append(names, r.Workload)
 		}
 	}

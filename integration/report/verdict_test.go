@@ -11,22 +11,32 @@ import (
 
 func TestTheVerdictIsASentence(t *testing.T) {
 	acked := []history.Operation{{Kind: history.Put, Outcome: history.Ok, End: time.Millisecond}}
-	clean := []workload.Result{{Workload: "set", Ok: 1}}
+	clean := []workload.Result{{Workload: "set", Ok: 1, Acknowledged: 1}}
 	broken := []workload.Result{{Workload: "set", Violations: map[string]int{"lost": 1200, "torn": 1}}}
 	for name, c := range map[string]struct {
 		run    Run
 		passed bool
 		text   string
 	}{
-		"nothing done":    {Run{}, false, "Nothing proven: no operation was acknowledged."},
+		"nothing done":    {Run{}, false, "Nothing proven: no write was acknowledged."},
 		"nothing checked": {Run{Operations: acked}, false, "Nothing proven: no checker looked at what was done."},
 		"nothing acknowledged": {
 			Run{Operations: []history.Operation{{Kind: history.Put, Outcome: history.Failed}}, Results: clean}, false,
-			"Nothing proven: no operation was acknowledged.",
+			"Nothing proven: no write was acknowledged.",
 		},
 		"one workload was acknowledged nothing": {
-			Run{Operations: acked, Results: []workload.Result{{Workload: "set", Ok: 1}, {Workload: "batch", Failed: 2}, {Workload: "nodes"}}}, false,
-			"Nothing proven by batch: none of its operations was acknowledged.",
+			Run{Operations: acked, Results: []workload.Result{{Workload: "set", Ok: 1, Acknowledged: 1}, {Workload: "batch", Failed: 2}, {Workload: "nodes"}}}, false,
+			"Nothing proven by batch: none of its writes was acknowledged.",
+		},
+		"only reads were answered": {
+			Run{Operations: []history.Operation{
+				{Kind: history.Put, Outcome: history.Failed}, {Kind: history.Read, Outcome: history.Ok}, {Kind: history.MultiRead, Outcome: history.Ok, Final: true},
+			}, Results: []workload.Result{{Workload: "set", Ok: 2, Failed: 1}}}, false,
+			"Nothing proven: no write was acknowledged.",
+		},
+		"of one workload only reads were answered": {
+			Run{Operations: acked, Results: []workload.Result{{Workload: "set", Ok: 1, Acknowledged: 1}, {Workload: "batch", Ok: 5, Failed: 2}}}, false,
+			"Nothing proven by batch: none of its writes was acknowledged.",
 		},
 		"clean": {
 			Run{Operations: acked, Results: clean, Nodes: []string{"n1"}, Faults: []Strike{{}, {}, {Skipped: true}}}, true,

@@ -69,6 +69,7 @@ func (r *Result) add(more Result) {
 	r.Ok += more.Ok
 	r.Failed += more.Failed
 	r.Unknown += more.Unknown
+	r.Acknowledged += more.Acknowledged
 	for kind, n := range more.Violations {
 		if r.Violations == nil {
 			r.Violations = make(map[string]int)

@@ -17,6 +17,9 @@ type verdict struct{ r Result }
 func newVerdict(workload string, ops []history.Operation) *verdict {
 	v := &verdict{Result{Workload: workload, Measures: make(map[string]float64)}}
 	for i := range ops {
+		if ops[i].AcknowledgedWrite() {
+			v.r.Acknowledged++
+		}
 		switch ops[i].Outcome {
 		case history.Ok:
 			v.r.Ok++

@@ -78,6 +78,9 @@ type Result struct {
 	Ok      int `json:"ok"`
 	Failed  int `json:"failed"`
 	Unknown int `json:"unknown"`
+	// Acknowledged are the writes among those that are Ok. Without any there was nothing to judge: a store that refuses all writes shows
+	// nothing in every read, final ones too, which are Ok.
+	Acknowledged int `json:"acknowledged"`
 	// Violations are counted by kind ("lost", "revived", "torn", …); Examples are the first few of them, one line each.
 	Violations map[string]int `json:"violations"`
 	Examples   []string       `json:"examples,omitempty"`
