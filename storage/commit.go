@@ -174,7 +174,17 @@ func (e *Engine) persist(g *group) error {
 			return err
 		}
 	}
-	if err := e.appendTo(g.seg, g.buf, mapped && g.end() <= g.seg.filled.Load()); err != nil {
+	buf := g.buf
+	if planted.On(planted.TearBatch) && len(g.changes) > 0 {
+		buf = g.buf[g.changes[0].length:]
+		if err := e.appendTo(g.seg, g.buf[:g.changes[0].length], false); err != nil {
+			return err
+		}
+		if err := e.syncSegment(g.seg); err != nil {
+			return err
+		}
+	}
+	if err := e.appendTo(g.seg, buf, mapped && g.end() <= g.seg.filled.Load()); err != nil {
 		return err
 	}
 	e.nextSeq.Add(uint64(len(g.changes)))

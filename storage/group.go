@@ -3,6 +3,7 @@ package storage
 import (
 	"sync/atomic"
 
+	"github.com/ringcask/ringcask/internal/planted"
 	"github.com/ringcask/ringcask/storage/internal/memindex"
 	"github.com/ringcask/ringcask/storage/internal/run"
 )
@@ -135,9 +136,14 @@ func (g *group) entry(c *change) entry {
 func (g *group) encode(w *Writes, seq uint64) {
 	synced, sum := g.seg.synced.Load(), g.seg.sum
 	g.vouched = synced
-	if len(w.ops) == 1 {
+	switch {
+	case len(w.ops) == 1:
 		g.record(w, &w.ops[0], placement{synced: synced, seq: seq})
-	} else {
+	case planted.On(planted.TearBatch):
+		for i := range w.ops {
+			g.record(w, &w.ops[i], placement{synced: synced, seq: seq + uint64(i)})
+		}
+	default:
 		off, start := g.end(), len(g.buf)
 		g.buf = appendBatchHead(g.buf, off, synced, seq, len(w.ops))
 		for i := range w.ops {

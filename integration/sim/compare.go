@@ -15,10 +15,13 @@ import (
 // contents are the objects that an engine holds, by key.
 type contents map[string]causal.Object
 
-// readDisk reads all that the engine on a disk holds, by itself: without a node, its trees, or its index of a run before. The disk is not changed.
+// readDisk reads all that the engine on a disk holds, by itself: without a node, its trees, or its index of a run before. The disk is not changed,
+// and may be full.
 func readDisk(disk *vfstest.FS) (held contents, err error) {
+	disk = disk.Restart()
+	disk.SetCapacity(0)
 	engine, err := storage.Open(engineDir, storage.Options{
-		FS: disk.Restart(), ReserveBytes: -1, ScrubInterval: -1, MergeDisabled: true, CacheBytes: -1, ValueBytesMax: 1 << 29,
+		FS: disk, ReserveBytes: -1, ScrubInterval: -1, MergeDisabled: true, CacheBytes: -1, ValueBytesMax: 1 << 29,
 	})
 	if err != nil {
 		return nil, err

@@ -20,7 +20,8 @@
 //
 //	not converged  in bounded fake time after the last fault, not all replicas of all partitions were filled, readable, under the same rule, and of the same root
 //	differs        replicas whose roots are equal do not hold the same siblings, byte by byte: the disks are read without the nodes
-//	node           a node did not start again, or not stop in order
+//	torn           a crash left a part of a batch on the disk of the node that had decided it, before the node was started again
+//	node           a node did not start again, or not stop in order; or what was left of it after a crash cannot be read
 //	ended          a node ended by itself
 //	stop           the last orderly shutdown of a node failed
 //	unreadable     a disk cannot be read at the end
@@ -40,7 +41,8 @@
 //     all of it, and writes that are handed on to be coordinated repetition; see framer.
 //   - A paused process cannot be stopped, for its goroutines are those of the bubble: all that it sends and hears is held instead. Its timers go on, so it
 //     may find that the others are silent.
-//   - A slow disk is slow where segments of logs are synced.
+//   - A slow disk is slow where segments of logs are synced. So is, for a moment before, that of a node which is about to be killed or to lose its power: other
+//     syncs take no time, and a crash would never find a write that is not synced.
 //   - A clock that is wrong jumps while the node runs, and back.
 //   - A node whose disk failed a write is restarted when the disk is well again, as an operator would.
 //

@@ -27,6 +27,10 @@ type injector struct {
 	struck  map[fault.Kind]int
 	skipped int
 	errs    []error
+	// autopsies says that the disks of nodes that have crashed are looked into, and left is what was found there while no node had
+	// lost anything: see tornBatches. losses says that one has, or may have.
+	autopsies, losses bool
+	left              []remains
 }
 
 func newInjector(c *Cluster, seed uint64) *injector {
@@ -120,7 +124,40 @@ func (i *injector) whole() error {
 
 // loses notes that a node has lost data, or may have.
 func (i *injector) loses(s *server) {
-	i.note(func() { i.lost[s] = time.Now() })
+	i.note(func() { i.lost[s], i.losses = time.Now(), true })
+}
+
+// dyingSync is how long a sync of a log takes while its node is about to crash. Otherwise syncs take no time, and no crash would ever come between
+// a write and its sync.
+const dyingSync = 200 * time.Millisecond
+
+// crash ends a node's process, most likely while its log is being synced, and keeps what is left on its disk.
+func (i *injector) crash(ctx context.Context, s *server, silent bool, left func(*vfstest.FS) *vfstest.FS) {
+	p := s.process()
+	if p == nil {
+		return
+	}
+	defer p.disk.Inject(vfstest.Fault{Ops: vfstest.OpSync, Path: segmentSuffix, Delay: dyingSync})()
+	sleepUntil(ctx, time.Now().Add(time.Duration(i.rng.float()*float64(dyingSync))))
+	actor := p.node.Status().Actor
+	s.crash(silent, left)
+	i.mu.Lock()
+	looks := i.autopsies && !i.losses
+	i.mu.Unlock()
+	if !looks {
+		return
+	}
+	s.mu.Lock()
+	disk := s.disk
+	s.mu.Unlock()
+	held, err := readDisk(disk)
+	i.note(func() {
+		if err != nil {
+			i.errs = append(i.errs, fmt.Errorf("read what is left of %s: %w", s.cfg.ID, err))
+		} else {
+			i.left = append(i.left, remains{node: s.cfg.ID, actor: actor, held: held})
+		}
+	})
 }
 
 // strike begins a fault. What ends it is nil if it is over already.
@@ -131,11 +168,11 @@ func (i *injector) strike(ctx context.Context, f fault.Fault, end time.Time) (un
 	}
 	switch f.Kind {
 	case fault.Kill:
-		s.crash(false, (*vfstest.FS).Restart)
+		i.crash(ctx, s, false, (*vfstest.FS).Restart)
 		return s.start, nil
 	case fault.PowerLoss:
 		keep := vfstest.Random(i.rng.uint64())
-		s.crash(true, func(d *vfstest.FS) *vfstest.FS { return d.Crash(keep) })
+		i.crash(ctx, s, true, func(d *vfstest.FS) *vfstest.FS { return d.Crash(keep) })
 		return s.start, nil
 	case fault.Restart:
 		err := s.shutDown()

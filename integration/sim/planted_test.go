@@ -40,7 +40,7 @@ var hunts = []struct {
 	},
 	{planted.SkipSync, "power-loss", `{"Workloads":["set"],"Sloppy":false}`, []string{"lost", "stale", "node"}, 30},
 	{planted.ReuseDot, "", `{"Workloads":["monotonic"],"Sloppy":false}`, []string{"lost", "stale", "went back", "differs"}, 10},
-	{planted.ForgetTombstone, "isolate,kill,pause", `{"Workloads":["deletes"],"SegmentBytes":4096,"Sloppy":false}`, []string{"revived"}, 50},
+	{planted.ForgetTombstone, "isolate,kill,pause", `{"Workloads":["deletes"],"SegmentBytes":4096,"Sloppy":false,"FaultEvery":1000000000}`, []string{"revived"}, 50},
 	{
 		// Partitions are filled within moments: many faults, and others that miss writes until they are exchanged, make those matter.
 		planted.ServeUnfilled, "isolate,cut-link,wipe",
@@ -49,6 +49,7 @@ var hunts = []struct {
 	},
 	{planted.HalfMerge, "", `{"Workloads":["set"],"SegmentBytes":4096,"Sloppy":false}`, []string{"lost", "stale", "differs"}, 20},
 	{planted.ShortPage, "", `{"Workloads":["range"],"Sloppy":false}`, []string{"missing"}, 10},
+	{planted.TearBatch, "kill,power-loss", `{"Nodes":3,"Workloads":["batch"],"FaultEvery":1000000000}`, []string{"torn"}, 50},
 }
 
 func TestPlantedBugsAreFound(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -137,8 +138,10 @@ func newRun(seed uint64, o Options) *run {
 	}
 	net := NewNetwork(settings.Nodes, seed, settings.Delay, settings.Jitter)
 	c := NewCluster(seed, settings.Nodes, net, o.Logger, settings.apply)
+	i := newInjector(c, seed)
+	i.autopsies = slices.Contains(settings.Workloads, "batch")
 	return &run{
-		o: o, cluster: c, injector: newInjector(c, seed), history: history.New(), began: time.Now(),
+		o: o, cluster: c, injector: i, history: history.New(), began: time.Now(),
 		out: &Outcome{Seed: seed, Settings: settings, Plan: plan, Violations: make(map[string]int)},
 	}
 }
@@ -205,7 +208,11 @@ func (r *run) settle(ctx context.Context) error {
 		}
 		r.out.Examples = append(r.out.Examples, result.Examples...)
 	}
-	r.out.follow(r.history.Operations())
+	ops := r.history.Operations()
+	for _, batch := range tornBatches(r.injector.left, ops) {
+		r.out.violate("torn", "%s", batch)
+	}
+	r.out.follow(ops)
 	return nil
 }
 

@@ -24,8 +24,9 @@ const (
 //
 // What is promised (DESIGN §5 and §6): each item has an outcome of its own that holds as for a single write; and on each replica the items that it holds
 // are one frame, there as a whole or not at all. The second cannot be seen from outside: reads join replicas, and repair delivers keys one by one. Of a batch
-// that was not answered, one replica may lose its disk before it has passed on the second key. So the first is judged here; the second is
-// judged by who can look into replicas, and is measured here: "torn batches" are those without an answer, of one partition, of which a part is there in the end.
+// that was not answered, one replica may lose its disk before it has passed on the second key. So the first is judged here. The second is
+// judged where disks are looked into after a crash (integration/sim), and is measured here: "torn batches" are those without an answer, of one partition, of
+// which a part is there in the end.
 //
 // Violations: "lost", an acknowledged item is not there in the end; "stale", "went back", "revived", "appeared" and "invented" as for deletes.
 type batch struct {
@@ -126,13 +127,18 @@ func (b *batch) Check(ops []history.Operation) Result {
 	return v.r
 }
 
+// InOnePartition says that an operation is a batch of this package all of whose keys are in one partition.
+func InOnePartition(op *history.Operation) bool {
+	return op.Kind == history.Batch && strings.HasPrefix(op.Items[0].Key, togetherPrefix)
+}
+
 // countTorn counts the batches of one partition that were not answered, and those of them of which some items are there in the end and some are not.
 func (v *verdict) countTorn(all []*timeline, ops []history.Operation) {
 	var unanswered [][]history.Item
 	there := make(map[string]bool)
 	for i := range ops {
 		op := &ops[i]
-		if op.Kind == history.Batch && op.Outcome == history.Unknown && strings.HasPrefix(op.Items[0].Key, togetherPrefix) {
+		if op.Outcome == history.Unknown && InOnePartition(op) {
 			unanswered = append(unanswered, op.Items)
 			for j := range op.Items {
 				there[op.Items[j].Key] = false

@@ -22,9 +22,11 @@ const (
 	HalfMerge
 	// ShortPage leaves the last key out of each page of a scan.
 	ShortPage
+	// TearBatch writes each record of a mutation as a frame of its own, and syncs the first one before it writes the next.
+	TearBatch
 )
 
-var names = [...]string{"none", "drop-hint", "skip-sync", "reuse-dot", "forget-tombstone", "serve-unfilled", "half-merge", "short-page"}
+var names = [...]string{"none", "drop-hint", "skip-sync", "reuse-dot", "forget-tombstone", "serve-unfilled", "half-merge", "short-page", "tear-batch"}
 
 // String is the mistake's name.
 func (b Bug) String() string { return names[b] }
