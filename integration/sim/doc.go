@@ -18,13 +18,14 @@
 // (package integration/fault), starts the cluster, runs workloads and plan, heals everything, waits until the cluster has converged, reads
 // everything back, and stops the cluster. What can be violated, besides what the workloads' checkers find:
 //
-//	not converged  in bounded fake time after the last fault, not all replicas of all partitions were filled, readable, under the same rule, and of the same root
-//	differs        replicas whose roots are equal do not hold the same siblings, byte by byte: the disks are read without the nodes
-//	torn           a crash left a part of a batch on the disk of the node that had decided it, before the node was started again
-//	node           a node did not start again, or not stop in order; or what was left of it after a crash cannot be read
-//	ended          a node ended by itself
-//	stop           the last orderly shutdown of a node failed
-//	unreadable     a disk cannot be read at the end
+//	nothing proven  no write of a workload was acknowledged
+//	not converged   in bounded fake time after the last fault, not all replicas of all partitions were filled, readable, under the same rule, and of the same root
+//	differs         replicas whose roots are equal do not hold the same siblings, byte by byte: the disks are read without the nodes
+//	torn            a crash left a part of a batch on the disk of the node that had decided it, before the node was started again
+//	node            a node did not start again, or not stop in order; or what was left of it after a crash cannot be read
+//	ended           a node ended by itself
+//	stop            the last orderly shutdown of a node failed
+//	unreadable      a disk cannot be read at the end
 //
 // That no goroutine is left is checked by the bubble itself, which panics.
 //

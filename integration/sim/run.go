@@ -201,19 +201,31 @@ func (r *run) settle(ctx context.Context) error {
 			return fmt.Errorf("settle %s: %w", w.Name(), err)
 		}
 	}
-	r.out.Results = workload.Judge(r.workloads, r.history)
-	for _, result := range r.out.Results {
-		for kind, n := range result.Violations {
-			r.out.Violations[kind] += n
-		}
-		r.out.Examples = append(r.out.Examples, result.Examples...)
-	}
+	r.out.take(workload.Judge(r.workloads, r.history))
 	ops := r.history.Operations()
 	for _, batch := range tornBatches(r.injector.left, ops) {
 		r.out.violate("torn", "%s", batch)
 	}
 	r.out.follow(ops)
 	return nil
+}
+
+// take adds what the workloads' checkers say. Where no write was acknowledged they had nothing to judge: a store that refuses everything shows rightly
+// nothing.
+func (o *Outcome) take(results []workload.Result) {
+	o.Results = results
+	if len(results) == 0 {
+		o.violate("nothing proven", "no workload was run")
+	}
+	for _, result := range results {
+		for kind, n := range result.Violations {
+			o.Violations[kind] += n
+		}
+		o.Examples = append(o.Examples, result.Examples...)
+		if result.Acknowledged == 0 {
+			o.violate("nothing proven", "no write of %s was acknowledged", result.Workload)
+		}
+	}
 }
 
 // follow gathers what was done to the keys of the examples.

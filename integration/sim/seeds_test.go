@@ -71,12 +71,13 @@ type survey struct {
 	count int
 	began time.Time
 
-	mu         sync.Mutex
-	done       int
-	operations int
-	simulated  time.Duration
-	faults     map[fault.Kind]int
-	failed     map[uint64]report
+	mu   sync.Mutex
+	done int
+	// operations were answered; of them writes were acknowledged.
+	operations, writes int
+	simulated          time.Duration
+	faults             map[fault.Kind]int
+	failed             map[uint64]report
 }
 
 func newSurvey(t *testing.T, count int) *survey {
@@ -118,7 +119,8 @@ func (s *survey) note(seed uint64, r report) {
 			s.faults[kind] += n
 		}
 		for _, w := range out.Results {
-			s.operations += w.Ok + w.Failed + w.Unknown
+			s.operations += w.Ok
+			s.writes += w.Acknowledged
 		}
 	}
 	if s.done%max(1, int(float64(s.done)/time.Since(s.began).Seconds()*progressEvery.Seconds())) == 0 {
@@ -138,8 +140,8 @@ func (s *survey) summaryLocked() string {
 		faults += n
 	}
 	took := time.Since(s.began)
-	return fmt.Sprintf("%d of %d seeds, %.0f a minute; %d failed; %d operations, %d faults in %v of simulated time: %v",
-		s.done, s.count, float64(s.done)/took.Minutes(), len(s.failed), s.operations, faults, s.simulated.Round(time.Second), s.faults)
+	return fmt.Sprintf("%d of %d seeds, %.0f a minute; %d failed; %d operations answered, %d of them acknowledged writes, %d faults in %v of simulated time: %v",
+		s.done, s.count, float64(s.done)/took.Minutes(), len(s.failed), s.operations, s.writes, faults, s.simulated.Round(time.Second), s.faults)
 }
 
 // explain says what failed, and looks for the smallest plan of faults with which the first of them still does.
