@@ -5,9 +5,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,6 +23,12 @@ const (
 	// seedTime is how long a seed may take in real time before its process is taken for stuck.
 	seedTime = 2 * time.Minute
 )
+
+// childEnv is what lets a seed's runs be much alike: one processor, and goroutines that are not interrupted.
+var childEnv = []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "GOGC=400"}
+
+// errStuck is why a process is ended that has not told of its next seed for too long.
+var errStuck = errors.New("the process was stuck")
 
 // report is what a child says of a seed.
 type report struct {
@@ -62,6 +71,22 @@ type job struct {
 	faults, plan, settings, plant string
 }
 
+// flagged is a job as the flags want it.
+func flagged(seed uint64, count int) job {
+	return job{seed: seed, count: count, faults: *kindsFlag, settings: *setFlag}
+}
+
+// replay is the command that runs the first seed of a job again, as a child does.
+func (j job) replay() string {
+	args := slices.Concat(childEnv, []string{"go test ./integration/sim -count=1 -v -run '^TestSeeds$' -sim.seed", strconv.FormatUint(j.seed, 10)})
+	for _, f := range []struct{ name, value string }{{"sim.faults", j.faults}, {"sim.set", j.settings}, {"sim.plan", j.plan}} {
+		if f.value != flag.Lookup(f.name).DefValue {
+			args = append(args, "-"+f.name, "'"+strings.ReplaceAll(f.value, "'", `'\''`)+"'")
+		}
+	}
+	return strings.Join(args, " ")
+}
+
 func (j job) command(ctx context.Context) *exec.Cmd {
 	args := []string{
 		"-test.run=^TestSeeds$", "-test.timeout=0", "-sim.child", "-sim.seed=" + strconv.FormatUint(j.seed, 10), "-sim.seeds=" + strconv.Itoa(j.count),
@@ -71,20 +96,28 @@ func (j job) command(ctx context.Context) *exec.Cmd {
 		args = append(args, "-sim.plant="+j.plant)
 	}
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "GOGC=400")
+	cmd.Env = append(os.Environ(), childEnv...)
 	return cmd
 }
 
 // child runs seeds in a process of their own, with one processor: fewer orders in which goroutines may run, and a seed that ends in a panic takes no
 // others with it. It tells done of each seed, and returns how many it has told of: more need another process.
 func child(ctx context.Context, j job, done func(uint64, report)) int {
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(j.count)*seedTime)
-	defer cancel()
-	cmd := j.command(ctx)
+	return listen(ctx, j, j.command, seedTime, done)
+}
+
+// listen is child for a command of which every outcome comes within some time after the one before it.
+func listen(ctx context.Context, j job, command func(context.Context) *exec.Cmd, patience time.Duration, done func(uint64, report)) int {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stuck := time.AfterFunc(patience, func() { cancel(fmt.Errorf("%w: it told of no seed for %v", errStuck, patience)) })
+	defer stuck.Stop()
+	cmd := command(ctx)
 	var last tail
 	cmd.Stderr = &last
 	told := 0
 	tell := func(r report) {
+		stuck.Reset(patience)
 		done(j.seed+uint64(told), r)
 		told++
 	}
@@ -110,10 +143,13 @@ func child(ctx context.Context, j job, done func(uint64, report)) int {
 		}
 		tell(r)
 	}
-	if err := cmd.Wait(); told < j.count && ctx.Err() == nil {
+	err = cmd.Wait()
+	switch why := context.Cause(ctx); {
+	case told >= j.count:
+	case why == nil:
 		tell(report{Error: fmt.Sprintf("the process has died: %v\n%s", err, last.text())})
-	} else if told < j.count {
-		tell(report{Error: fmt.Sprintf("the process was stuck: %v", ctx.Err())})
+	default:
+		tell(report{Error: fmt.Sprintf("%v\n%s", why, last.text())})
 	}
 	return told
 }

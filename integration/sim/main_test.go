@@ -78,12 +78,18 @@ func emptyPools() {
 	runtime.GC()
 }
 
-// describe is what people want to know of an outcome.
-func describe(out *Outcome) string {
+// describeDrawn is what was drawn for a run, for people.
+func describeDrawn(out *Outcome) string {
 	text := fmt.Sprintf("seed %d: %v\n", out.Seed, out.Settings)
 	for _, f := range out.Plan.Faults {
 		text += fmt.Sprintf("  %v\n", f)
 	}
+	return text
+}
+
+// describe is what people want to know of an outcome.
+func describe(out *Outcome) string {
+	text := describeDrawn(out)
 	for _, r := range out.Results {
 		text += fmt.Sprintf("  %s: %d ok, %d failed, %d unknown\n", r.Workload, r.Ok, r.Failed, r.Unknown)
 	}

@@ -122,17 +122,22 @@ func (r *run) makeWorkloads() error {
 	return nil
 }
 
-func newRun(seed uint64, o Options) *run {
+// draw is what a seed fixes before anything runs, where the options have nothing else.
+func draw(seed uint64, o Options) (Settings, fault.Plan) {
 	settings := DrawSettings(seed)
 	if o.Adjust != nil {
 		o.Adjust(&settings)
 	}
-	plan := fault.Draw(seed, fault.Options{
+	if o.Plan != nil {
+		return settings, *o.Plan
+	}
+	return settings, fault.Draw(seed, fault.Options{
 		Nodes: settings.Nodes, Duration: settings.Duration, Kinds: o.Kinds, Every: settings.FaultEvery,
 	})
-	if o.Plan != nil {
-		plan = *o.Plan
-	}
+}
+
+func newRun(seed uint64, o Options) *run {
+	settings, plan := draw(seed, o)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -2,12 +2,8 @@ package sim
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -20,9 +16,6 @@ const (
 	seedsDefault, seedsShort = 30, 4
 	// chunkSeeds is how many seeds a process runs.
 	chunkSeeds = 10
-	// shrinkTries bounds the runs that look for a smaller plan, shrinkTime the time that they take.
-	shrinkTries = 60
-	shrinkTime  = 3 * time.Minute
 	// progressEvery is how often it is said how far the seeds are.
 	progressEvery = 10 * time.Second
 )
@@ -49,7 +42,7 @@ func TestSeeds(t *testing.T) {
 	s.run(t.Context(), first)
 	t.Log(s.summary())
 	if len(s.failed) > 0 {
-		s.explain(t)
+		explain(t, s.failed)
 	}
 }
 
@@ -93,7 +86,7 @@ func (s *survey) run(ctx context.Context, first uint64) {
 		all.Go(func() {
 			for from := range chunks {
 				for to := min(from+chunkSeeds, end); from < to; {
-					from += uint64(child(ctx, job{seed: from, count: int(to - from), faults: *kindsFlag, settings: *setFlag}, s.note))
+					from += uint64(child(ctx, flagged(from, int(to-from)), s.note))
 				}
 			}
 		})
@@ -142,76 +135,4 @@ func (s *survey) summaryLocked() string {
 	took := time.Since(s.began)
 	return fmt.Sprintf("%d of %d seeds, %.0f a minute; %d failed; %d operations answered, %d of them acknowledged writes, %d faults in %v of simulated time: %v",
 		s.done, s.count, float64(s.done)/took.Minutes(), len(s.failed), s.operations, s.writes, faults, s.simulated.Round(time.Second), s.faults)
-}
-
-// explain says what failed, and looks for the smallest plan of faults with which the first of them still does.
-func (s *survey) explain(t *testing.T) {
-	seeds := make([]uint64, 0, len(s.failed))
-	for seed := range s.failed {
-		seeds = append(seeds, seed)
-	}
-	slices.Sort(seeds)
-	t.Errorf("seeds that failed: %d", seeds)
-	for i, seed := range seeds {
-		r := s.failed[seed]
-		if r.Outcome == nil {
-			t.Errorf("seed %d: %s", seed, r.Error)
-			continue
-		}
-		t.Errorf("%s%s\nreplay: %s", describe(r.Outcome), r.Error, replay(seed, ""))
-		if i == 0 {
-			shrink(t, seed, r.Outcome)
-		}
-	}
-}
-
-// shrink looks for the smallest plan with which a seed still fails, and writes it down.
-func shrink(t *testing.T, seed uint64, out *Outcome) {
-	ctx, cancel := context.WithTimeout(t.Context(), shrinkTime)
-	defer cancel()
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("ringcask-sim-%d.json", seed))
-	fails := func(p fault.Plan) (failed bool) {
-		if ctx.Err() != nil || writePlan(path, p) != nil {
-			return false
-		}
-		child(ctx, job{seed: seed, count: 1, plan: path, settings: *setFlag}, func(_ uint64, r report) { failed = r.Outcome != nil && sharesKind(r.Outcome, out) })
-		return failed
-	}
-	smallest := fault.Shrink(out.Plan, shrinkTries, fails)
-	if err := writePlan(path, smallest); err != nil {
-		t.Error(err)
-		return
-	}
-	text := fmt.Sprintf("seed %d fails with %d of its %d faults:\n", seed, len(smallest.Faults), len(out.Plan.Faults))
-	for _, f := range smallest.Faults {
-		text += fmt.Sprintf("  %v\n", f)
-	}
-	t.Errorf("%sreplay: %s", text, replay(seed, path))
-}
-
-// sharesKind says whether an outcome has a kind of violation that another one has.
-func sharesKind(a, b *Outcome) bool {
-	for kind := range a.Violations {
-		if b.Violations[kind] > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-func writePlan(path string, p fault.Plan) error {
-	text, err := json.MarshalIndent(p, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(text, '\n'), 0o644)
-}
-
-// replay is the command that runs a seed again.
-func replay(seed uint64, plan string) string {
-	command := fmt.Sprintf("GOMAXPROCS=1 go test ./integration/sim -count=1 -v -run '^TestSeeds$' -sim.seed %d", seed)
-	if plan != "" {
-		command += " -sim.plan " + plan
-	}
-	return command
 }
