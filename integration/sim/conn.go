@@ -304,15 +304,12 @@ func (f *flow) sendPart(part framePart) {
 	f.enqueue(c, false)
 }
 
-// late is how much later than others what is held back or repeated arrives, at most.
-const late = 100 * time.Millisecond
-
 // enqueue gives a chunk its time. One that is held back lets others pass.
 func (f *flow) enqueue(c chunk, heldBack bool) {
 	now := time.Now()
 	c.at = now.Add(f.net.delay(f.path) + f.path.throttled(now, len(c.bytes)))
 	if heldBack {
-		c.at = c.at.Add(f.net.draw(late))
+		c.at = c.at.Add(f.net.late())
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 // packetsMax is how many datagrams wait to be read; more are lost, as with UDP.
 const packetsMax = 256
 
-// socket carries a node's gossip: datagrams that may be lost, and connections.
+// socket carries a node's gossip: datagrams that may be lost, repeated and held back, and connections.
 type socket struct {
 	port     *Port
 	addr     string
@@ -74,9 +74,21 @@ func (s *socket) WriteTo(b []byte, addr string) (time.Time, error) {
 	if p.fate != pass || n.sockets[s.addr] != s || n.rng.Float64() < p.loss {
 		return now, nil
 	}
-	packet := &memberlist.Packet{Buf: append([]byte(nil), b...), From: address(s.addr)}
-	time.AfterFunc(n.delayLocked(p), func() { n.deliver(packet, addr) })
+	wait := n.delayLocked(p)
+	if n.rng.Float64() < p.reorder {
+		wait += n.lateLocked()
+	}
+	s.sendLocked(b, addr, wait)
+	if n.rng.Float64() < p.duplicate {
+		s.sendLocked(b, addr, wait+n.lateLocked())
+	}
 	return now, nil
+}
+
+// sendLocked has a copy of a datagram arrive after a while. Who is given one may keep it.
+func (s *socket) sendLocked(b []byte, addr string, wait time.Duration) {
+	packet := &memberlist.Packet{Buf: append([]byte(nil), b...), From: address(s.addr)}
+	time.AfterFunc(wait, func() { s.port.net.deliver(packet, addr) })
 }
 
 func (n *Network) deliver(packet *memberlist.Packet, addr string) {

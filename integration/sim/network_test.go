@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/memberlist"
+
 	"github.com/ringcask/ringcask/integration/fault"
 )
 
@@ -113,7 +115,8 @@ func TestANetsplitHoldsLosesOrRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, n *Network) {
 				near, far := pair(t, n, rpcPort)
-				b := &blow{Fault: fault.Fault{Kind: fault.CutLink, Nodes: []int{0, 1}}, fate: want.fate}
+				f := fault.Fault{Kind: fault.CutLink, Nodes: []int{0, 1}}
+				b := &blow{Fault: f, fate: want.fate, cuts: f.Cuts(n.nodes)}
 				n.change(func() { n.blows = append(n.blows, b) })
 				_, _ = near.Write([]byte("hello"))
 				if got, err := hear(t, far, time.Second); got != "" || !errors.Is(err, want.during) {
@@ -243,16 +246,6 @@ func judgeOrder(order []string, count int) fault.Kind {
 }
 
 func TestNetsplitsPartWhoTheyShould(t *testing.T) {
-	parts := func(f fault.Fault, nodes int) (cut []string) {
-		for from := range nodes {
-			for to := range nodes {
-				if from != to && parted(f, from, to, nodes) {
-					cut = append(cut, fmt.Sprint(from, to))
-				}
-			}
-		}
-		return cut
-	}
 	for _, c := range []struct {
 		f     fault.Fault
 		nodes int
@@ -262,13 +255,138 @@ func TestNetsplitsPartWhoTheyShould(t *testing.T) {
 		{fault.Fault{Kind: fault.Isolate, Nodes: []int{2}}, 3, "[0 2 1 2 2 0 2 1]"},
 		{fault.Fault{Kind: fault.OneWay, Nodes: []int{2, 0}}, 3, "[2 0]"},
 		{fault.Fault{Kind: fault.CutLink, Nodes: []int{2, 0}}, 3, "[0 2 2 0]"},
-		{fault.Fault{Kind: fault.MajorityRing, Nodes: []int{1, 0, 2}}, 3, "[1 2 2 1]"},
+		{fault.Fault{Kind: fault.MajorityRing, Nodes: []int{1, 0, 2}}, 3, "[0 2 1 0 2 1]"},
 		{fault.Fault{Kind: fault.MajorityRing, Nodes: []int{0, 1, 2, 3, 4}}, 5, "[0 2 0 3 1 3 1 4 2 0 2 4 3 0 3 1 4 1 4 2]"},
+		{fault.Fault{Kind: fault.Latency, Nodes: []int{1}, Delay: 1}, 3, "[]"},
 	} {
-		if got := fmt.Sprint(parts(c.f, c.nodes)); got != c.want {
+		n := NewNetwork(c.nodes, 1, time.Millisecond, 0)
+		end := n.Begin(c.f)
+		if got := fmt.Sprint(cutWays(n)); got != c.want {
 			t.Errorf("%v: %s, want %s", c.f, got, c.want)
 		}
+		if end(); len(cutWays(n)) > 0 {
+			t.Errorf("%v: %s is still cut after it", c.f, cutWays(n))
+		}
 	}
+}
+
+// cutWays are the ways of a network, from whom to whom, on which no message passes.
+func cutWays(n *Network) (cut []string) {
+	for from := clients; from < n.nodes; from++ {
+		for to := clients; to < n.nodes; to++ {
+			if n.paths[[2]int{from, to}].fate != pass {
+				cut = append(cut, fmt.Sprint(from, to))
+			}
+		}
+	}
+	return cut
+}
+
+func TestANetsplitThatCutsOneWayLeavesTheOtherOpen(t *testing.T) {
+	for _, f := range []fault.Fault{{Kind: fault.OneWay, Nodes: []int{0, 1}}, {Kind: fault.MajorityRing, Nodes: []int{0, 1, 2}}} {
+		for seed := range uint64(20) {
+			n := NewNetwork(3, seed, time.Millisecond, 0)
+			n.Begin(f)
+			if there, back := n.paths[[2]int{0, 1}].fate, n.paths[[2]int{1, 0}].fate; there != hold && there != lose || back != pass {
+				t.Errorf("%v, seed %d: there %d, back %d", f, seed, there, back)
+			}
+		}
+	}
+}
+
+// gossips are the sockets of the first two nodes, and the address of the second one.
+func gossips(t *testing.T, n *Network) (from, to memberlist.Transport, addr string) {
+	t.Helper()
+	var both [2]memberlist.Transport
+	for i := range both {
+		p := n.Attach(i)
+		s, err := p.Gossip(gossipAddr(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		both[i] = s
+		t.Cleanup(func() {
+			if err := s.Shutdown(); err != nil {
+				t.Error(err)
+			}
+			p.Close(false)
+		})
+	}
+	return both[0], both[1], gossipAddr(1)
+}
+
+// arrived are all datagrams that wait to be read.
+func arrived(s memberlist.Transport) (all []string) {
+	for {
+		select {
+		case p := <-s.PacketCh():
+			all = append(all, string(p.Buf))
+		default:
+			return all
+		}
+	}
+}
+
+func TestDatagramsAreLostRepeatedAndHeldBack(t *testing.T) {
+	for _, kind := range []fault.Kind{fault.Loss, fault.Duplicate, fault.Reorder} {
+		inBubble(t, func(t *testing.T, n *Network) {
+			from, to, addr := gossips(t, n)
+			n.Begin(fault.Fault{Kind: kind, Share: 0.3})
+			const count = 100
+			for i := range count {
+				if _, err := from.WriteTo(fmt.Appendf(nil, "%03d", i), addr); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Millisecond)
+			}
+			time.Sleep(time.Second)
+			if got := arrived(to); judgeOrder(got, count) != kind {
+				t.Errorf("%s looks like %q: %v", kind, judgeOrder(got, count), got)
+			}
+		})
+	}
+}
+
+func TestDatagramsThatNobodyReadsAreLostBeyondABound(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *Network) {
+		from, to, addr := gossips(t, n)
+		for i := range packetsMax + 10 {
+			if _, err := from.WriteTo(fmt.Appendf(nil, "%03d", i), addr); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+		if got := arrived(to); len(got) != packetsMax || got[packetsMax-1] != fmt.Sprintf("%03d", packetsMax-1) {
+			t.Errorf("%d datagrams wait, want the first %d", len(got), packetsMax)
+		}
+	})
+}
+
+func TestConnectionsThatNobodyAcceptsAreRefusedBeyondABound(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *Network) {
+		from, to := n.Attach(0), n.Attach(1)
+		defer to.Close(false)
+		defer from.Close(false)
+		addr := net.JoinHostPort(hostOf(1), rpcPort)
+		ln, err := to.Listen(addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range backlogMax {
+			if _, err := from.Dial(t.Context(), addr); err != nil {
+				t.Fatalf("connection %d: %v", i, err)
+			}
+		}
+		if _, err := from.Dial(t.Context(), addr); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("one too many: %v", err)
+		}
+		if _, err := ln.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := from.Dial(t.Context(), addr); err != nil {
+			t.Errorf("after one was accepted: %v", err)
+		}
+	})
 }
 
 func TestABoundOfTheBandwidthIsShared(t *testing.T) {

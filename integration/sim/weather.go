@@ -11,27 +11,36 @@ import (
 // blow is a fault that is under way on the network.
 type blow struct {
 	fault.Fault
-	// fate is what a netsplit does to messages.
+	// fate is what a netsplit does to messages, and cuts the ways that it does it to.
 	fate fate
+	cuts [][2]int
 	// throttle is that of a bound of the bandwidth.
 	throttle *throttle
 }
 
-// Begin lets a fault of the network strike, and returns what ends it. Netsplits hold messages, lose them, or refuse: that is drawn.
+// Begin lets a fault of the network strike, and returns what ends it. Netsplits hold messages, lose them, or refuse: that is drawn. One that
+// leaves a way open whose way back it cuts refuses nothing, for that would cut both.
 func (n *Network) Begin(f fault.Fault) (end func()) {
-	b := &blow{Fault: f, fate: []fate{hold, lose, refuse}[n.drawInt(3)]}
-	switch f.Kind {
-	case fault.Pause:
+	b := &blow{Fault: f, cuts: f.Cuts(n.nodes)}
+	switch {
+	case f.Kind == fault.Pause:
 		b.fate = hold
-	case fault.OneWay:
-		b.fate = []fate{hold, lose}[n.drawInt(2)]
-	case fault.Bandwidth:
+	case f.Kind == fault.Bandwidth:
 		b.throttle = &throttle{bytesPerSecond: f.BytesPerSecond}
+	case b.oneWay():
+		b.fate = []fate{hold, lose}[n.drawInt(2)]
+	case len(b.cuts) > 0:
+		b.fate = []fate{hold, lose, refuse}[n.drawInt(3)]
 	}
 	n.change(func() { n.blows = append(n.blows, b) })
 	return func() {
 		n.change(func() { n.blows = slices.DeleteFunc(n.blows, func(o *blow) bool { return o == b }) })
 	}
+}
+
+// oneWay says that a netsplit cuts some way and not the way back.
+func (b *blow) oneWay() bool {
+	return slices.ContainsFunc(b.cuts, func(way [2]int) bool { return !slices.Contains(b.cuts, [2]int{way[1], way[0]}) })
 }
 
 // SetDark says that a node's machine has no power, or has it again.
@@ -122,38 +131,11 @@ func (n *Network) shapeLocked(p *path, from, to int) {
 				p.reorder = b.Share
 			}
 		default:
-			if between && from != to && parted(b.Fault, from, to, n.nodes) {
+			if slices.Contains(b.cuts, [2]int{from, to}) {
 				p.fate = max(p.fate, b.fate)
 			}
 		}
 	}
-}
-
-// parted says whether a netsplit lets no message pass from one node to another.
-func parted(f fault.Fault, from, to, nodes int) bool {
-	a, b := slices.Index(f.Nodes, from), slices.Index(f.Nodes, to)
-	switch f.Kind {
-	case fault.Halves, fault.Isolate:
-		return (a >= 0) != (b >= 0)
-	case fault.OneWay:
-		return a == 0 && b == 1
-	case fault.CutLink:
-		return a >= 0 && b >= 0
-	case fault.MajorityRing:
-		return parting(a, b, nodes)
-	}
-	return false
-}
-
-// parting says whether two places on a ring are too far from each other to hear each other: each hears as many neighbours on either side as
-// make up a majority with itself. Three nodes, who would all be neighbours, stand in a row.
-func parting(a, b, nodes int) bool {
-	d := max(a, b) - min(a, b)
-	if nodes <= 3 {
-		return d > 1
-	}
-	reach := (nodes/2 + 1) / 2
-	return min(d, nodes-d) > reach
 }
 
 // Reset breaks the open connections of a node, each with a chance of one half.
@@ -183,8 +165,14 @@ func (n *Network) drawInt(bound int) int {
 	return n.rng.IntN(bound)
 }
 
-func (n *Network) draw(most time.Duration) time.Duration {
+// late is how much later than others a message arrives that is held back or repeated, at most.
+const late = 100 * time.Millisecond
+
+// late draws such a time.
+func (n *Network) late() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return time.Duration(n.rng.Int64N(int64(most)))
+	return n.lateLocked()
 }
+
+func (n *Network) lateLocked() time.Duration { return time.Duration(n.rng.Int64N(int64(late))) }
