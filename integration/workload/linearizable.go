@@ -12,7 +12,8 @@ import (
 	"github.com/ringcask/ringcask/integration/history"
 )
 
-// searchMax bounds the search for an order of one key's operations; it is exponential in how many overlap.
+// searchMax bounds the search for an order of one key's operations; it is exponential in how many overlap. Where time is simulated it stands still
+// meanwhile, and only the number of a key's operations is a bound.
 const searchMax = time.Second
 
 // answer is what a search comes to.
@@ -42,8 +43,9 @@ var registerModel = porcupine.Model{
 }
 
 // linearizable says whether there is an order of the operations on a key, each at some moment between its start and its end, that explains what was read.
-// A put that was not answered may take its moment at any later time, and so may the earlier attempt of one that was retried, in addition.
-func linearizable(k *timeline) answer {
+// A put that was not answered may take its moment at any later time, and so may the earlier attempt of one that was retried, in addition. It is undecided
+// if that takes longer than within.
+func linearizable(k *timeline, within time.Duration) answer {
 	var ops []porcupine.Operation
 	add := func(client int, in registerInput, out string, start, end time.Duration) {
 		ops = append(ops, porcupine.Operation{ClientId: client, Input: in, Output: out, Call: int64(start), Return: int64(end)})
@@ -60,7 +62,7 @@ func linearizable(k *timeline) answer {
 	for _, r := range k.reads {
 		add(r.client, registerInput{}, r.value, r.start, r.end)
 	}
-	switch porcupine.CheckOperationsTimeout(registerModel, ops, searchMax) {
+	switch porcupine.CheckOperationsTimeout(registerModel, ops, within) {
 	case porcupine.Ok:
 		return yes
 	case porcupine.Illegal:

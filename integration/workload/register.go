@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ringcask/ringcask/client"
 	"github.com/ringcask/ringcask/integration/history"
@@ -26,10 +27,13 @@ const (
 // Others are overwritten by all workers at once, plainly. Nothing says that those are linearizable, and it is measured how far they are: how many keys
 // are, and how many reads show a value that is behind one that was acknowledged or shown before they began.
 //
-// Violations: "not linearizable", the operations on a key with one writer at a time have no order that explains what was read.
+// Violations: "not linearizable", the operations on a key with one writer at a time have no order that explains what was read; "nothing proven", the search for
+// such an order took too long for every one of these keys.
 type register struct {
 	written    names
 	concurrent pool
+	// search bounds the search for an order of one key's operations.
+	search time.Duration
 
 	mu    sync.Mutex
 	slots [registerSlots]sequence
@@ -37,7 +41,7 @@ type register struct {
 }
 
 func newRegister() *register {
-	return &register{concurrent: pool{prefix: concurrentPrefix, size: registerShared, uses: registerUses}}
+	return &register{search: searchMax, concurrent: pool{prefix: concurrentPrefix, size: registerShared, uses: registerUses}}
 }
 
 // relation is what makes the next put of a sequence win over the last one.
@@ -130,40 +134,48 @@ func (r *register) Settle(ctx context.Context, e Env) error {
 
 func (r *register) Check(ops []history.Operation) Result {
 	v := newVerdict(r.Name(), ops)
+	judged, undecideds := 0, 0
 	for _, k := range timelines(ops) {
 		if k.unreadInTheEnd() {
 			v.violate("unread", "key %s could not be read in the end", k.key)
 		}
-		if strings.HasPrefix(k.key, concurrentPrefix) {
-			v.measureConcurrent(k)
-		} else {
-			v.judgeSequence(k)
+		found := linearizable(k, r.search)
+		if found == undecided {
+			v.count("keys undecided", 1)
 		}
+		if strings.HasPrefix(k.key, concurrentPrefix) {
+			v.measureConcurrent(k, found)
+			continue
+		}
+		v.judgeSequence(k, found)
+		if k.strict() {
+			if judged++; found == undecided {
+				undecideds++
+			}
+		}
+	}
+	if judged > 0 && undecideds == judged {
+		v.violate("nothing proven", "for none of %d keys with one writer an order was found, or ruled out, within %v", judged, r.search)
 	}
 	return v.r
 }
 
 // judgeSequence judges a key with one writer at a time.
-func (v *verdict) judgeSequence(k *timeline) {
+func (v *verdict) judgeSequence(k *timeline, found answer) {
 	v.count("keys with one writer", 1)
-	switch linearizable(k) {
-	case undecided:
-		v.count("keys undecided", 1)
-	case no:
-		v.count("keys with one writer not linearizable", 1)
-		if k.strict() {
-			v.violate("not linearizable", "key %s: %s", k.key, k.summary())
-		}
+	if found != no {
+		return
+	}
+	v.count("keys with one writer not linearizable", 1)
+	if k.strict() {
+		v.violate("not linearizable", "key %s: %s", k.key, k.summary())
 	}
 }
 
 // measureConcurrent measures a key with many writers. That a read is behind is judged as if every put were ordered.
-func (v *verdict) measureConcurrent(k *timeline) {
+func (v *verdict) measureConcurrent(k *timeline, found answer) {
 	v.count("keys with many writers", 1)
-	switch linearizable(k) {
-	case undecided:
-		v.count("keys undecided", 1)
-	case yes:
+	if found == yes {
 		v.count("keys with many writers linearizable", 1)
 	}
 	for i := range k.writes {

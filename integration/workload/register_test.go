@@ -1,6 +1,11 @@
 package workload
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
 
 func TestRegisterFindsWhatIsNotLinearizable(t *testing.T) {
 	judgeAll(t, "register", []judgement{
@@ -75,6 +80,38 @@ func TestRegisterMeasuresHowFarConcurrentPutsAreFromLinearizable(t *testing.T) {
 	} {
 		if r.Measures[measure] != want {
 			t.Errorf("%s: %v, want %v", measure, r.Measures[measure], want)
+		}
+	}
+}
+
+func TestRegisterSaysThatASearchTookTooLong(t *testing.T) {
+	const overlapping = 40 // far more than an order can be ruled out for
+	endless := func(key string) string {
+		var b strings.Builder
+		for i := range overlapping {
+			fmt.Fprintf(&b, "%d 0-100 put %s=%d\n", i, key, i)
+		}
+		fmt.Fprintf(&b, "0 110-115 read %s=1\n0 120-125 read %s=2\n", key, key)
+		return b.String()
+	}
+	r := newRegister()
+	if r.search != searchMax {
+		t.Errorf("a search takes up to %v, want %v", r.search, searchMax)
+	}
+	r.search = 10 * time.Millisecond
+	for name, c := range map[string]struct {
+		history   string
+		undecided float64
+		proven    bool
+	}{
+		"all keys":                      {endless("g/one/k") + endless("g/one/l"), 2, false},
+		"one of two":                    {endless("g/one/k") + "0 0-9 put g/one/l=a\n1 10-15 read g/one/l=a", 1, true},
+		"those with many writers":       {endless("g/all/k"), 1, true},
+		"those that nothing is held to": {"0 0-9 put g/one/k=a\n" + strings.ReplaceAll(endless("g/one/k"), "\n", " weak\n"), 1, true},
+	} {
+		got := r.Check(parse(t, c.history))
+		if got.Measures["keys undecided"] != c.undecided || got.Passed() != c.proven || got.Violations["nothing proven"] > 0 == c.proven {
+			t.Errorf("%s: %v undecided, %v", name, got.Measures["keys undecided"], got.Violations)
 		}
 	}
 }
