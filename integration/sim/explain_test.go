@@ -57,11 +57,11 @@ func shrink(t *testing.T, seed uint64, first report, plan fault.Plan) {
 		child(ctx, j, func(_ uint64, r report) { failed = ctx.Err() == nil && r.failsLike(first) })
 		return failed
 	}
-	if !fails(plan) {
+	smallest, again := smallestFailing(plan, fails)
+	if !again {
 		t.Errorf("seed %d did not fail again with all of its %d faults: that may take several runs", seed, len(plan.Faults))
 		return
 	}
-	smallest := fault.Shrink(plan, shrinkTries, fails)
 	if err := writePlan(j.plan, smallest); err != nil {
 		t.Error(err)
 		return
@@ -71,6 +71,14 @@ func shrink(t *testing.T, seed uint64, first report, plan fault.Plan) {
 		text += fmt.Sprintf("  %v\n", f)
 	}
 	t.Errorf("%sreplay: %s", text, j.replay())
+}
+
+// smallestFailing is the smallest plan that fails, unless the whole one does not do so again: then nothing that is left out would tell.
+func smallestFailing(p fault.Plan, fails func(fault.Plan) bool) (smallest fault.Plan, again bool) {
+	if !fails(p) {
+		return p, false
+	}
+	return fault.Shrink(p, shrinkTries, fails), true
 }
 
 // failsLike says whether a run failed as another one did: it had no outcome either, was worthless, too, or has a kind of violation that the other one has.

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,20 @@ func TestWhatWasDrawnIsToldOfASeedWithoutAnOutcome(t *testing.T) {
 		if !strings.Contains(text, part) {
 			t.Errorf("%q is missing:\n%s", part, text)
 		}
+	}
+}
+
+func TestAPlanThatDoesNotFailAgainIsNotShrunk(t *testing.T) {
+	plan := fault.Plan{Faults: []fault.Fault{{Kind: fault.Kill}, {Kind: fault.Wipe}, {Kind: fault.Pause}}}
+	tried := 0
+	if _, again := smallestFailing(plan, func(fault.Plan) bool { tried++; return false }); again || tried != 1 {
+		t.Errorf("it fails again: %t, after %d runs", again, tried)
+	}
+	wipes := func(p fault.Plan) bool {
+		return slices.ContainsFunc(p.Faults, func(f fault.Fault) bool { return f.Kind == fault.Wipe })
+	}
+	if smallest, again := smallestFailing(plan, wipes); !again || len(smallest.Faults) != 1 || !wipes(smallest) {
+		t.Errorf("it fails again: %t, with %v", again, smallest.Faults)
 	}
 }
 
