@@ -65,7 +65,7 @@ func (p *process) unwhole(ctx context.Context, checkedAfter time.Time) error {
 		{st.ReadOnly != "" || st.DiskFull, "cannot write"},
 		{r.Unfilled > 0, fmt.Sprintf("has %d partitions that are not filled", r.Unfilled)},
 		{r.WithoutTree > 0, fmt.Sprintf("has %d partitions without a tree", r.WithoutTree)},
-		{r.Poisoned > 0 || st.Damage > 0 || r.Healing > 0, fmt.Sprintf("cannot read everything: %d places, %d keys to heal", st.Damage, r.Healing)},
+		{r.Poisoned > 0 || r.Mending || r.Healing > 0, fmt.Sprintf("cannot read everything: %d places were found, %d keys are to be healed", st.Damage, r.Healing)},
 		{r.UnderReplicatedSince > 0, "says that something is under-replicated: " + r.UnderReplicatedWhy},
 		{s.Hints.Count > 0, fmt.Sprintf("has %d hints", s.Hints.Count)},
 		{st.ScrubbedAt <= checkedAfter.UnixMilli() && !checkedAfter.IsZero(), "has not checked what it stores"},

@@ -27,8 +27,8 @@ type nodeFindings struct {
 	// mayEnd counts the faults under way that excuse the end of a process; ended are the ends that they excused.
 	mayEnd map[string]int
 	ended  int
-	// destroyed says that data was destroyed once.
-	destroyed bool
+	// destroyedUntil is when the last fault ended that destroys data; zero if there was none.
+	destroyedUntil time.Time
 }
 
 func (n *nodeFindings) add(kind, example string) {
@@ -71,16 +71,22 @@ func (r *run) mayEnd(p *process, may bool) {
 	}
 }
 
-func (r *run) destroyed() bool {
+// checkedAfter is after what moment everything stored has to have been read and checked for whoever wants that at another one: at the
+// earliest when the last fault had ended that destroys data. It is zero if there was none.
+func (r *run) checkedAfter(wanted time.Time) time.Time {
 	r.nodes.mu.Lock()
 	defer r.nodes.mu.Unlock()
-	return r.nodes.destroyed
+	if until := r.nodes.destroyedUntil; until.IsZero() || until.After(wanted) {
+		return until
+	}
+	return wanted
 }
 
-func (r *run) setDestroyed() {
+// destroyed takes note of the end of a fault that destroys data.
+func (r *run) destroyed() {
 	r.nodes.mu.Lock()
 	defer r.nodes.mu.Unlock()
-	r.nodes.destroyed = true
+	r.nodes.destroyedUntil = time.Now()
 }
 
 // result is the judgement of the nodes themselves.

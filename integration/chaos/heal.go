@@ -87,10 +87,7 @@ func (r *run) runAll(c *converging) {
 func (r *run) awaitConverged() error {
 	ctx, cancel := context.WithTimeout(r.after, r.ConvergeWithin)
 	defer cancel()
-	since := time.Now()
-	if !r.destroyed() {
-		since = time.Time{}
-	}
+	since := r.checkedAfter(time.Now())
 	why := context.DeadlineExceeded
 	for {
 		err := r.cluster.unwhole(ctx, since)

@@ -51,6 +51,9 @@ func (r *run) carryOutFault(ctx context.Context, i int, f fault.Fault, t *turns)
 		s.Note += because(err)
 		r.nodes.add(violationNotAgain, fmt.Sprintf("after %s: %v", describe(f), err))
 	}
+	if f.Kind.Destroys() {
+		r.destroyed()
+	}
 	s.Ended = r.history.Now()
 	r.say("%s over after %v%s", describe(f), (s.Ended - s.Began).Round(10*time.Millisecond), s.Note)
 }
@@ -160,23 +163,20 @@ func (r *run) awaitTurn(ctx context.Context, f fault.Fault, t *turns) (release f
 var errRunEnded = errors.New("the run ended before it could begin")
 
 // mayDestroy is why a fault may not begin yet if it destroys data: there must be something to destroy, and all stored data must have been
-// checked since a moment, if anything was destroyed before.
+// checked since a moment, and since the end of the last one, if anything was destroyed before. That one may have gone on beyond the moment: what it destroyed
+// at its end no look of before has seen.
 func (r *run) mayDestroy(ctx context.Context, f fault.Fault, since time.Time) error {
 	if !f.Kind.Destroys() {
 		return nil
-	}
-	if !r.destroyed() {
-		since = time.Time{}
 	}
 	if p := r.cluster.nodes[f.Nodes[0]]; f.Kind == fault.Flip {
 		if files, err := finished(p.engine()); err != nil || len(files) == 0 {
 			return errors.Join(err, fmt.Errorf("%s has no finished segment in time", p.id))
 		}
 	}
-	if err := r.cluster.unwhole(ctx, since); err != nil {
+	if err := r.cluster.unwhole(ctx, r.checkedAfter(since)); err != nil {
 		return fmt.Errorf("not everything was whole in time: %w", err)
 	}
-	r.setDestroyed()
 	return nil
 }
 
