@@ -46,6 +46,9 @@ var chaosPlans = map[string]fault.Plan{
 	"flip": {Seed: 4, Nodes: 3, Duration: 5 * time.Second, Faults: []fault.Fault{ // it waits until something is stored for good
 		{Kind: fault.Flip, At: 2 * time.Second, For: 100 * ms, Nodes: []int{2}, Count: 20},
 	}},
+	"one flip": {Seed: 6, Nodes: 3, Duration: 5 * time.Second, Faults: []fault.Fault{ // so little is known by its keys: nothing has to be filled again
+		{Kind: fault.Flip, At: 2 * time.Second, For: 100 * ms, Nodes: []int{2}, Count: 1},
+	}},
 }
 
 // packetsPlan has what only network namespaces can do, and what they do otherwise than proxies.
