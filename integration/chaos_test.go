@@ -196,7 +196,7 @@ func TestAnInterruptedRunIsJudgedAndLeavesNoProcesses(t *testing.T) {
 	if code, err := n.wait(40 * time.Second); code != 0 || err != nil {
 		t.Errorf("exit code %d, %v: %s", code, err, tail(n.output(), 3000))
 	}
-	if !strings.Contains(n.output(), `"passed":true`) || !strings.Contains(n.output(), "was interrupted") {
+	if !strings.Contains(n.output(), `"passed":true`) || !strings.Contains(n.output(), "Passed what was done in") {
 		t.Errorf("not judged: %s", tail(n.output(), 3000))
 	}
 	if out := processesIn(t, dir); len(out) > 0 {

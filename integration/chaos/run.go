@@ -119,6 +119,7 @@ func (r *run) carryOut(ctx context.Context, clients clientSets) (report.Run, err
 		out.Nodes = append(out.Nodes, p.id)
 	}
 	if interrupted {
+		out.Planned = r.Plan.Duration
 		out.Notes = append(out.Notes, fmt.Sprintf("The run was interrupted after %v of %v.", took.Round(time.Second), r.Plan.Duration))
 	}
 	return out, nil

@@ -58,7 +58,7 @@ const hostile = `</script></style></title></textarea>--><img src=x onerror=alert
 
 func hostileRun() Run {
 	run := small()
-	run.Replay, run.Version, run.Aborted = hostile, hostile, hostile
+	run.Replay, run.Version = hostile, hostile
 	run.Nodes = []string{hostile, hostile, hostile}
 	run.Settings = map[string]string{hostile: hostile}
 	run.Notes = []string{hostile}

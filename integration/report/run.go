@@ -30,8 +30,8 @@ type Run struct {
 	Began time.Time
 	// Nodes are the names of the nodes; a fault names them by their place in this list.
 	Nodes []string
-	// Duration is how long the workload ran.
-	Duration time.Duration
+	// Duration is how long the workload ran, and Planned how long it was to run if somebody ended it before; zero is as long as it did.
+	Duration, Planned time.Duration
 	// Settings are those that matter to a reader, such as n, r, w and the sync policy.
 	Settings map[string]string
 	// Faults are the plan, in its order, and what became of each fault.
@@ -41,8 +41,6 @@ type Run struct {
 	Results    []workload.Result
 	// Convergence is nil if nobody waited for it.
 	Convergence *Convergence
-	// Aborted is why the run ended before it was over. Such a run has not passed. Empty if it did not.
-	Aborted string
 	// Notes are sentences for the reader.
 	Notes []string
 	// Limits bound the summary.

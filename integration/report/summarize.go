@@ -20,7 +20,7 @@ func Summarize(run Run) Summary {
 	s := Summary{
 		Format: Format, FormatVersion: FormatVersion,
 		Seed: run.Seed, Replay: limits.text(run.Replay), Version: limits.text(run.Version), Began: run.Began,
-		Nodes: limits.texts(run.Nodes, limits.Entries), Duration: run.Duration, Settings: limits.settings(run.Settings),
+		Nodes: limits.texts(run.Nodes, limits.Entries), Duration: run.Duration, Planned: run.Planned, Settings: limits.settings(run.Settings),
 		Gap:    longestGap(run.Operations, run.Duration),
 		Errors: []ErrorCount{}, FaultKinds: faultKinds(run.Faults), Faults: limits.strikes(run.Faults),
 		Notes: limits.texts(run.Notes, limits.Notes), Workloads: []workload.Result{},

@@ -24,6 +24,7 @@ type Summary struct {
 	Began    time.Time         `json:"began,omitzero"`
 	Nodes    []string          `json:"nodes"`
 	Duration time.Duration     `json:"duration"`
+	Planned  time.Duration     `json:"planned,omitempty"`
 	Settings map[string]string `json:"settings,omitempty"`
 
 	Counts Counts `json:"counts"`

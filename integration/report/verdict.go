@@ -15,17 +15,13 @@ func judge(run Run) Verdict {
 	violated := violations(run, limits)
 	switch {
 	case len(violated) > 0:
-		text := "Violated: " + listed(violated) + "."
-		if run.Aborted != "" {
-			text += " The run was aborted: " + limits.text(run.Aborted) + "."
-		}
-		return Verdict{Text: text}
-	case run.Aborted != "":
-		return Verdict{Text: "Aborted before it was over: " + limits.text(run.Aborted) + "."}
+		return Verdict{Text: "Violated: " + listed(violated) + "."}
 	case !slices.ContainsFunc(run.Operations, func(op history.Operation) bool { return op.AcknowledgedWrite() }):
 		return Verdict{Text: "Nothing proven: no write was acknowledged."}
 	case len(run.Results) == 0:
 		return Verdict{Text: "Nothing proven: no checker looked at what was done."}
+	case len(run.Faults) > 0 && skipped(run.Faults) == len(run.Faults):
+		return Verdict{Text: "Nothing proven: none of the planned faults was carried out."}
 	}
 	if idle := unacknowledged(run.Results); len(idle) > 0 {
 		return Verdict{Text: "Nothing proven by " + limits.text(listed(idle)) + ": none of its writes was acknowledged."}
@@ -68,19 +64,27 @@ func violations(run Run, limits Limits) []string {
 	return all
 }
 
-func praise(run Run) string {
-	skipped := 0
-	for _, f := range run.Faults {
+func skipped(faults []Strike) (n int) {
+	for _, f := range faults {
 		if f.Skipped {
-			skipped++
+			n++
 		}
 	}
-	faults := counted(len(run.Faults)-skipped, "fault")
-	if skipped > 0 {
-		faults += fmt.Sprintf(" (%d skipped)", skipped)
+	return n
+}
+
+func praise(run Run) string {
+	left := skipped(run.Faults)
+	faults := counted(len(run.Faults)-left, "fault")
+	if left > 0 {
+		faults += fmt.Sprintf(" (%d skipped)", left)
 	}
-	text := fmt.Sprintf("Passed: %s on %s under %s; %s found no violation",
-		counted(len(run.Operations), "operation"), counted(len(run.Nodes), "node"), faults, counted(len(run.Results), "checker"))
+	what := ""
+	if run.Planned > run.Duration {
+		what = fmt.Sprintf(" what was done in %s of %s", brief(run.Duration), brief(run.Planned))
+	}
+	text := fmt.Sprintf("Passed%s: %s on %s under %s; %s found no violation",
+		what, counted(len(run.Operations), "operation"), counted(len(run.Nodes), "node"), faults, counted(len(run.Results), "checker"))
 	if c := run.Convergence; c != nil {
 		text += fmt.Sprintf(", and all replicas were equal %s after the last fault was healed", brief(c.Took))
 	}

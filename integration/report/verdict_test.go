@@ -61,13 +61,17 @@ func TestTheVerdictIsASentence(t *testing.T) {
 			}, false,
 			"Violated: replicas still differed 1 s after the last fault was healed.",
 		},
-		"aborted": {
-			Run{Operations: acked, Results: clean, Aborted: "a node did not start"}, false,
-			"Aborted before it was over: a node did not start.",
+		"all faults skipped": {
+			Run{Operations: acked, Results: clean, Faults: []Strike{{Skipped: true}, {Skipped: true}}}, false,
+			"Nothing proven: none of the planned faults was carried out.",
 		},
-		"violated and aborted": {
-			Run{Operations: acked, Results: broken[:1], Aborted: "interrupted"}, false,
-			"Violated: 1,200 lost (set) and 1 torn (set). The run was aborted: interrupted.",
+		"interrupted": {
+			Run{Operations: acked, Results: clean, Duration: 34 * time.Second, Planned: 10 * time.Minute}, true,
+			"Passed what was done in 34 s of 10m: 1 operation on 0 nodes under 0 faults; 1 checker found no violation.",
+		},
+		"violated and interrupted": {
+			Run{Operations: acked, Results: broken[:1], Duration: time.Second, Planned: time.Minute}, false,
+			"Violated: 1,200 lost (set) and 1 torn (set).",
 		},
 	} {
 		s := Summarize(c.run)
