@@ -88,6 +88,9 @@ func (d *drawing) fault(at time.Duration, before []Fault) (Fault, bool) {
 	default:
 		f.Nodes = nodes[:1]
 	}
+	if netsplit(f.Kind) && len(f.Cuts(d.o.Nodes)) == 0 {
+		return Fault{}, false // there are too few nodes for it
+	}
 	d.measure(&f)
 	for _, g := range before {
 		if g.End() > f.At && collide(f, g) {
@@ -114,7 +117,7 @@ func (d *drawing) measure(f *Fault) {
 
 // collide says that two faults cannot be told apart, or undone one by one, if they overlap.
 func collide(f, g Fault) bool {
-	if f.Kind == g.Kind && nodesNeeded(f.Kind) == 0 || netsplit(f.Kind) && netsplit(g.Kind) {
+	if f.Kind == g.Kind && len(f.Nodes) == 0 || netsplit(f.Kind) && netsplit(g.Kind) {
 		return true
 	}
 	if netsplit(f.Kind) || netsplit(g.Kind) {

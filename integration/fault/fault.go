@@ -9,6 +9,7 @@
 package fault
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -153,36 +154,76 @@ type Plan struct {
 	Faults   []Fault       `json:"faults"`
 }
 
-// Validate says what is wrong with a plan that was read.
+// Validate says what is wrong with a plan that was read: also what would be carried out as something else than it says, or do nothing.
 func (p Plan) Validate() error {
 	for i, f := range p.Faults {
-		switch {
-		case !slices.Contains(Kinds(), f.Kind):
-			return fmt.Errorf("fault %d: no kind is called %q", i, f.Kind)
-		case f.At < 0 || f.For < 0 || f.End() > p.Duration:
-			return fmt.Errorf("fault %d (%v) is not within the run of %v", i, f, p.Duration)
-		case f.Share < 0 || f.Share > 1 || f.BytesPerSecond < 0 || f.Count < 0:
-			return fmt.Errorf("fault %d (%v) has an impossible measure", i, f)
-		case len(f.Nodes) < nodesNeeded(f.Kind):
-			return fmt.Errorf("fault %d (%v) strikes too few nodes", i, f)
-		case len(f.Nodes) > 0 && nodesNeeded(f.Kind) == 0:
-			return fmt.Errorf("fault %d (%v) strikes all nodes, and cannot strike some", i, f)
-		}
-		for j, n := range f.Nodes {
-			if n < 0 || n >= p.Nodes || slices.Contains(f.Nodes[:j], n) {
-				return fmt.Errorf("fault %d (%v) strikes a node that is not there, or one twice", i, f)
-			}
+		if err := f.validate(p); err != nil {
+			return fmt.Errorf("fault %d (%v) %w", i, f, err)
 		}
 	}
 	return nil
 }
 
-func nodesNeeded(k Kind) int {
+func (f Fault) validate(p Plan) error {
+	least, most := struck(f.Kind, p.Nodes)
+	switch {
+	case !slices.Contains(Kinds(), f.Kind):
+		return errors.New("is of a kind that is none")
+	case f.At < 0 || f.For < 0 || f.End() > p.Duration:
+		return fmt.Errorf("is not within the run of %v", p.Duration)
+	case most == 0 && len(f.Nodes) > 0:
+		return errors.New("strikes all nodes, and cannot strike some")
+	case least == most && len(f.Nodes) != least:
+		return fmt.Errorf("names %d of %d nodes; a %s needs %d", len(f.Nodes), p.Nodes, f.Kind, least)
+	case len(f.Nodes) < least || len(f.Nodes) > most:
+		return fmt.Errorf("names %d of %d nodes; a %s needs from %d to %d", len(f.Nodes), p.Nodes, f.Kind, least, most)
+	}
+	for i, n := range f.Nodes {
+		if n < 0 || n >= p.Nodes || slices.Contains(f.Nodes[:i], n) {
+			return errors.New("strikes a node that is not there, or one twice")
+		}
+	}
+	if netsplit(f.Kind) && len(f.Cuts(p.Nodes)) == 0 {
+		return fmt.Errorf("cuts nothing between %d nodes", p.Nodes)
+	}
+	return f.validateMeasure()
+}
+
+// struck are the least and the most nodes that a fault of a kind has to name, of all.
+func struck(k Kind, all int) (least, most int) {
 	switch k {
 	case Loss, Duplicate, Reorder:
-		return 0
+		return 0, 0
 	case OneWay, CutLink:
-		return 2
+		return 2, 2
+	case MajorityRing:
+		return all, all
+	case Halves:
+		return 1, max(1, all-1)
 	}
-	return 1
+	return 1, 1
+}
+
+// validateMeasure says whether a fault has the measure that its kind needs, and no other.
+func (f Fault) validateMeasure() error {
+	needs, has := "", true
+	switch f.Kind {
+	case Latency, DiskSlow:
+		needs, has, f.Delay = "a delay above 0", f.Delay > 0, 0
+	case Skew:
+		needs, has, f.Delay = "a delay other than 0", f.Delay != 0, 0
+	case Bandwidth:
+		needs, has, f.BytesPerSecond = "bytes_per_second above 0", f.BytesPerSecond > 0, 0
+	case Loss, Duplicate, Reorder, DiskError:
+		needs, has, f.Share = "a share above 0 and not above 1", f.Share > 0 && f.Share <= 1, 0
+	case Flip:
+		needs, has, f.Count = "a count above 0", f.Count > 0, 0
+	}
+	if !has {
+		return fmt.Errorf("needs %s", needs)
+	}
+	if f.Delay != 0 || f.BytesPerSecond != 0 || f.Share != 0 || f.Count != 0 {
+		return fmt.Errorf("has a measure that a %s does not have", f.Kind)
+	}
+	return nil
 }

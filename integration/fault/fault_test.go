@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -65,17 +66,58 @@ func TestAPlanSurvivesBeingWrittenDown(t *testing.T) {
 }
 
 func TestAnImpossiblePlanIsRefused(t *testing.T) {
-	for name, f := range map[string]Fault{
-		"kind":     {Kind: "flood"},
-		"late":     {Kind: Kill, At: time.Minute, For: 1, Nodes: []int{0}},
-		"nobody":   {Kind: Kill},
-		"stranger": {Kind: Kill, Nodes: []int{3}},
-		"twice":    {Kind: CutLink, Nodes: []int{1, 1}},
-		"share":    {Kind: Loss, Share: 2},
-		"all":      {Kind: Loss, Nodes: []int{1}},
+	for _, tc := range []struct {
+		f   Fault
+		why string
+	}{
+		{Fault{Kind: "flood"}, "of a kind that is none"},
+		{Fault{Kind: Kill, At: time.Minute, For: 1, Nodes: []int{0}}, "not within the run of 1s"},
+		{Fault{Kind: Kill}, "names 0 of 3 nodes; a kill needs 1"},
+		{Fault{Kind: Kill, Nodes: []int{0, 1}}, "names 2 of 3 nodes; a kill needs 1"},
+		{Fault{Kind: Kill, Nodes: []int{3}}, "a node that is not there"},
+		{Fault{Kind: Kill, Nodes: []int{0}, Count: 5}, "a measure that a kill does not have"},
+		{Fault{Kind: CutLink, Nodes: []int{1}}, "names 1 of 3 nodes; a cut-link needs 2"},
+		{Fault{Kind: CutLink, Nodes: []int{1, 1}}, "one twice"},
+		{Fault{Kind: OneWay, Nodes: []int{0, 1, 2}}, "names 3 of 3 nodes; a split-one-way needs 2"},
+		{Fault{Kind: MajorityRing, Nodes: []int{0, 1}}, "names 2 of 3 nodes; a split-ring needs 3"},
+		{Fault{Kind: Halves, Nodes: []int{0, 1, 2}}, "names 3 of 3 nodes; a split-halves needs from 1 to 2"},
+		{Fault{Kind: Loss, Nodes: []int{1}, Share: 0.1}, "cannot strike some"},
+		{Fault{Kind: Loss}, "needs a share above 0"},
+		{Fault{Kind: Reorder, Share: 2}, "needs a share above 0 and not above 1"},
+		{Fault{Kind: DiskError, Nodes: []int{0}}, "needs a share"},
+		{Fault{Kind: Latency, Nodes: []int{0}}, "needs a delay above 0"},
+		{Fault{Kind: DiskSlow, Nodes: []int{0}, Delay: -1}, "needs a delay above 0"},
+		{Fault{Kind: Skew, Nodes: []int{0}}, "needs a delay other than 0"},
+		{Fault{Kind: Bandwidth, Nodes: []int{0}}, "needs bytes_per_second above 0"},
+		{Fault{Kind: Flip, Nodes: []int{0}}, "needs a count above 0"},
 	} {
-		if (Plan{Nodes: 3, Duration: time.Second, Faults: []Fault{f}}).Validate() == nil {
-			t.Errorf("%s: accepted", name)
+		err := Plan{Nodes: 3, Duration: time.Second, Faults: []Fault{tc.f}}.Validate()
+		if err == nil || !strings.Contains(err.Error(), tc.why) {
+			t.Errorf("%v: %v, want %q", tc.f, err, tc.why)
+		}
+	}
+}
+
+func TestASplitOfTooFewNodesIsNeitherDrawnNorAccepted(t *testing.T) {
+	splits := []Kind{Halves, MajorityRing, OneWay, CutLink, Isolate}
+	for nodes, possible := range map[int]int{1: 0, 2: 3, 3: 5} { // of two nodes a ring cuts nothing, and none can be out of reach
+		seen := map[Kind]bool{}
+		for seed := range uint64(100) {
+			p := Draw(seed, Options{Nodes: nodes, Duration: time.Minute, Kinds: splits})
+			if err := p.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range p.Faults {
+				seen[f.Kind] = true
+			}
+		}
+		if len(seen) != possible {
+			t.Errorf("for %d nodes there are %v", nodes, seen)
+		}
+	}
+	for _, f := range []Fault{{Kind: Isolate, Nodes: []int{0}}, {Kind: Halves, Nodes: []int{0}}, {Kind: MajorityRing, Nodes: []int{0}}} {
+		if err := (Plan{Nodes: 1, Duration: time.Second, Faults: []Fault{f}}).Validate(); err == nil || !strings.Contains(err.Error(), "cuts nothing") {
+			t.Errorf("%v: %v", f, err)
 		}
 	}
 }
