@@ -68,7 +68,7 @@ func newParser(a *app, c *cli) (*kong.Kong, error) {
 		kong.Writers(a.stdout, a.stderr), kong.Bind(a),
 		kong.Exit(func(code int) { panic(exited{code}) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
-		kong.Vars{"version": version()},
+		kong.Vars{"version": version()}, chaosNames(),
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "servers", Title: "Servers"}, {Key: "data", Title: "Data"},
 			{Key: "cluster", Title: "Cluster"}, {Key: "other", Title: "Other"},

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/ringcask/ringcask/integration/chaos"
 	"github.com/ringcask/ringcask/integration/fault"
 	"github.com/ringcask/ringcask/integration/history"
@@ -24,11 +26,11 @@ type chaosCommand struct {
 	Seed     *uint64       `placeholder:"N" help:"What faults, keys and choices are drawn from (default: drawn, and printed)."`
 	Duration time.Duration `default:"60s" placeholder:"DURATION" help:"How long the workloads run (default: 60s)."`
 	Nodes    int           `default:"3" placeholder:"N" help:"How many nodes (default: 3)."`
-	Faults   string        `default:"all" placeholder:"KIND,..." help:"Kinds of faults to draw from, or none (default: all that can be done to processes)."`
+	Faults   string        `default:"all" placeholder:"KIND,..." help:"Kinds of faults to draw from, or none: ${faults}; with --netns also ${packet_faults} (default: all of them)."`
 	Every    time.Duration `placeholder:"DURATION" help:"Mean time from the beginning of one fault to that of the next (default: a twentieth of the duration, but at most 5s)."`
 	Netns    bool          `help:"Run each node in a network namespace of its own, in place of behind proxies (Linux, root)."`
-	Plan     string        `type:"path" placeholder:"FILE" help:"Carry out the plan that another run has left in this file, instead of drawing one."`
-	Workload string        `default:"all" placeholder:"NAME,..." help:"What clients do (default: all)."`
+	Plan     string        `type:"path" placeholder:"FILE" help:"Carry out the plan that another run has left in this file, instead of drawing one. It has the seed, the nodes, the duration and the faults."`
+	Workload string        `default:"all" placeholder:"NAME,..." help:"What clients do: ${workloads} (default: all)."`
 	Clients  int           `default:"4" placeholder:"N" help:"Clients of each workload (default: 4)."`
 	Rate     float64       `default:"300" placeholder:"N" help:"Most operations of each workload in a second; 0 is no bound (default: 300)."`
 	Report   string        `type:"path" placeholder:"FILE" help:"Write a report with a timeline to this HTML file."`
@@ -51,6 +53,28 @@ same faults and choices, though not the same timing.
 	ringcask chaos --seed 7 --nodes 5 --duration 10m --report seed7.html
 	ringcask chaos --faults kill,pause,split-halves --workload set,deletes
 `
+}
+
+// drawing are the flags by which a plan is drawn.
+var drawing = []string{"seed", "duration", "nodes", "faults", "every"}
+
+// AfterApply is kong's. It refuses what a given plan would not obey.
+func (c *chaosCommand) AfterApply(line *kong.Context) error {
+	for _, given := range line.Path {
+		if f := given.Flag; c.Plan != "" && f != nil && slices.Contains(drawing, f.Name) {
+			return fmt.Errorf("--%s cannot be used with --plan: it is for a plan that is drawn", f.Name)
+		}
+	}
+	return nil
+}
+
+// chaosNames are the names in the help of the flags, by what they stand for.
+func chaosNames() kong.Vars {
+	behindProxies := chaos.Possible(false)
+	packets := slices.DeleteFunc(chaos.Possible(true), func(k fault.Kind) bool { return slices.Contains(behindProxies, k) })
+	return kong.Vars{
+		"faults": fault.Listed(behindProxies), "packet_faults": fault.Listed(packets), "workloads": strings.Join(workload.Names(), ", "),
+	}
 }
 
 // violatedError says that a run found what must not be.
@@ -202,14 +226,15 @@ func (c *chaosCommand) kinds() ([]fault.Kind, error) {
 	case "none":
 		return nil, nil
 	}
-	named, err := fault.ParseKinds(c.Faults)
-	if err != nil {
-		return nil, &usageError{err}
-	}
-	for _, k := range named {
+	for _, name := range strings.Split(c.Faults, ",") {
+		k := fault.Kind(strings.TrimSpace(name))
 		if why := chaos.Impossible(k, c.Netns); why != "" {
 			return nil, usagef("--faults %s: that cannot be done to real processes: %s", k, why)
 		}
+	}
+	named, err := fault.ParseKinds(c.Faults, chaos.Possible(c.Netns)...)
+	if err != nil {
+		return nil, &usageError{err}
 	}
 	return c.survivable(slices.DeleteFunc(chaos.Possible(c.Netns), func(k fault.Kind) bool { return !slices.Contains(named, k) })), nil
 }

@@ -104,6 +104,38 @@ func TestNamespacesHaveFaultsOfPackets(t *testing.T) {
 	}
 }
 
+func TestAllFaultsAreThoseThatProcessesCanHave(t *testing.T) {
+	seed := uint64(5)
+	all := chaosCommand{Seed: &seed, Nodes: 3, Duration: time.Hour, Faults: "all"}
+	more := all
+	more.Faults = "all,kill"
+	a, err := all.plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := more.plan(); err != nil || asJSON(t, a) != asJSON(t, b) {
+		t.Errorf("all and kill besides are not all: %v", err)
+	}
+	more.Faults = "flood"
+	if _, err := more.plan(); err == nil || strings.Contains(err.Error(), string(fault.PowerLoss)) || strings.Contains(err.Error(), string(fault.Loss)) {
+		t.Errorf("what would be refused is offered: %v", err)
+	}
+}
+
+func TestTheHelpOfChaosHasAllNames(t *testing.T) {
+	help := runCLI(t, nil, "", "chaos", "--help").stdout
+	for _, k := range chaos.Possible(true) {
+		if !strings.Contains(help, string(k)) {
+			t.Errorf("no fault %s in the help", k)
+		}
+	}
+	for _, name := range workload.Names() {
+		if !strings.Contains(help, name) {
+			t.Errorf("no workload %s in the help", name)
+		}
+	}
+}
+
 func asJSON(t *testing.T, v any) string {
 	t.Helper()
 	text, err := json.Marshal(v)
@@ -119,13 +151,19 @@ func TestAnImpossibleChaosRunIsAMistakeOfTheCaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, args := range map[string][]string{
-		"power-loss":     {"--faults", "power-loss"},
-		"--netns":        {"--faults", "kill,loss"},
-		"flood":          {"--faults", "flood"},
-		"none is called": {"--workload", "sleep"},
-		"--nodes":        {"--nodes", "99"},
-		"not empty":      {"--dir", dir},
-		"no such file":   {"--plan", filepath.Join(dir, "nothing")},
+		"power-loss":                        {"--faults", "power-loss"},
+		"--netns":                           {"--faults", "kill,loss"},
+		"flood":                             {"--faults", "flood"},
+		"cut-link, isolate, latency":        {"--faults", "flood"}, // what there is, and what is refused not among it
+		"--seed cannot be used with --plan": {"--seed", "1", "--plan", "x"},
+		"--duration cannot":                 {"--duration", "1s", "--plan", "x"},
+		"--nodes cannot":                    {"--nodes", "3", "--plan", "x"},
+		"--faults cannot":                   {"--faults", "kill", "--plan", "x"},
+		"--every cannot":                    {"--every", "1s", "--plan", "x"},
+		"none is called":                    {"--workload", "sleep"},
+		"--nodes":                           {"--nodes", "99"},
+		"not empty":                         {"--dir", dir},
+		"no such file":                      {"--plan", filepath.Join(dir, "nothing")},
 	} {
 		got := runCLI(t, nil, "", append([]string{"chaos"}, args...)...)
 		if got.code != exitUsage || !strings.Contains(got.stderr, want) {

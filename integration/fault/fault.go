@@ -74,23 +74,36 @@ func Kinds() []Kind {
 	}
 }
 
-// ParseKinds reads kinds separated by commas; "all" is every one, and an empty text none.
-func ParseKinds(text string) ([]Kind, error) {
+// ParseKinds reads kinds separated by commas, of some that there are to choose from or, if none are given, of all. "all" is every one of those, and an
+// empty text none. Error: a name that is not among them.
+func ParseKinds(text string, of ...Kind) ([]Kind, error) {
 	if text == "" {
 		return nil, nil
+	}
+	if len(of) == 0 {
+		of = Kinds()
 	}
 	var kinds []Kind
 	for _, name := range strings.Split(text, ",") {
 		switch k := Kind(strings.TrimSpace(name)); {
 		case k == "all":
-			kinds = append(kinds, Kinds()...)
-		case slices.Contains(Kinds(), k):
+			kinds = append(kinds, of...)
+		case slices.Contains(of, k):
 			kinds = append(kinds, k)
 		default:
-			return nil, fmt.Errorf("no kind of fault is called %q; there are %v", k, Kinds())
+			return nil, fmt.Errorf("no kind of fault is called %q; there are %s", k, Listed(of))
 		}
 	}
 	return kinds, nil
+}
+
+// Listed are kinds as they are given on a command line.
+func Listed(kinds []Kind) string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = string(k)
+	}
+	return strings.Join(names, ", ")
 }
 
 // Destroys says that a fault of this kind loses or may lose stored data of its node.

@@ -150,4 +150,10 @@ func TestKindsAreReadFromText(t *testing.T) {
 	if _, err := ParseKinds("kill,flood"); err == nil {
 		t.Error("flood was accepted")
 	}
+	if got, err := ParseKinds("all,kill", Kill, Pause); err != nil || !slices.Equal(got, []Kind{Kill, Pause, Kill}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := ParseKinds("wipe", Kill, Pause); err == nil || !strings.HasSuffix(err.Error(), "there are kill, pause") {
+		t.Errorf("of a kind that there is not to choose from: %v", err)
+	}
 }
