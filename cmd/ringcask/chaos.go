@@ -3,11 +3,13 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,6 +40,9 @@ type chaosCommand struct {
 	Binary   string        `type:"path" placeholder:"FILE" help:"The ringcask to test (default: this one)."`
 	Dir      string        `type:"path" placeholder:"DIR" help:"Where the nodes keep data and logs; it must be empty or missing (default: a temporary directory)."`
 	Keep     bool          `help:"Keep that directory also when all is well."`
+
+	// tested is the version of the program under test.
+	tested string
 }
 
 func (*chaosCommand) Help() string {
@@ -141,10 +146,14 @@ func (c *chaosCommand) options() (o chaos.Options, err error) {
 		return o, usagef("--clients must be positive")
 	}
 	o.Clients, o.Rate, o.Binary, o.Namespaces = c.Clients, c.Rate, c.Binary, c.Netns
+	c.tested = version()
 	if o.Binary == "" {
-		if o.Binary, err = os.Executable(); err != nil {
-			return o, err
-		}
+		o.Binary, err = os.Executable()
+	} else {
+		c.tested, err = versionOf(o.Binary)
+	}
+	if err != nil {
+		return o, err
 	}
 	names := workload.Names()
 	if c.Workload != "all" {
@@ -158,6 +167,26 @@ func (c *chaosCommand) options() (o chaos.Options, err error) {
 		o.Workloads = append(o.Workloads, w)
 	}
 	return o, nil
+}
+
+// versionWithin is how long a program may take to tell its version.
+const versionWithin = 10 * time.Second
+
+// versionOf is what a program says of its version. One that says nothing is none that could be tested.
+func versionOf(binary string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), versionWithin)
+	defer cancel()
+	ask := exec.CommandContext(ctx, binary, "--version")
+	ask.WaitDelay = time.Second
+	said, err := ask.Output()
+	line, _, _ := strings.Cut(string(said), "\n")
+	if line = strings.TrimSpace(line); err == nil && line == "" {
+		err = errors.New("it says nothing")
+	}
+	if err != nil {
+		return "", usagef("--binary %s does not tell its --version: %w", binary, err)
+	}
+	return line, nil
 }
 
 // plan is the given one, or drawn.
@@ -273,10 +302,7 @@ func savePlan(dir string, p fault.Plan) error {
 // sumUp sums a run up, and leaves what its clients did where somebody will look.
 func (c *chaosCommand) sumUp(outcome report.Run, o chaos.Options) (report.Summary, error) {
 	outcome.Replay = c.replay(o)
-	outcome.Version = version()
-	if c.Binary != "" {
-		outcome.Version = c.Binary
-	}
+	outcome.Version = c.tested
 	summary := report.Summarize(outcome)
 	if c.Keep || !summary.Verdict.Passed {
 		return summary, saveOperations(o.Dir, outcome.Operations)

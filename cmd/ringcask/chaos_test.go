@@ -44,7 +44,11 @@ func TestTheProgressOfAChaosRunIsALine(t *testing.T) {
 func TestAChaosRunIsToldInATable(t *testing.T) {
 	s := report.Summary{
 		Seed: 7, Replay: "ringcask chaos --seed 7", Verdict: report.Verdict{Text: "Violated: 2 lost (set)."},
-		FaultKinds:  []report.FaultCount{{Kind: "kill", Count: 3}, {Kind: "wipe", Count: 1, Skipped: 2}},
+		FaultKinds: []report.FaultCount{{Kind: "kill", Count: 3}, {Kind: "wipe", Count: 1, Skipped: 2}},
+		Lost:       2, Stale: 1234, ErrorsOther: 3,
+		Errors: []report.ErrorCount{
+			{Code: "timeout", Counts: report.Counts{Failed: 1, Unknown: 1200}}, {Code: "unavailable", Counts: report.Counts{Failed: 7}},
+		},
 		Convergence: &report.Convergence{Took: 1234 * time.Millisecond, Reached: true},
 		Workloads: []workload.Result{
 			{Workload: "set", Ok: 10, Failed: 2, Unknown: 1, Violations: map[string]int{"lost": 2}, Examples: []string{"lost: s/1"}},
@@ -56,6 +60,7 @@ func TestAChaosRunIsToldInATable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, part := range []string{
+		"lost 2, revived 0, stale 1,234\n", "errors: 1,201 timeout, 7 unavailable, 3 others\n",
 		"faults: 3 kill, 1 wipe (2 skipped)", "all replicas equal 1.23s", "VIOLATED: 2 lost", "set: lost: s/1", "passed", "4 reads",
 		"Violated: 2 lost (set).\nseed 7; to do it again:\n  ringcask chaos --seed 7\n",
 	} {
@@ -132,6 +137,36 @@ func TestTheHelpOfChaosHasAllNames(t *testing.T) {
 	for _, name := range workload.Names() {
 		if !strings.Contains(help, name) {
 			t.Errorf("no workload %s in the help", name)
+		}
+	}
+}
+
+func TestTheVersionInAReportIsThatOfTheProgramUnderTest(t *testing.T) {
+	binary := func(text string) string {
+		path := filepath.Join(t.TempDir(), "ringcask")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, tc := range []struct{ binary, version string }{
+		{"", version()},
+		{binary(`[ "$*" = --version ] && echo ringcask 9.9.9 go0 && echo more`), "ringcask 9.9.9 go0"},
+	} {
+		c := chaosCommand{Nodes: 3, Duration: time.Minute, Faults: "none", Workload: "set", Clients: 1, Binary: tc.binary}
+		o, err := c.options()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Dir = t.TempDir()
+		if s, err := c.sumUp(report.Run{}, o); err != nil || s.Version != tc.version {
+			t.Errorf("%q, %v; want %q", s.Version, err, tc.version)
+		}
+	}
+	for _, silent := range []string{binary("exit 1"), binary("exit 0"), filepath.Join(t.TempDir(), "none")} {
+		c := chaosCommand{Nodes: 3, Duration: time.Minute, Faults: "none", Workload: "set", Clients: 1, Binary: silent}
+		if _, err := c.options(); err == nil || !strings.Contains(err.Error(), "does not tell its --version") {
+			t.Errorf("%v", err)
 		}
 	}
 }

@@ -18,6 +18,10 @@ func printChaos(w io.Writer, s report.Summary) error {
 	fmt.Fprintf(w, "\n%s operations in %v: %s acknowledged, %s failed, %s unknown; longest gap without an acknowledgement %v\n",
 		thousands(int64(s.Counts.All())), s.Duration.Round(100*time.Millisecond), thousands(int64(s.Counts.Ok)), thousands(int64(s.Counts.Failed)),
 		thousands(int64(s.Counts.Unknown)), s.Gap.Length().Round(10*time.Millisecond))
+	fmt.Fprintf(w, "lost %s, revived %s, stale %s\n", thousands(int64(s.Lost)), thousands(int64(s.Revived)), thousands(int64(s.Stale)))
+	if errors := errorCounts(s); errors != "" {
+		fmt.Fprintf(w, "errors: %s\n", errors)
+	}
 	var faults []string
 	for _, f := range s.FaultKinds {
 		faults = append(faults, faultCount(f))
@@ -40,6 +44,18 @@ func printChaos(w io.Writer, s report.Summary) error {
 	}
 	_, err := fmt.Fprintf(w, "\n%s\nseed %d; to do it again:\n  %s\n", s.Verdict.Text, s.Seed, s.Replay)
 	return err
+}
+
+// errorCounts are the errors that clients were answered, by code.
+func errorCounts(s report.Summary) string {
+	var counts []string
+	for _, e := range s.Errors {
+		counts = append(counts, fmt.Sprintf("%s %s", thousands(int64(e.All())), e.Code))
+	}
+	if s.ErrorsOther > 0 {
+		counts = append(counts, fmt.Sprintf("%s others", thousands(int64(s.ErrorsOther))))
+	}
+	return strings.Join(counts, ", ")
 }
 
 func faultCount(f report.FaultCount) string {

@@ -98,7 +98,7 @@ func (c *cluster) start(ctx context.Context, within time.Duration) error {
 // readyInterval is the time between two looks at a node that is to be ready.
 const readyInterval = 20 * time.Millisecond
 
-// awaitReady waits until nodes serve.
+// awaitReady waits until nodes serve. It does not wait for one whose process has ended.
 func (c *cluster) awaitReady(ctx context.Context, within time.Duration, nodes ...*process) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
@@ -110,6 +110,9 @@ func (c *cluster) awaitReady(ctx context.Context, within time.Duration, nodes ..
 			err := p.ready(ctx)
 			if err == nil {
 				break
+			}
+			if !p.runs() {
+				return fmt.Errorf("%s ended before it was ready; see %s", p.id, p.log)
 			}
 			if ctx.Err() != nil {
 				return fmt.Errorf("%s was not ready within %v: %w", p.id, within, why)

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,5 +38,18 @@ func TestAnEndThatWasAskedForMustBeAGoodOne(t *testing.T) {
 	bad := script(t, `trap 'exit 66' TERM; echo up; while :; do sleep 0.01; done`)
 	if err := bad.stop(); err == nil || !strings.Contains(err.Error(), "exit status 66") {
 		t.Errorf("of an end with 66: %v", err)
+	}
+}
+
+func TestNobodyWaitsForAProcessThatHasEnded(t *testing.T) {
+	p := script(t, `echo up; exit 3`)
+	p.place = place{http: "127.0.0.1:1", dial: new(net.Dialer).DialContext}
+	began := time.Now()
+	err := (&cluster{}).awaitReady(t.Context(), time.Hour, p)
+	if err == nil || !strings.Contains(err.Error(), "n1 ended before it was ready") {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("that took %v", took)
 	}
 }
