@@ -14,6 +14,7 @@ package history
 
 import (
 	"cmp"
+	"encoding/base64"
 	"slices"
 	"sync"
 	"time"
@@ -38,6 +39,9 @@ func (k Kind) String() string {
 	return [...]string{"?", "put", "delete", "read", "batch", "multi-read", "scan"}[k]
 }
 
+// MarshalText has JSON show the kind's name.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
 // Outcome is what came of an operation, or of one item of a batch.
 type Outcome uint8
 
@@ -51,6 +55,17 @@ const (
 // String is the outcome's name.
 func (o Outcome) String() string { return [...]string{"?", "ok", "failed", "unknown"}[o] }
 
+// MarshalText has JSON show the outcome's name.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// Context is a causal context, the bytes as a client was given them. They are in a string so that contexts can be compared and be keys of maps.
+type Context string
+
+// MarshalText has JSON show the bytes in base64: they are no UTF-8.
+func (c Context) MarshalText() ([]byte, error) {
+	return base64.StdEncoding.AppendEncode(nil, []byte(c)), nil
+}
+
 // Item is one key of an operation.
 type Item struct {
 	Key string
@@ -63,7 +78,7 @@ type Item struct {
 	// TTL is how long a value that was written is visible; zero is for ever.
 	TTL time.Duration
 	// Before is the causal context that a write had, After the one that it or a read returned.
-	Before, After string
+	Before, After Context
 	// Time is the hybrid timestamp of an acknowledged write.
 	Time uint64
 	// Retried says that an earlier attempt of an acknowledged write may have taken effect, too, and may show later.

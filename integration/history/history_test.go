@@ -1,6 +1,8 @@
 package history
 
 import (
+	"encoding/json"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +30,20 @@ func TestOperationsComeInTheOrderOfTheirBeginning(t *testing.T) {
 	for i := 1; i < len(ops); i++ {
 		if ops[i].Start < ops[i-1].Start {
 			t.Fatalf("operation %d begins before the one before it", i)
+		}
+	}
+}
+
+func TestAnOperationInJSONHasNamesAndContextsInBase64(t *testing.T) {
+	text, err := json.Marshal(Operation{
+		Kind: MultiRead, Outcome: Unknown, Items: []Item{{Before: "\xff\x00", After: "cc", Outcome: Ok}, {Outcome: Failed}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{`"Kind":"multi-read"`, `"Outcome":"unknown"`, `"Outcome":"ok"`, `"Outcome":"failed"`, `"Before":"/wA="`, `"After":"Y2M="`, `"Before":""`} {
+		if !strings.Contains(string(text), part) {
+			t.Errorf("no %s in %s", part, text)
 		}
 	}
 }

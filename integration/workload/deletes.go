@@ -52,16 +52,16 @@ func (d *deletes) step(ctx context.Context, w *worker) {
 	case p < 0.65:
 		w.put(ctx, key, w.value(), client.PutOptions{Ordered: true})
 	case p < 0.72:
-		d.withContext(ctx, w, key, func(cc string) { w.put(ctx, key, w.value(), client.PutOptions{Context: []byte(cc)}) })
+		d.withContext(ctx, w, key, func(cc history.Context) { w.put(ctx, key, w.value(), client.PutOptions{Context: []byte(cc)}) })
 	case p < 0.84:
-		d.withContext(ctx, w, key, func(cc string) { w.remove(ctx, key, cc) })
+		d.withContext(ctx, w, key, func(cc history.Context) { w.remove(ctx, key, cc) })
 	default:
 		w.remove(ctx, key, "")
 	}
 }
 
 // withContext reads a key and then writes it with the context of that.
-func (d *deletes) withContext(ctx context.Context, w *worker, key string, write func(cc string)) {
+func (d *deletes) withContext(ctx context.Context, w *worker, key string, write func(cc history.Context)) {
 	if item, ok := w.get(ctx, key, true); ok {
 		write(item.After)
 	}

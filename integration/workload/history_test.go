@@ -99,9 +99,9 @@ func setFlag(t testing.TB, op *history.Operation, flag string) {
 	case "ttl":
 		op.Items[0].TTL = time.Duration(number(t, value)) * time.Millisecond
 	case "before":
-		op.Items[0].Before = value
+		op.Items[0].Before = history.Context(value)
 	case "after":
-		op.Items[0].After = value
+		op.Items[0].After = history.Context(value)
 	case "from":
 		op.From = value
 	case "to":

@@ -86,7 +86,10 @@ type gathering struct {
 	settled  bool
 }
 
-type seenContext struct{ key, context string }
+type seenContext struct {
+	key     string
+	context history.Context
+}
 
 func (g *gathering) timeline(key string) *timeline {
 	k := g.byKey[key]

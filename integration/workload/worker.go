@@ -152,12 +152,12 @@ func (w *worker) put(ctx context.Context, key, value string, o client.PutOptions
 	o.R, o.W, o.Timeout = w.env.R, w.env.W, w.env.Timeout
 	op.Ordered = o.Ordered
 	r, err := w.c.Put(ctx, []byte(key), []byte(value), &o)
-	op.Items = []history.Item{written(history.Item{Key: key, Value: value, TTL: o.TTL, Before: string(o.Context)}, r)}
+	op.Items = []history.Item{written(history.Item{Key: key, Value: value, TTL: o.TTL, Before: history.Context(o.Context)}, r)}
 	return r, w.end(ctx, op, err)
 }
 
 // remove deletes a key.
-func (w *worker) remove(ctx context.Context, key string, cc string) history.Outcome {
+func (w *worker) remove(ctx context.Context, key string, cc history.Context) history.Outcome {
 	op, ok := w.begin(ctx, history.Delete)
 	if !ok {
 		return 0
@@ -184,7 +184,7 @@ func (w *worker) get(ctx context.Context, key string, withContext bool) (item hi
 	v, err := w.c.Get(ctx, []byte(key), &client.GetOptions{R: w.env.R, Timeout: w.env.Timeout})
 	item, err = readItem(key, v, err)
 	if v != nil && withContext {
-		item.After = string(v.Context)
+		item.After = history.Context(v.Context)
 	}
 	op.Items = []history.Item{item}
 	return item, w.end(ctx, op, err) == history.Ok
