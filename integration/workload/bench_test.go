@@ -179,13 +179,6 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-func BenchmarkMeasure(b *testing.B) {
-	ops := synthesize(1_000_000, syntheticSteps["deletes"])
-	for b.Loop() {
-		Measure(ops)
-	}
-}
-
 func TestEverySyntheticHistoryPasses(t *testing.T) {
 	for _, name := range Names() {
 		w, err := New(name)

@@ -84,7 +84,7 @@ type Result struct {
 	// Violations are counted by kind ("lost", "revived", "torn", …); Examples are the first few of them, one line each.
 	Violations map[string]int `json:"violations"`
 	Examples   []string       `json:"examples,omitempty"`
-	// Measures are what was measured without being a violation, such as "stale reads" or "longest gap ms".
+	// Measures are what was measured without being a violation, such as "stale reads" or "longest staleness ms".
 	Measures map[string]float64 `json:"measures,omitempty"`
 }
 
