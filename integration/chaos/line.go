@@ -11,14 +11,15 @@ import (
 
 // line is a proxy with a queue of what is to be done to it. The proxy changes a connection's chain of effects only between two chunks,
 // and one that flows to a stopped process may be stuck in the middle of a chunk until that process goes on: so what is asked for is done
-// in order, but nobody waits for it, and of a stuck line nothing arrives anyway.
+// in order, but nobody waits for it as long as the queue has room, and of a stuck line nothing arrives anyway.
 type line struct {
 	proxy *toxiproxy.Proxy
 	todo  chan func() error
 	done  chan error
 }
 
-// changesMax bounds the queue of a line. A line gets two changes of each fault that concerns it.
+// changesMax bounds the queue of a line. A line gets two changes of each fault that concerns it, and one of each reset. When the queue is full, whoever asks
+// for one more waits until the line has got on: what was asked for must not be left out, least of all the end of a fault.
 const changesMax = 4096
 
 func openLine(server *toxiproxy.ApiServer, name, listen, upstream string) (*line, error) {

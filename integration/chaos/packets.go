@@ -1,7 +1,9 @@
 package chaos
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -10,7 +12,8 @@ import (
 
 // packets passes on UDP packets in one direction, under conditions.
 type packets struct {
-	in, out *net.UDPConn
+	in      *net.UDPConn
+	out     io.WriteCloser
 	mu      sync.Mutex
 	imposed map[string]condition
 	late    chan latePacket
@@ -79,16 +82,21 @@ func (p *packets) receive() {
 		if err != nil {
 			continue
 		}
-		delay, passes := p.judge()
-		switch {
-		case !passes:
-		case delay == 0:
-			_, _ = p.out.Write(buf[:n]) // nobody may listen there now, and then it is lost
+		p.pass(buf[:n])
+	}
+}
+
+// pass passes on a packet, holds it back, or loses it.
+func (p *packets) pass(packet []byte) {
+	delay, passes := p.judge()
+	switch {
+	case !passes:
+	case delay == 0:
+		_, _ = p.out.Write(packet) // nobody may listen there now, and then it is lost
+	default:
+		select {
+		case p.late <- latePacket{time.Now().Add(delay), bytes.Clone(packet)}:
 		default:
-			select {
-			case p.late <- latePacket{time.Now().Add(delay), append([]byte(nil), buf[:n]...)}:
-			default:
-			}
 		}
 	}
 }
