@@ -107,7 +107,7 @@ var example = regexp.MustCompile(`(?:^|\| |<\()(?:\./|go run \./cmd/)?ringcask (
 
 func TestEveryExampleIsACommandLine(t *testing.T) {
 	texts := map[string]string{}
-	for _, page := range []string{"README.md", "docs/cli.md", "docs/configuration.md", "docs/operations.md"} {
+	for _, page := range []string{"README.md", "docs/chaos.md", "docs/cli.md", "docs/configuration.md", "docs/operations.md"} {
 		data, err := os.ReadFile(filepath.Join("..", "..", page))
 		if err != nil {
 			t.Fatal(err)

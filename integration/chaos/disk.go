@@ -55,7 +55,8 @@ func (p *process) writes(ctx context.Context) bool {
 // engine is the directory of a node's storage engine.
 func (p *process) engine() string { return filepath.Join(p.dir, "engine") }
 
-// flipBytes flips so many bytes of the finished segments and runs of a stopped node's engine, which must have some.
+// flipBytes flips a bit of each of so many bytes, no two of them the same, in the finished segments and runs of a stopped node's engine, which must
+// have some. Where there are fewer bytes, all are struck.
 func flipBytes(engine string, count int, seed uint64) error {
 	files, err := finished(engine)
 	if err != nil {
@@ -64,9 +65,31 @@ func flipBytes(engine string, count int, seed uint64) error {
 	if len(files) == 0 {
 		return fmt.Errorf("nothing is finished in %s", engine)
 	}
+	sizes, all := make([]int64, len(files)), int64(0)
+	for i, path := range files {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		sizes[i] = info.Size()
+		all += sizes[i]
+	}
+	type place struct {
+		file int
+		at   int64
+	}
+	struck := map[place]bool{}
 	r := rand.New(rand.NewPCG(seed, 0xf11b))
-	for range count {
-		if err := flipByte(files[r.IntN(len(files))], r); err != nil {
+	for int64(len(struck)) < min(int64(count), all) {
+		p := place{file: r.IntN(len(files))}
+		if sizes[p.file] == 0 {
+			continue
+		}
+		if p.at = r.Int64N(sizes[p.file]); struck[p] {
+			continue
+		}
+		struck[p] = true
+		if err := flipBit(files[p.file], p.at, r.IntN(8)); err != nil {
 			return err
 		}
 	}
@@ -84,22 +107,18 @@ func finished(engine string) ([]string, error) {
 	return append(segments[:max(0, len(segments)-1)], runs...), err
 }
 
-func flipByte(path string, r *rand.Rand) (err error) {
+// flipBit flips a bit of the byte in a place of a file.
+func flipBit(path string, at int64, bit int) (err error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil || info.Size() == 0 {
-		return err
-	}
-	at := r.Int64N(info.Size())
 	var b [1]byte
 	if _, err := f.ReadAt(b[:], at); err != nil {
 		return fmt.Errorf("flip a byte: %w", err)
 	}
-	b[0] ^= 1 << r.IntN(8)
+	b[0] ^= 1 << bit
 	_, err = f.WriteAt(b[:], at)
 	return err
 }

@@ -41,18 +41,20 @@ func refuses(err error, k fault.Kind) bool {
 
 func TestOnlyFinishedFilesAreFlipped(t *testing.T) {
 	engine := t.TempDir()
-	write := func(name string) {
-		if err := os.WriteFile(filepath.Join(engine, name), make([]byte, 1000), 0o644); err != nil {
+	write := func(name string, bytes int) {
+		if err := os.WriteFile(filepath.Join(engine, name), make([]byte, bytes), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write("0000000003.seg")
+	write("0000000003.seg", 1000)
 	if err := flipBytes(engine, 10, 1); err == nil {
 		t.Error("bytes of the only segment were flipped, or of none")
 	}
-	write("0000000001.seg")
-	write("0000000002.run")
-	if err := flipBytes(engine, 10, 1); err != nil {
+	write("0000000001.seg", 20)
+	write("0000000002.run", 30)
+	write("0000000004.run", 0)
+	const count = 45
+	if err := flipBytes(engine, count, 1); err != nil {
 		t.Error(err)
 	}
 	flipped := 0
@@ -61,13 +63,16 @@ func TestOnlyFinishedFilesAreFlipped(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := 1000 - strings.Count(string(text), "\x00")
+		n := len(text) - strings.Count(string(text), "\x00")
 		if flipped += n; name == "0000000003.seg" && n > 0 {
 			t.Error("the segment that is written to was struck")
 		}
 	}
-	if flipped == 0 || flipped > 10 {
-		t.Errorf("%d bytes differ", flipped)
+	if flipped != count {
+		t.Errorf("%d bytes differ, want %d: places were struck twice", flipped, count)
+	}
+	if err := flipBytes(engine, 1000, 2); err != nil {
+		t.Errorf("more than there are: %v", err)
 	}
 }
 
