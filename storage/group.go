@@ -28,9 +28,9 @@ type group struct {
 	changes []change
 	// vouched is the synced offset that the frames carry.
 	vouched int64
-	// overlaid is how many of the changes the overlay has.
-	overlaid int
-	members  []member
+	members []member
+	// unpublished has the changes by their keys, for decisions that follow.
+	unpublished unpublished
 	// holders counts who needs what the group has: the writer, and those of its changes that are fresh.
 	holders atomic.Int32
 	// kept is where it goes then.
@@ -182,7 +182,8 @@ func (g *group) record(w *Writes, op *write, p placement) {
 // reset empties the group for its next use.
 func (g *group) reset() {
 	clear(g.members)
-	g.changes, g.members, g.overlaid = g.changes[:0], g.members[:0], 0
+	g.unpublished.reset()
+	g.changes, g.members = g.changes[:0], g.members[:0]
 	if cap(g.buf) > groupBytesKept {
 		g.buf = nil
 	}

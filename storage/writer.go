@@ -3,9 +3,12 @@ package storage
 import (
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ringcask/ringcask/storage/internal/run"
 )
 
 // gatherYields bounds how often the committer lets others run before it takes the open group: those that the last group has
@@ -66,7 +69,6 @@ type writer struct {
 	pending, pendingBytes atomic.Int64
 	closing               bool // no more is submitted
 
-	overlay *overlay
 	writes  Writes
 	current []Current
 	metas   []byte // those of current
@@ -81,7 +83,7 @@ type writer struct {
 func newWriter(e *Engine) *writer {
 	kept := make(chan *group, groupsKept)
 	w := &writer{
-		e: e, open: newGroup(kept), kept: kept, overlay: newOverlay(), seq: e.nextSeq.Load(), shown: make(chan struct{}, 1),
+		e: e, open: newGroup(kept), kept: kept, seq: e.nextSeq.Load(), shown: make(chan struct{}, 1),
 	}
 	if last := e.log.last(); last != nil {
 		w.lastID = last.id
@@ -302,23 +304,44 @@ func (w *writer) see(keys [][]byte, v *values) (pending bool, err error) {
 	if len(keys) == 0 {
 		return false, nil
 	}
-	for _, g := range w.queue {
-		w.overlay.cover(g)
-	}
-	w.overlay.cover(w.open)
+	w.enterUnpublished()
+	w.e.life.RLock() // a merge must not close what is looked at
+	defer w.e.life.RUnlock()
 	for i, key := range keys {
-		if c, g, ok := w.overlay.get(key); ok {
+		hash := run.Hash(key)
+		if c, g := w.unpublished(hash, key); c != nil {
 			pending = true
 			w.current = append(w.current, w.decided(v, c, g))
 			continue
 		}
-		cur, err := w.published(i, v, key)
+		cur, err := w.published(i, v, hash, key)
 		if err != nil {
 			return false, err
 		}
 		w.current = append(w.current, cur)
 	}
 	return pending, nil
+}
+
+// enterUnpublished has unpublished know all that is decided.
+func (w *writer) enterUnpublished() {
+	for _, g := range w.queue {
+		g.unpublished.enter(g)
+	}
+	w.open.unpublished.enter(w.open)
+}
+
+// unpublished is the newest change of a key that is not published, with its group; nil if there is none.
+func (w *writer) unpublished(hash uint64, key []byte) (*change, *group) {
+	if c := w.open.unpublished.find(w.open, hash, key); c != nil {
+		return c, w.open
+	}
+	for _, g := range slices.Backward(w.queue) {
+		if c := g.unpublished.find(g, hash, key); c != nil {
+			return c, g
+		}
+	}
+	return nil, nil
 }
 
 // makeRoom sees to it that the open group and its segment can take one more mutation.
@@ -386,7 +409,6 @@ func (w *writer) enqueue() *group {
 func (w *writer) recycle() {
 	g := w.queue[0]
 	w.queue = append(w.queue[:0], w.queue[1:]...)
-	w.overlay.uncover(g)
 	g.release()
 	w.settled.Broadcast()
 }
