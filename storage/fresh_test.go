@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ringcask/ringcask/storage/internal/run"
 	"github.com/ringcask/ringcask/storage/vfs/vfstest"
@@ -145,29 +146,31 @@ func TestABatchIsNotShownChangeByChange(t *testing.T) {
 	f.want("b", 2)
 }
 
-// TestManyWritersFindWhatTheyWrote has so many at once that groups are shown.
+// TestManyWritersFindWhatTheyWrote has so many at once that groups are shown, and goes on until one of them was seen in that state.
 func TestManyWritersFindWhatTheyWrote(t *testing.T) {
 	e := mustOpen(t, vfstest.New(), Options{Sync: SyncAlways})
 	const writers, rounds = 4 * showFromDefault, 40
 	var shown atomic.Bool
-	var running sync.WaitGroup
-	for w := range writers {
-		running.Go(func() {
-			key := fmt.Sprintf("key %d", w)
-			for i := range rounds {
-				value := strconv.Itoa(i)
-				mustPut(t, e, key, value)
-				shown.Store(shown.Load() || e.index.anyFresh())
-				if v := got(t, e, key); v != value {
-					t.Errorf("%s is %s, want %s", key, v, value)
+	for began := time.Now(); !shown.Load() && time.Since(began) < 10*time.Second; {
+		var running sync.WaitGroup
+		for w := range writers {
+			running.Go(func() {
+				key := fmt.Sprintf("key %d", w)
+				for i := range rounds {
+					value := strconv.Itoa(i)
+					mustPut(t, e, key, value)
+					shown.Store(shown.Load() || e.index.anyFresh())
+					if v := got(t, e, key); v != value {
+						t.Errorf("%s is %s, want %s", key, v, value)
+					}
+					if i%8 == w%8 {
+						e.index.view().release()
+					}
 				}
-				if i%8 == w%8 {
-					e.index.view().release()
-				}
-			}
-		})
+			})
+		}
+		running.Wait()
 	}
-	running.Wait()
 	if !shown.Load() {
 		t.Error("no group was shown")
 	}
