@@ -1,6 +1,10 @@
 package storage
 
-import "bytes"
+import (
+	"bytes"
+	"math/bits"
+	"math/rand/v2"
+)
 
 // unpublished finds the newest change of each key in a group that is not published yet: decisions that follow see it in place of what the index
 // has. It is used under the writer's lock. A log of blind writes never builds it: changes are entered when a decision first asks.
@@ -18,6 +22,15 @@ const (
 	// unpublishedSlotsKept bounds what an empty group holds on to.
 	unpublishedSlotsKept = 1 << 15
 )
+
+// scatter multiplies hashes, so that nobody can choose keys that crowd in one place of the table (Fibonacci hashing: Knuth, The Art of Computer
+// Programming, volume 3, section 6.4, with a multiplier that is drawn).
+var scatter = rand.Uint64() | 1
+
+// home is where the search for a hash begins.
+func (u *unpublished) home(hash uint64) uint64 {
+	return hash * scatter >> (64 - bits.TrailingZeros(uint(len(u.slots))))
+}
 
 // enter enters the changes of the group that are not in yet.
 func (u *unpublished) enter(g *group) {
@@ -37,7 +50,7 @@ func (u *unpublished) enter(g *group) {
 // place is the slot of a key, or the free one where it belongs.
 func (u *unpublished) place(g *group, hash uint64, key []byte) (at uint64, taken bool) {
 	mask := uint64(len(u.slots) - 1)
-	for at = hash & mask; u.slots[at] != 0; at = (at + 1) & mask {
+	for at = u.home(hash); u.slots[at] != 0; at = (at + 1) & mask {
 		if slot := u.slots[at]; slot>>32 == hash>>32 && bytes.Equal(g.key(&g.changes[uint32(slot)-1]), key) {
 			return at, true
 		}
@@ -65,7 +78,7 @@ func (u *unpublished) grow(g *group) {
 		if slot == 0 {
 			continue
 		}
-		at := g.changes[uint32(slot)-1].hash & mask
+		at := u.home(g.changes[uint32(slot)-1].hash)
 		for u.slots[at] != 0 {
 			at = (at + 1) & mask
 		}
