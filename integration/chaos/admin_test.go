@@ -80,4 +80,12 @@ func TestWhatIsDestroyedAtTheEndOfAFaultIsLookedForBeforeTheNextOne(t *testing.T
 	if err := r.mayDestroy(t.Context(), wipe, due); err != nil {
 		t.Errorf("after a look that came later: %v", err)
 	}
+	r.Plan.Faults = []fault.Fault{{Kind: fault.Skew, Nodes: []int{0}, Delay: 2 * time.Second}, {Kind: fault.Skew, Nodes: []int{0}, Delay: -time.Hour}}
+	if err := r.mayDestroy(t.Context(), wipe, due); err == nil {
+		t.Error("a look is believed that a clock which was ahead may have dated")
+	}
+	status.Storage.ScrubbedAt = time.Now().Add(3 * time.Second).UnixMilli()
+	if err := r.mayDestroy(t.Context(), wipe, due); err != nil {
+		t.Errorf("after a look that came later by any clock: %v", err)
+	}
 }

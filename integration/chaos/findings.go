@@ -72,14 +72,19 @@ func (r *run) mayEnd(p *process, may bool) {
 }
 
 // checkedAfter is after what moment everything stored has to have been read and checked for whoever wants that at another one: at the
-// earliest when the last fault had ended that destroys data. It is zero if there was none.
+// earliest when the last fault had ended that destroys data. It is zero if there was none. A node that says when it did may have had a
+// clock that was ahead.
 func (r *run) checkedAfter(wanted time.Time) time.Time {
 	r.nodes.mu.Lock()
 	defer r.nodes.mu.Unlock()
-	if until := r.nodes.destroyedUntil; until.IsZero() || until.After(wanted) {
+	until := r.nodes.destroyedUntil
+	switch {
+	case until.IsZero():
 		return until
+	case until.Before(wanted):
+		until = wanted
 	}
-	return wanted
+	return until.Add(r.Plan.GreatestSkew())
 }
 
 // destroyed takes note of the end of a fault that destroys data.

@@ -167,6 +167,16 @@ type Plan struct {
 	Faults   []Fault       `json:"faults"`
 }
 
+// GreatestSkew is how far ahead a clock of the plan is at most: what a node has written down may be dated as much too late.
+func (p Plan) GreatestSkew() (most time.Duration) {
+	for _, f := range p.Faults {
+		if f.Kind == Skew {
+			most = max(most, f.Delay)
+		}
+	}
+	return most
+}
+
 // Validate says what is wrong with a plan that was read: also what would be carried out as something else than it says, or do nothing.
 func (p Plan) Validate() error {
 	for i, f := range p.Faults {

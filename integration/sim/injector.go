@@ -21,8 +21,9 @@ type injector struct {
 	destroying chan struct{}
 
 	mu sync.Mutex
-	// lost are the nodes that lost data, or may have, and since when they have to have looked for it.
+	// lost are the nodes that lost data, or may have, and since when they have to have looked for it, by clocks that may be ahead by skew.
 	lost map[*server]time.Time
+	skew time.Duration
 	// struck counts the faults that were carried out, skipped those that were not because there was no time left until data was whole again.
 	struck  map[fault.Kind]int
 	skipped int
@@ -44,6 +45,7 @@ func newInjector(c *Cluster, seed uint64) *injector {
 // run carries out a plan from now on, and returns when the last fault has ended.
 func (i *injector) run(ctx context.Context, plan fault.Plan) {
 	began := time.Now()
+	i.note(func() { i.skew = plan.GreatestSkew() })
 	var all sync.WaitGroup
 	for _, f := range plan.Faults {
 		all.Go(func() {
@@ -124,7 +126,7 @@ func (i *injector) whole() error {
 
 // loses notes that a node has lost data, or may have.
 func (i *injector) loses(s *server) {
-	i.note(func() { i.lost[s], i.losses = time.Now(), true })
+	i.note(func() { i.lost[s], i.losses = time.Now().Add(i.skew), true })
 }
 
 // dyingSync is how long a sync of a log takes while its node is about to crash. Otherwise syncs take no time, and no crash would ever come between
