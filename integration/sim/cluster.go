@@ -28,6 +28,7 @@ func NewCluster(seed uint64, nodes int, network *Network, log *slog.Logger, sett
 	for i := range nodes {
 		s := &server{
 			number: i, cfg: config(i, nodes), net: network, log: log.With("node", nodeID(i)), disk: vfstest.New(), random: newRandom(seed, uint64(i)),
+			turn: make(chan struct{}, 1),
 		}
 		settle(&s.cfg)
 		c.servers = append(c.servers, s)

@@ -77,9 +77,9 @@ func (i *injector) carryOut(ctx context.Context, f fault.Fault, end time.Time) {
 	}
 	i.note(func() { i.struck[f.Kind]++ })
 	undo, err := i.strike(ctx, f, end)
-	if err == nil && undo != nil {
+	if undo != nil {
 		sleepUntil(ctx, end)
-		err = undo()
+		err = errors.Join(err, undo())
 	}
 	if err != nil {
 		i.note(func() { i.errs = append(i.errs, fmt.Errorf("%v: %w", f, err)) })

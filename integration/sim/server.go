@@ -26,6 +26,9 @@ type server struct {
 	log    *slog.Logger
 	clock  clock
 	random *random
+	// turn has a token while the process is being started or ended. A shutdown may outlast the fault that it is part of, and the next one on the
+	// node begins meanwhile.
+	turn chan struct{}
 
 	mu      sync.Mutex
 	disk    *vfstest.FS
@@ -65,11 +68,21 @@ func (c *clock) set(offset time.Duration) {
 	c.offset = offset
 }
 
-// start opens the node on its disk and runs it.
+// oneAtATime waits for the server's turn, and returns what ends it.
+func (s *server) oneAtATime() (end func()) {
+	s.turn <- struct{}{}
+	return func() { <-s.turn }
+}
+
+// start opens the node on its disk and runs it, unless it runs.
 func (s *server) start() error {
+	defer s.oneAtATime()()
 	s.mu.Lock()
-	disk := s.disk
+	disk, runs := s.disk, s.running != nil
 	s.mu.Unlock()
+	if runs {
+		return nil
+	}
 	port := s.net.Attach(s.number)
 	n, err := node.Open(s.cfg, node.Options{
 		Logger: s.log, FS: disk, Now: s.clock.now, Random: s.random, Listen: port.Listen, Dial: port.Dial,
@@ -116,6 +129,7 @@ func (s *server) take() *process {
 
 // shutDown stops the node in order.
 func (s *server) shutDown() error {
+	defer s.oneAtATime()()
 	p := s.take()
 	if p == nil {
 		return nil
@@ -128,6 +142,7 @@ func (s *server) shutDown() error {
 // crash ends the process without warning. A silent one is that of a machine without power: nobody hears of it. Nothing that the process does from
 // now on reaches its disk or anybody else; that it takes its time to wind down is the simulation's affair.
 func (s *server) crash(silent bool, left func(*vfstest.FS) *vfstest.FS) {
+	defer s.oneAtATime()()
 	p := s.take()
 	if p == nil {
 		return
