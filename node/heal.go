@@ -28,8 +28,10 @@ type healer struct {
 	// broken says that the replica has lost something since it drew its actor, lost that nobody can say which keys. unknown says that
 	// keys are unknown for that reason, which nobody has vouched for yet.
 	broken, lost, unknown bool
-	// notBefore is when it is vouched again after an error: a merge of everything may have failed. It belongs to run.
+	// notBefore is when it is vouched again after an error, and needs what has to be free by then: a merge of everything may have failed. Both
+	// belong to run.
 	notBefore time.Time
+	needs     int64
 	// since is when damage was found, while it is not made up for; else zero.
 	since time.Time
 	// damage is what was known to be damaged before the trees were built by which partitions are filled again.
@@ -147,8 +149,9 @@ func (h *healer) refill() error {
 	if err := h.n.replica.Refill(ps...); err != nil {
 		return err
 	}
+	damage := h.n.replica.Damage()
 	h.mu.Lock()
-	h.unknown, h.damage = true, h.n.replica.Damage()
+	h.unknown, h.damage = true, damage
 	h.mu.Unlock()
 	h.regrow(ps)
 	h.n.log.Warn("part of what is stored is lost: all partitions are being filled again from the other replicas")
@@ -176,13 +179,16 @@ func (h *healer) vouch(ctx context.Context) {
 	due := h.unknown && !h.broken
 	damage := h.damage
 	h.mu.Unlock()
-	if !due || len(h.n.replica.Unfilled()) > 0 || time.Now().Before(h.notBefore) {
+	if !due || len(h.n.replica.Unfilled()) > 0 || !h.mayVouch(time.Now()) {
 		return
 	}
 	if err := h.n.replica.Vouch(ctx, damage); err != nil {
 		h.n.log.Warn("what was lost is filled again, but not forgotten yet", "error", err)
 		if !errors.Is(err, storage.ErrMoreDamage) {
-			h.notBefore = time.Now().Add(vouchRetry)
+			h.notBefore, h.needs = time.Now().Add(vouchRetry), 0
+			if full := (*storage.SpaceError)(nil); errors.As(err, &full) {
+				h.needs = full.NeedBytes
+			}
 			return
 		}
 		h.mu.Lock()
@@ -197,6 +203,11 @@ func (h *healer) vouch(ctx context.Context) {
 	h.regrow(h.n.table.Partitions(ring.NodeID(h.n.cfg.ID))) // what was unknown is there now, or is not
 	h.mended()
 	h.n.log.Info("what was lost is filled again")
+}
+
+// mayVouch says whether enough has changed since the last attempt. What it needs may be less by now than it was.
+func (h *healer) mayVouch(now time.Time) bool {
+	return !now.Before(h.notBefore) && (h.n.replica.HasFree(h.needs) || !now.Before(h.notBefore.Add(vouchRetryFull)))
 }
 
 // waiting are some of the keys that wait, and whether there are more; none while mend is due.
@@ -247,8 +258,10 @@ func (h *healer) waitsFor(key []byte) bool {
 const (
 	// healInterval is the time between two attempts at the keys that are left.
 	healInterval = time.Second
-	// vouchRetry is the time between two attempts to forget what was lost: each may merge as much as there is room for.
-	vouchRetry = 10 * time.Second
+	// vouchRetry is the time between two attempts to forget what was lost, vouchRetryFull what is added to it while there is no room: each merges as
+	// much as there is room for.
+	vouchRetry     = 10 * time.Second
+	vouchRetryFull = time.Minute
 	// healPassKeys are healed before it is looked again whether more was lost.
 	healPassKeys = healBatchKeys * healBatchesAtOnce
 )

@@ -50,7 +50,7 @@ func (f *freshFixture) show(keys ...string) *group {
 // want is the number of a key's record; zero is that of a deleted one that is known as such, -1 that of one that is not known.
 func (f *freshFixture) want(key string, seq int64) {
 	f.t.Helper()
-	en, _, ok := f.x.find(run.Hash([]byte(key)), []byte(key), nil, true)
+	en, _, ok := f.x.find([]byte(key), nil, true)
 	switch {
 	case ok != (seq >= 0), ok && en.live() != (seq > 0):
 		f.t.Errorf("%q is known %v, live %v, want %d", key, ok, en.live(), seq)

@@ -15,6 +15,8 @@ const (
 	groupCountMax = 8192
 	// groupBytesKept bounds the memory that an empty group holds on to.
 	groupBytesKept = 2 * groupBytesMax
+	// groupChangesKept bounds it for the changes, which take 48 bytes each.
+	groupChangesKept = 1 << 16
 )
 
 // group is what is written and synced together.
@@ -186,6 +188,9 @@ func (g *group) reset() {
 	g.changes, g.members = g.changes[:0], g.members[:0]
 	if cap(g.buf) > groupBytesKept {
 		g.buf = nil
+	}
+	if cap(g.changes) > groupChangesKept {
+		g.changes = nil
 	}
 	g.buf = g.buf[:0]
 	g.seg, g.opens = nil, false

@@ -101,13 +101,14 @@ func (x *index) inRuns(hash uint64) bool {
 func (x *index) shardOf(hash uint64) int  { return int(hash & uint64(len(x.shards)-1)) }
 func (x *index) shard(hash uint64) *shard { return &x.shards[x.shardOf(hash)] }
 
-// find returns the entry of a key of a hash, with its meta behind dst if withMeta says so. Without an entry, the key's record is in one of
+// find returns the entry of a key, with its meta behind dst if withMeta says so. Without an entry, the key's record is in one of
 // runs, if it has one: they are those of the moment when there was no entry.
-func (x *index) find(hash uint64, key, dst []byte, withMeta bool) (en entry, runs []*runFile, ok bool) {
+func (x *index) find(key, dst []byte, withMeta bool) (en entry, runs []*runFile, ok bool) {
 	en = entry{key: key, meta: dst}
 	if len(key) > keyBytesLimit {
 		return en, nil, false
 	}
+	hash := run.Hash(key)
 	s := x.shard(hash)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -132,7 +133,7 @@ func (x *index) find(hash uint64, key, dst []byte, withMeta bool) (en entry, run
 
 // get returns the entry of a key, without its meta.
 func (x *index) get(key []byte) (entry, bool) {
-	en, _, ok := x.find(run.Hash(key), key, nil, false)
+	en, _, ok := x.find(key, nil, false)
 	return en, ok
 }
 

@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -317,7 +316,7 @@ func (g *merger) sealActive() error {
 }
 
 // full merges all there is: first the segments and what goes along with them, then what is more than one run by then. Where the disk has
-// no room for all of it, it merges what it can, and its error is a *SpaceError.
+// room for a part of the runs only, it merges those, and its error is a *SpaceError.
 func (g *merger) full(ctx context.Context) error {
 	if err := g.sealActive(); err != nil {
 		return err
@@ -326,9 +325,8 @@ func (g *merger) full(ctx context.Context) error {
 		return err
 	}
 	defer g.runs.one.give()
-	before := g.e.openedRuns()
 	pace := func(int64) error { return errors.Join(ctx.Err(), g.stop.Err()) }
-	rest, err := g.fullSegments(ctx, pace)
+	rest, short, err := g.fullSegments(ctx, pace)
 	defer g.release(&rest)
 	if err == nil && len(rest.runs) > 0 {
 		err = g.e.mergeAndCount(rest, pace)
@@ -336,34 +334,31 @@ func (g *merger) full(ctx context.Context) error {
 	switch {
 	case g.stop.Err() != nil:
 		return ErrClosed
-	case err != nil:
-		return err
+	case err == nil && short != nil:
+		return short
 	}
-	return g.leftOut(before)
+	return err
 }
 
-// leftOut is the error of a merge that was to replace these runs, and for want of room has not replaced all.
-func (g *merger) leftOut(before []*runFile) error {
-	now := g.e.index.runs()
-	if !slices.ContainsFunc(before, func(r *runFile) bool { return slices.Contains(now, r) }) {
-		return nil
+// claimAll claims all runs, or, where the disk has no room for that, as many as there is room for: then short says so.
+func (g *merger) claimAll() (p plan, short *SpaceError) {
+	p = g.claim(g.e.planAllRuns)
+	all := g.e.planAllRuns()
+	if len(p.runs) == len(all.runs) {
+		return p, nil
 	}
-	p := g.e.planAllRuns()
-	free, err := g.e.freeForMerge(&p)
-	if err != nil {
-		return &IOError{"stat", g.e.dir, err}
-	}
-	return &SpaceError{p.bytes, free}
+	free, _ := g.e.freeForMerge(&all) // the claim has known it
+	return p, &SpaceError{all.bytes + g.e.deadInRuns(), free}
 }
 
-// fullSegments merges all segments that are sealed now. The rest is claimed for a merge of runs.
-func (g *merger) fullSegments(ctx context.Context, pace func(int64) error) (rest plan, err error) {
+// fullSegments merges all segments that are sealed now. The rest is claimed for a merge of runs; short is that of claimAll.
+func (g *merger) fullSegments(ctx context.Context, pace func(int64) error) (rest plan, short *SpaceError, err error) {
 	if err := g.segments.one.take(ctx); err != nil {
-		return plan{}, err
+		return plan{}, nil, err
 	}
 	defer g.segments.one.give()
 	if err := pace(0); err != nil {
-		return plan{}, err
+		return plan{}, nil, err
 	}
 	settle := func() plan { return g.e.planSegments(true) }
 	whole, until := false, g.e.lastSealed()
@@ -372,14 +367,14 @@ func (g *merger) fullSegments(ctx context.Context, pace func(int64) error) (rest
 		err := g.e.mergeAndCount(p, pace)
 		g.release(&p)
 		if err != nil {
-			return plan{}, err
+			return plan{}, nil, err
 		}
 		whole = p.last && g.e.firstSealed() > until
 	}
-	if whole {
-		return plan{}, nil
+	if !whole {
+		rest, short = g.claimAll()
 	}
-	return g.claim(g.e.planAllRuns), nil
+	return rest, short, nil
 }
 
 func (e *Engine) mergeAndCount(p plan, pace func(int64) error) error {

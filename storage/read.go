@@ -89,7 +89,7 @@ func (e *Engine) Meta(key, dst []byte) ([]byte, error) {
 	if e.closed.Load() {
 		return dst, ErrClosed
 	}
-	en, ok, err := e.stored(run.Hash(key), key, dst)
+	en, ok, err := e.stored(key, dst)
 	if err == nil {
 		err = e.absence(&en, ok)
 	}
@@ -102,10 +102,10 @@ func (e *Engine) Meta(key, dst []byte) ([]byte, error) {
 	return en.meta, nil
 }
 
-// stored is what the index or a run knows of a key of a hash, with its meta behind dst. What a run has is in no segment. The caller holds
+// stored is what the index or a run knows of a key, with its meta behind dst. What a run has is in no segment. The caller holds
 // life, or is a goroutine that Close waits for.
-func (e *Engine) stored(hash uint64, key, dst []byte) (en entry, ok bool, err error) {
-	en, runs, ok := e.index.find(hash, key, dst, true)
+func (e *Engine) stored(key, dst []byte) (en entry, ok bool, err error) {
+	en, runs, ok := e.index.find(key, dst, true)
 	if ok {
 		return en, true, nil
 	}
@@ -124,9 +124,9 @@ func (e *Engine) find(key []byte) (en entry, runs []*runFile, ok bool, err error
 	if e.opts.ExpiresAt != nil {
 		buf := metaBuffers.Get().(*metaBuffer)
 		defer metaBuffers.Put(buf)
-		en, runs, ok = e.index.find(run.Hash(key), key, buf[:0], true)
+		en, runs, ok = e.index.find(key, buf[:0], true)
 	} else {
-		en, runs, ok = e.index.find(run.Hash(key), key, nil, false)
+		en, runs, ok = e.index.find(key, nil, false)
 	}
 	if !ok {
 		return en, runs, false, nil

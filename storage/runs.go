@@ -306,6 +306,6 @@ func (e *Engine) warm(keys [][]byte) {
 		return
 	}
 	for _, key := range keys {
-		_, _, _ = e.stored(run.Hash(key), key, nil) // an error shows again
+		_, _, _ = e.stored(key, nil) // an error shows again
 	}
 }

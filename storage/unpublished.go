@@ -2,14 +2,14 @@ package storage
 
 import (
 	"bytes"
+	"hash/maphash"
 	"math/bits"
-	"math/rand/v2"
 )
 
 // unpublished finds the newest change of each key in a group that is not published yet: decisions that follow see it in place of what the index
 // has. It is used under the writer's lock. A log of blind writes never builds it: changes are entered when a decision first asks.
 type unpublished struct {
-	// slots are an open-addressing hash table with linear probing: 0 for none, else the upper half of the key's hash, and in the lower half one
+	// slots are an open-addressing hash table with linear probing: 0 for none, else the keyHash in the upper half, and in the lower half one
 	// more than the number of the change. There are a power of two of them, and at most half are taken.
 	slots []uint64
 	taken int
@@ -19,39 +19,48 @@ type unpublished struct {
 
 const (
 	unpublishedSlotsMin = 64
-	// unpublishedSlotsKept bounds what an empty group holds on to.
+	// unpublishedSlotsKept bounds what an empty group holds on to, and so what it takes to empty it; it is less where few were taken.
 	unpublishedSlotsKept = 1 << 15
+	unpublishedSlotsEach = 64
 )
 
-// scatter multiplies hashes, so that nobody can choose keys that crowd in one place of the table (Fibonacci hashing: Knuth, The Art of Computer
-// Programming, volume 3, section 6.4, with a multiplier that is drawn).
-var scatter = rand.Uint64() | 1
+// keySeed is drawn: the hashes by which keys find their shards are known to everybody, and keys that are equal by those would all crowd in
+// one place.
+var keySeed = maphash.MakeSeed()
 
-// home is where the search for a hash begins.
-func (u *unpublished) home(hash uint64) uint64 {
-	return hash * scatter >> (64 - bits.TrailingZeros(uint(len(u.slots))))
-}
+// keyHash is what a key is found by.
+func keyHash(key []byte) uint32 { return uint32(maphash.Bytes(keySeed, key)) }
 
 // enter enters the changes of the group that are not in yet.
 func (u *unpublished) enter(g *group) {
-	for ; u.entered < len(g.changes); u.entered++ {
-		if 2*(u.taken+1) > len(u.slots) {
-			u.grow(g)
-		}
-		c := &g.changes[u.entered]
-		at, taken := u.place(g, c.hash, g.key(c))
-		if !taken {
-			u.taken++
-		}
-		u.slots[at] = c.hash>>32<<32 | uint64(u.entered+1)
+	for u.entered < len(g.changes) {
+		u.enterNext(g, keyHash(g.key(&g.changes[u.entered])))
 	}
 }
 
+// enterNext enters the next change, of whose key it takes the hash.
+func (u *unpublished) enterNext(g *group, hash uint32) {
+	if 2*(u.taken+1) > len(u.slots) {
+		u.grow()
+	}
+	at, taken := u.place(g, hash, g.key(&g.changes[u.entered]))
+	if !taken {
+		u.taken++
+	}
+	u.entered++
+	u.slots[at] = uint64(hash)<<32 | uint64(u.entered)
+}
+
+// home is where the search for a hash begins.
+func (u *unpublished) home(hash uint32) int {
+	return int(hash >> (32 - bits.TrailingZeros(uint(len(u.slots)))))
+}
+
 // place is the slot of a key, or the free one where it belongs.
-func (u *unpublished) place(g *group, hash uint64, key []byte) (at uint64, taken bool) {
-	mask := uint64(len(u.slots) - 1)
+func (u *unpublished) place(g *group, hash uint32, key []byte) (at int, taken bool) {
+	mask := len(u.slots) - 1
 	for at = u.home(hash); u.slots[at] != 0; at = (at + 1) & mask {
-		if slot := u.slots[at]; slot>>32 == hash>>32 && bytes.Equal(g.key(&g.changes[uint32(slot)-1]), key) {
+		if slot := u.slots[at]; uint32(slot>>32) == hash && bytes.Equal(g.key(&g.changes[uint32(slot)-1]), key) {
 			return at, true
 		}
 	}
@@ -59,7 +68,7 @@ func (u *unpublished) place(g *group, hash uint64, key []byte) (at uint64, taken
 }
 
 // find returns the newest change of a key that was entered; nil if there is none.
-func (u *unpublished) find(g *group, hash uint64, key []byte) *change {
+func (u *unpublished) find(g *group, hash uint32, key []byte) *change {
 	if u.taken == 0 {
 		return nil
 	}
@@ -70,15 +79,15 @@ func (u *unpublished) find(g *group, hash uint64, key []byte) *change {
 }
 
 // grow doubles the table.
-func (u *unpublished) grow(g *group) {
+func (u *unpublished) grow() {
 	slots := u.slots
 	u.slots = make([]uint64, max(unpublishedSlotsMin, 2*len(slots)))
-	mask := uint64(len(u.slots) - 1)
+	mask := len(u.slots) - 1
 	for _, slot := range slots {
 		if slot == 0 {
 			continue
 		}
-		at := u.home(g.changes[uint32(slot)-1].hash)
+		at := u.home(uint32(slot >> 32))
 		for u.slots[at] != 0 {
 			at = (at + 1) & mask
 		}
@@ -88,7 +97,7 @@ func (u *unpublished) grow(g *group) {
 
 func (u *unpublished) reset() {
 	switch {
-	case len(u.slots) > unpublishedSlotsKept:
+	case len(u.slots) > min(unpublishedSlotsKept, max(unpublishedSlotsMin, unpublishedSlotsEach*u.taken)):
 		u.slots = nil
 	case u.taken > 0:
 		clear(u.slots)

@@ -5,12 +5,9 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"github.com/ringcask/ringcask/storage/internal/run"
 )
 
-// TestDecisionsSeeTheNewestChangeThatIsNotPublished holds the tables of groups that come and go in order against all of their changes, with keys
-// whose hashes are alike in a half or as a whole.
+// TestDecisionsSeeTheNewestChangeThatIsNotPublished holds the tables of groups that come and go in order against all of their changes.
 func TestDecisionsSeeTheNewestChangeThatIsNotPublished(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		kept := make(chan *group, groupsKept)
@@ -18,8 +15,6 @@ func TestDecisionsSeeTheNewestChangeThatIsNotPublished(t *testing.T) {
 		w := &writer{open: newGroup(kept), kept: kept}
 		w.open.begin(seg, 0, false)
 		keys := rapid.IntRange(1, 300).Draw(t, "keys")
-		keep := rapid.SampledFrom([]uint64{0, 0xf, 0xffffffff, 0xffffffff << 32, 1<<64 - 1}).Draw(t, "bits of the hash that count")
-		hashOf := func(key []byte) uint64 { return run.Hash(key) & keep }
 		newest := func(key string) (seq uint64) {
 			for _, g := range append(w.queue[:len(w.queue):len(w.queue)], w.open) {
 				for i := range g.changes {
@@ -48,20 +43,15 @@ func TestDecisionsSeeTheNewestChangeThatIsNotPublished(t *testing.T) {
 				for range rapid.IntRange(1, 100).Draw(t, "changes") {
 					writes.Put(fmt.Appendf(nil, "key %d", rapid.IntRange(0, keys-1).Draw(t, "key")), nil, nil)
 				}
-				from := len(w.open.changes)
 				w.open.encode(writes, seq+1)
 				w.open.members = append(w.open.members, member{})
 				seq += uint64(len(writes.ops))
-				for i := range w.open.changes[from:] {
-					c := &w.open.changes[from+i]
-					c.hash = hashOf(w.open.key(c))
-				}
 			}
 			if rapid.Bool().Draw(t, "somebody decides") {
 				w.enterUnpublished()
 				for i := range keys {
 					key := fmt.Appendf(nil, "key %d", i)
-					c, g := w.unpublished(hashOf(key), key)
+					c, g := w.unpublished(key)
 					switch want := newest(string(key)); {
 					case (c != nil) != (want > 0):
 						t.Fatalf("%s is found %v, want change %d", key, c != nil, want)
@@ -72,6 +62,59 @@ func TestDecisionsSeeTheNewestChangeThatIsNotPublished(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Keys whose hashes are alike are told apart, and found wherever they have come to stand.
+func TestUnpublishedKeysWithTheSameHashAreToldApart(t *testing.T) {
+	for _, hash := range []uint32{0, 1 << 31, 1<<32 - 1} {
+		g := newGroup(nil)
+		g.begin(newSegment(dataDir, engineID{}, 1, 1), 0, false)
+		writes := &Writes{limits: limits{100, 100, 100_000}}
+		const keys = 100
+		for i := range 2 * keys {
+			writes.Put([]byte(key(i%keys)), nil, nil)
+		}
+		g.encode(writes, 1)
+		for range g.changes {
+			g.unpublished.enterNext(g, hash)
+		}
+		for i := range keys {
+			if c := g.unpublished.find(g, hash, []byte(key(i))); c != &g.changes[keys+i] {
+				t.Fatalf("%s is not what it was changed to last", key(i))
+			}
+		}
+		if c := g.unpublished.find(g, hash, []byte("absent")); c != nil {
+			t.Errorf("what nobody has changed is %q", g.key(c))
+		}
+	}
+}
+
+func TestAnEmptyGroupKeepsLittleOfALargeOne(t *testing.T) {
+	g := newGroup(nil)
+	fill := func(keys int) {
+		g.begin(newSegment(dataDir, engineID{}, 1, 1), 0, false)
+		writes := &Writes{limits: limits{100, 100, 1 << 30}}
+		for i := range keys {
+			writes.Put([]byte(key(i)), nil, nil)
+		}
+		g.encode(writes, 1)
+		g.unpublished.enter(g)
+	}
+	fill(2 * groupChangesKept)
+	g.reset()
+	if slots, changes := len(g.unpublished.slots), cap(g.changes); slots > unpublishedSlotsKept || changes > groupChangesKept {
+		t.Errorf("%d slots and %d changes are kept", slots, changes)
+	}
+	fill(unpublishedSlotsKept / 2)
+	g.reset()
+	if slots := len(g.unpublished.slots); slots != unpublishedSlotsKept {
+		t.Errorf("%d slots are kept, want %d", slots, unpublishedSlotsKept)
+	}
+	fill(1)
+	g.reset()
+	if slots := len(g.unpublished.slots); slots > unpublishedSlotsMin {
+		t.Errorf("%d slots are emptied for one key", slots)
+	}
 }
 
 func BenchmarkUnpublished(b *testing.B) {
@@ -90,7 +133,7 @@ func BenchmarkUnpublished(b *testing.B) {
 		w.enterUnpublished()
 		for i := range g.changes {
 			c := &g.changes[i]
-			if found, _ := w.unpublished(c.hash, g.key(c)); found != c {
+			if found, _ := w.unpublished(g.key(c)); found != c {
 				b.Fatal("not found")
 			}
 		}

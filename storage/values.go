@@ -43,10 +43,12 @@ func (w *writer) decided(v *values, c *change, g *group) Current {
 }
 
 // published is the published state of the i-th key, with its value if that was read and is still the key's value. The meta is
-// the writer's until the next decision. What is damaged is Unknown. The caller holds life.
-func (w *writer) published(i int, v *values, hash uint64, key []byte) (Current, error) {
+// the writer's until the next decision. What is damaged is Unknown.
+func (w *writer) published(i int, v *values, key []byte) (Current, error) {
+	w.e.life.RLock() // a merge must not close what is looked at
+	defer w.e.life.RUnlock()
 	from := len(w.metas)
-	en, ok, err := w.e.stored(hash, key, w.metas)
+	en, ok, err := w.e.stored(key, w.metas)
 	if err != nil {
 		return Current{State: Unknown}, uncorrupt(err)
 	}
@@ -138,7 +140,7 @@ func (e *Engine) readValue(key []byte, item *valueRead) error {
 	e.life.RLock()
 	defer e.life.RUnlock()
 	item.ok = false
-	en, runs, ok := e.index.find(run.Hash(key), key, nil, false)
+	en, runs, ok := e.index.find(key, nil, false)
 	if !ok {
 		_, err := e.settled(runs, key, func(rec run.Record) {
 			item.seq, item.ok = rec.Seq, rec.Flags == 0

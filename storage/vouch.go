@@ -72,6 +72,9 @@ func (e *Engine) forgetUnopened(ctx context.Context) error {
 		return err
 	}
 	defer release()
+	if e.merger.stop.Err() != nil { // the directory may be another's by now
+		return ErrClosed
+	}
 	e.naming.Lock()
 	defer e.naming.Unlock()
 	unopened := *e.unopened.Load()

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/ringcask/ringcask/storage/internal/run"
 )
 
 // gatherYields bounds how often the committer lets others run before it takes the open group: those that the last group has
@@ -304,17 +302,16 @@ func (w *writer) see(keys [][]byte, v *values) (pending bool, err error) {
 	if len(keys) == 0 {
 		return false, nil
 	}
-	w.enterUnpublished()
-	w.e.life.RLock() // a merge must not close what is looked at
-	defer w.e.life.RUnlock()
+	over := w.enterUnpublished()
 	for i, key := range keys {
-		hash := run.Hash(key)
-		if c, g := w.unpublished(hash, key); c != nil {
-			pending = true
-			w.current = append(w.current, w.decided(v, c, g))
-			continue
+		if over {
+			if c, g := w.unpublished(key); c != nil {
+				pending = true
+				w.current = append(w.current, w.decided(v, c, g))
+				continue
+			}
 		}
-		cur, err := w.published(i, v, hash, key)
+		cur, err := w.published(i, v, key)
 		if err != nil {
 			return false, err
 		}
@@ -323,16 +320,19 @@ func (w *writer) see(keys [][]byte, v *values) (pending bool, err error) {
 	return pending, nil
 }
 
-// enterUnpublished has unpublished know all that is decided.
-func (w *writer) enterUnpublished() {
+// enterUnpublished has unpublished know all that is decided. It says whether there is any.
+func (w *writer) enterUnpublished() (over bool) {
 	for _, g := range w.queue {
 		g.unpublished.enter(g)
+		over = over || g.unpublished.taken > 0
 	}
 	w.open.unpublished.enter(w.open)
+	return over || w.open.unpublished.taken > 0
 }
 
 // unpublished is the newest change of a key that is not published, with its group; nil if there is none.
-func (w *writer) unpublished(hash uint64, key []byte) (*change, *group) {
+func (w *writer) unpublished(key []byte) (*change, *group) {
+	hash := keyHash(key)
 	if c := w.open.unpublished.find(w.open, hash, key); c != nil {
 		return c, w.open
 	}

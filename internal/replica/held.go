@@ -76,16 +76,26 @@ func (r *Replica) ScanBuckets(ctx context.Context, buckets []uint32, fn func(key
 // Damage is how much damage is known.
 func (r *Replica) Damage() int64 { return r.engine.Stats().Damage }
 
+// HasFree says whether the disk has so much room, as far as that is known.
+func (r *Replica) HasFree(bytes int64) bool {
+	if bytes == 0 {
+		return true
+	}
+	free := r.engine.Stats().DiskFreeBytes
+	return free < 0 || free >= bytes
+}
+
 // Vouch ends what damage has made unknown without saying which keys, once all partitions are filled again: damage is what Damage was before
 // the trees were built that exchanges filled them by. It may take long. Errors: those of storage.Engine.Vouch.
 func (r *Replica) Vouch(ctx context.Context, damage int64) error {
 	if len(r.Unfilled()) > 0 {
 		return errUnfilled
 	}
-	if err := r.engine.Vouch(ctx, damage); err != nil {
+	err := r.engine.Vouch(ctx, damage)
+	r.unknownAll.Store(r.engine.Stats().UnknownAll) // it may be over, though damage is still there
+	if err != nil {
 		return fmt.Errorf("replica: %w", err)
 	}
-	r.unknownAll.Store(false)
 	return nil
 }
 
