@@ -110,6 +110,7 @@ func (w *writer) readLoop() {
 			w.mu.Unlock()
 			w.e.readValues(r.m.Keys(), r.values)
 			w.mu.Lock()
+			w.awaitSealed()
 			if done, err := w.takeAndUnlock(&r); done {
 				r.m.Done(err)
 			}

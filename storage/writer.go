@@ -66,6 +66,8 @@ type writer struct {
 	undecided             int
 	pending, pendingBytes atomic.Int64
 	closing               bool // no more is submitted
+	// sealing says that the active segment is being sealed, without the lock: nothing is decided meanwhile. settled tells when that is over.
+	sealing bool
 
 	writes  Writes
 	current []Current
@@ -121,6 +123,7 @@ func (w *writer) close() {
 	w.space.Broadcast()
 	w.handed.Broadcast()
 	w.unread.Broadcast()
+	w.awaitSealed()
 	w.mu.Unlock()
 	w.running.Wait()
 	// Who enters what he wrote into the index holds a shard, and nobody does who comes now. What the absorber left is absorbed.
@@ -163,6 +166,10 @@ func (w *writer) submit(m Mutation, bytes int) (done bool, err error) {
 		}
 		if w.overgrown() {
 			w.space.Wait()
+			continue
+		}
+		if w.sealing {
+			w.settled.Wait()
 			continue
 		}
 		// One mutation is always let in, however large.
@@ -373,12 +380,13 @@ const smallEntryBytes = 48
 func (w *writer) sealActive() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.awaitSealed()
 	seg := w.e.log.active()
-	for len(w.queue) > 0 || !w.open.empty() {
+	for len(w.queue) > 0 || !w.open.empty() || w.sealing {
 		if err := w.ended(); err != nil {
 			return err
 		}
-		w.roll = true
+		w.roll = w.roll || !w.sealing
 		w.settled.Wait()
 		if seg == nil || seg.sealed.Load() {
 			return w.ended()
@@ -387,12 +395,25 @@ func (w *writer) sealActive() error {
 	if err := w.ended(); err != nil || seg == nil || seg.written.Load() == segmentHeaderBytes {
 		return err
 	}
-	if err := w.e.seal(seg); err != nil {
+	w.sealing = true
+	w.mu.Unlock()
+	err := w.e.seal(seg)
+	w.mu.Lock()
+	w.sealing = false
+	w.settled.Broadcast()
+	if err != nil {
 		return w.e.fail(err)
 	}
 	w.open.begin(nil, 0, false)
 	w.e.hintFiles.wake()
 	return nil
+}
+
+// awaitSealed waits while a segment is being sealed. The caller holds the lock.
+func (w *writer) awaitSealed() {
+	for w.sealing {
+		w.settled.Wait()
+	}
 }
 
 // enqueue leaves the open group to the committer and begins another behind it.
