@@ -84,8 +84,10 @@ func Run(ctx context.Context, seed uint64, o Options) (*Outcome, error) {
 	}
 	err = r.work(ctx)
 	if err == nil {
-		r.await(ctx)
+		r.out.Converged = r.await(ctx)
 		err = r.settle(ctx)
+		// Writes whose clients had given up may have been carried out meanwhile, and reads may have repaired something.
+		r.await(ctx)
 	}
 	r.end()
 	r.out.Simulated = time.Since(r.began)
@@ -181,8 +183,8 @@ func (r *run) work(ctx context.Context) error {
 }
 
 // await waits until the cluster has made up for all faults.
-func (r *run) await(ctx context.Context) {
-	healed := time.Now()
+func (r *run) await(ctx context.Context) (took time.Duration) {
+	began := time.Now()
 	err := within(ctx, convergeWait, func(ctx context.Context) error {
 		return poll(ctx, convergeInterval, func() error {
 			if err := r.injector.whole(); err != nil {
@@ -191,11 +193,11 @@ func (r *run) await(ctx context.Context) {
 			return r.cluster.converged(ctx)
 		})
 	})
-	r.out.Converged = time.Since(healed)
 	if err != nil {
 		r.out.violate("not converged", "%v", err)
 		r.out.Trail = append(r.out.Trail, r.cluster.states()...)
 	}
+	return time.Since(began)
 }
 
 // settle reads everything back, and has the checkers judge.
