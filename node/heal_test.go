@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ringcask/ringcask/client"
 	"github.com/ringcask/ringcask/internal/replica"
@@ -159,4 +160,28 @@ func TestDamageShowsUntilItIsMadeUpFor(t *testing.T) {
 		t.Errorf("nothing is seen of a damaged key: %+v", s)
 	}
 	tr.await("a key is made up for", func() bool { s := n.Status().Replication; return !s.Mending && s.Healing == 0 })
+}
+
+func TestALossIsNotVouchedForAgainAtOnce(t *testing.T) {
+	tr := newLone(t)
+	tr.start()
+	defer tr.end()
+	h, failed := newHealer(tr.nodes[0]), time.Now()
+	if !h.mayVouch(failed) {
+		t.Error("the first attempt has to wait")
+	}
+	h.notBefore = failed.Add(vouchRetry)
+	for _, tc := range []struct {
+		needs int64
+		after time.Duration
+		may   bool
+	}{
+		{0, 0, false}, {0, vouchRetry, true},
+		{1, vouchRetry, true}, {1 << 62, vouchRetry, false},
+		{1 << 62, vouchRetry + vouchRetryFull, true}, // it may need less by then
+	} {
+		if h.needs = tc.needs; h.mayVouch(failed.Add(tc.after)) != tc.may {
+			t.Errorf("%v after an attempt that needs %d bytes: want %v", tc.after, tc.needs, tc.may)
+		}
+	}
 }

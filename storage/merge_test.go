@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/ringcask/ringcask/storage/vfs/vfstest"
 )
@@ -364,4 +365,40 @@ func TestWhoWaitsForAMergeCanGiveUp(t *testing.T) {
 		kind.one.give()
 	}
 	mustMerge(t, e)
+}
+
+// A sync may be slow: whoever writes meanwhile sleeps until it is over, and does not try for the log's lock again and again.
+func TestAnIdleSegmentIsSealedWithoutTheLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfstest.New()
+		e := mustOpen(t, fs, Options{Sync: SyncAlways})
+		mustPut(t, e, "a", "1")
+		mend := fs.Inject(vfstest.Fault{Ops: vfstest.OpSync, Path: segmentSuffix, Delay: time.Second})
+		ended := make(chan error, 2)
+		go func() { ended <- e.writer.sealActive() }()
+		synctest.Wait()
+		if !e.writer.mu.TryLock() {
+			t.Fatal("the log is locked while a segment is being sealed")
+		}
+		e.writer.mu.Unlock()
+		go func() { ended <- e.Put([]byte("b"), []byte("2")) }()
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		mend()
+		wantValue(t, e, "a", "1")
+		wantValue(t, e, "b", "2")
+		if a, b := segmentOf(t, e, "a"), segmentOf(t, e, "b"); a == b {
+			t.Errorf("both are in segment %d", a)
+		}
+		mustClose(t, e)
+	})
+}
+
+func segmentOf(t *testing.T, e *Engine, key string) uint32 {
+	t.Helper()
+	_, en := placeOf(t, e, key)
+	return en.Segment
 }
