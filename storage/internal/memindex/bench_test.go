@@ -14,22 +14,25 @@ type records struct {
 	keys  [][]byte
 	metas []byte
 	locs  []Location
+	// spread is how many lengths metas have.
+	spread int
 }
 
 const (
 	benchKeys    = 1_000_000
 	benchMetaLen = 15
+	variedMetas  = 3
 )
 
 func (r *records) meta(i int) []byte {
 	at := i * 7 % (len(r.metas) - benchMetaLen)
-	return r.metas[at : at+benchMetaLen]
+	return r.metas[at : at+benchMetaLen-i*7919%r.spread]
 }
 
 // newRecords makes n records that were written in the order of keys.
 func newRecords(n int, key func(rng *rand.Rand, i int) []byte) *records {
 	rng := rand.New(rand.NewPCG(1, 2))
-	r := &records{keys: make([][]byte, n), metas: make([]byte, 1<<16), locs: make([]Location, n)}
+	r := &records{keys: make([][]byte, n), metas: make([]byte, 1<<16), locs: make([]Location, n), spread: 1}
 	for i := range r.metas {
 		r.metas[i] = byte(rng.Uint32())
 	}
@@ -67,7 +70,7 @@ func (r *records) inOrder() []int {
 // it takes to fetch keys. Locations stay: records are written in the new order.
 func (r *records) reordered(order []int) *records {
 	text := make([]byte, 0, 16*len(order))
-	o := &records{keys: make([][]byte, len(order)), metas: r.metas, locs: r.locs}
+	o := &records{keys: make([][]byte, len(order)), metas: r.metas, locs: r.locs, spread: r.spread}
 	for n, k := range order {
 		at := len(text)
 		text = append(text, r.keys[k]...)
@@ -91,11 +94,13 @@ func reportSize(b *testing.B, t *Table) {
 // BenchmarkSetNew sets new keys in a table that has a million on average.
 func BenchmarkSetNew(b *testing.B) {
 	for _, kind := range []struct {
-		name string
-		key  func(*rand.Rand, int) []byte
-	}{{"random", randomKey}, {"user", userKey}} {
+		name   string
+		key    func(*rand.Rand, int) []byte
+		spread int
+	}{{"random", randomKey, 1}, {"user", userKey, 1}, {"random/metas=varied", randomKey, variedMetas}} {
 		b.Run(kind.name, func(b *testing.B) {
 			r := newRecords(2*benchKeys, kind.key)
+			r.spread = kind.spread
 			r = r.reordered(r.shuffled())
 			var t *Table
 			n := len(r.keys)
@@ -138,8 +143,17 @@ func BenchmarkAppend(b *testing.B) {
 	t.Close()
 }
 
-func BenchmarkGet(b *testing.B) {
+// eachSpread runs a benchmark with metas of one length, and of several.
+func eachSpread(b *testing.B, fn func(b *testing.B, spread int)) {
+	b.Run("metas=equal", func(b *testing.B) { fn(b, 1) })
+	b.Run("metas=varied", func(b *testing.B) { fn(b, variedMetas) })
+}
+
+func BenchmarkGet(b *testing.B) { eachSpread(b, benchmarkGet) }
+
+func benchmarkGet(b *testing.B, spread int) {
 	r := newRecords(benchKeys, randomKey)
+	r.spread = spread
 	t := r.filled()
 	r = r.reordered(r.shuffled())
 	n := 0
@@ -153,8 +167,11 @@ func BenchmarkGet(b *testing.B) {
 	t.Close()
 }
 
-func BenchmarkOverwrite(b *testing.B) {
+func BenchmarkOverwrite(b *testing.B) { eachSpread(b, benchmarkOverwrite) }
+
+func benchmarkOverwrite(b *testing.B, spread int) {
 	r := newRecords(benchKeys, randomKey)
+	r.spread = spread
 	t := r.filled()
 	r = r.reordered(r.shuffled())
 	seq := uint64(benchKeys)

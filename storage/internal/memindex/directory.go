@@ -91,10 +91,14 @@ func (l leaf) searchDirectory(rest []byte, stride, n int) (int, bool) {
 	for hi < n && buckets[hi] == b {
 		hi++
 	}
-	keyLen := stride - l.metaLen() - l.locBytes()
+	metaLen := l.metaLen()
+	keyLen := stride - besidesKey(metaLen) - l.locBytes()
 	for lo < hi {
 		m := int(uint(lo+hi) >> 1)
 		at := l.place(m, stride)
+		if metaLen&metasPadded != 0 {
+			at = l.paddedKey(at, metaLen)
+		}
 		switch c := bytes.Compare(l[at:at+keyLen], rest); {
 		case c < 0:
 			lo = m + 1
@@ -141,7 +145,11 @@ func (l leaf) insertPlaced(b leaf, i, stride int, key, meta []byte, loc *Locatio
 	copy(buckets[i+1:n+1], buckets[i:n])
 	copy(places[i+1:n+1], places[i:n])
 	buckets[i], places[i] = b.bucket(rest), byte(n)
-	at := used + copy(b[used:], rest)
+	at := used
+	if metaLen := b.metaLen(); metaLen&metasPadded != 0 {
+		at = b.pad(at, metaLen, len(meta))
+	}
+	at += copy(b[at:], rest)
 	at += copy(b[at:], meta)
 	f := b.frame()
 	f.put(b[at:], loc, len(key)+len(meta))
@@ -182,12 +190,16 @@ func (l leaf) chooseBuckets() {
 	}
 	binary.LittleEndian.PutUint64(l[leafBase:], base)
 	l[leafShift] = shift
-	keyLen := stride - l.metaLen() - l.locBytes()
+	metaLen := l.metaLen()
+	keyLen := stride - besidesKey(metaLen) - l.locBytes()
 	buckets, places := l.buckets(), l.places()
-	entries := l[leafHeader+l.prefixLen()+directoryKey*len(places):]
+	entries := leafHeader + l.prefixLen() + directoryKey*len(places)
 	for i, place := range places[:n] {
-		at := int(place) * stride
-		buckets[i] = bucketOf(head(entries[at:at+keyLen]), base, shift)
+		at := entries + int(place)*stride
+		if metaLen&metasPadded != 0 {
+			at = l.paddedKey(at, metaLen)
+		}
+		buckets[i] = bucketOf(head(l[at:at+keyLen]), base, shift)
 	}
 	for i := n; i < len(buckets); i++ {
 		buckets[i] = bucketCount - 1

@@ -17,7 +17,7 @@
 // their children apart (a prefix B-tree).
 //
 //	leaf   | header | prefix | slots or directory | entry | entry | ... | free |
-//	entry  | length of meta | rest of key | meta | location |
+//	entry  | length of meta | room | rest of key | meta | location |
 //	inner  | header | n-1 heads of 8 bytes | n refs | n-1 ends | prefix | rests of n-1 separators |
 //
 // A leaf says once what its entries have in common, and each entry has only the rest:
@@ -27,7 +27,8 @@
 //     length is counted from that of key and meta. A location of such bits takes 7 to 10 bytes instead of 21. There are
 //     two bits to spare at least, for numbers that grow;
 //   - the metas' length if all have the same. Else each entry begins with it;
-//   - the size of an entry if all have the same.
+//   - the size of an entry if all have the same. Keys of one length with metas of a few lengths have, too: before each key there is
+//     room for what the longest meta takes more, up to 4 bytes on average, so that a meta can be replaced by a longer one in place.
 //
 // Where entries are of several sizes they stand in the order of their keys, and a slot of 2 bytes says where each begins.
 // Where all have one size they stand as they came, and a directory of 2 bytes for each has the order: an insertion moves

@@ -30,8 +30,12 @@ const (
 	leafBase    = 52
 	leafHeader  = 60
 
-	// metasVary stands for the metas' length if they are not of one length.
-	metasVary = 0xFFFF
+	// metasVary stands for the metas' length if they are not of one length. With metasPadded there stands the greatest length for which
+	// the entries, which are of one size, have room.
+	metasVary   = 0xFFFF
+	metasPadded = 0x8000
+	// padMax bounds what an entry has on average that it could do without if entries were not of one size.
+	padMax = 4
 	// leafPad is room behind the last entry, for reads of whole words.
 	leafPad = 8
 
@@ -101,21 +105,25 @@ func (l leaf) setFrame(f *frame) {
 }
 
 // leafEntry is where the parts of an entry are in its leaf: the rest of the key up to meta, the meta up to loc, the
-// packed location up to end. start is that of the key, or of the byte before it that has the meta's length.
+// packed location up to end. start is that of the key, or of the byte with the meta's length, between which and the key may be room.
 type leafEntry struct{ start, key, meta, loc, end int }
 
 // textLen is the length of the key and the meta.
 func (e *leafEntry) textLen(l leaf) int { return l.prefixLen() + e.loc - e.key }
 
 func (l leaf) entry(i int) (e leafEntry) {
-	base := leafHeader + l.prefixLen()
 	metaLen := l.metaLen()
 	if stride := l.stride(); stride != 0 {
 		e.start = l.place(i, stride)
 		e.end = e.start + stride
 		e.key = e.start
+		if metaLen&metasPadded != 0 {
+			e.key = l.paddedKey(e.start, metaLen)
+			metaLen = int(l[e.start])
+		}
 	} else {
 		n := l.count()
+		base := leafHeader + l.prefixLen()
 		entries := base + 2*n
 		e.start = entries + l.slot(base, i)
 		e.end = l.used()
@@ -131,6 +139,42 @@ func (l leaf) entry(i int) (e leafEntry) {
 	e.loc = e.end - l.locBytes()
 	e.meta = e.loc - metaLen
 	return e
+}
+
+// paddedKey is where the key begins of an entry that has room for a longer meta, and stands at start.
+func (l leaf) paddedKey(start, metaLen int) int {
+	return start + 1 + metaLen&^metasPadded - int(l[start])
+}
+
+// pad begins such an entry, whose meta has a length, and returns where its key goes.
+func (l leaf) pad(start, metaLen, length int) int {
+	l[start] = byte(length)
+	key := l.paddedKey(start, metaLen)
+	clear(l[start+1 : key])
+	return key
+}
+
+// roomInPlace says whether an entry could have a meta of a length where it stands.
+func (l leaf) roomInPlace(e *leafEntry, length int) bool {
+	metaLen := l.metaLen()
+	return length == e.loc-e.meta || l.stride() != 0 && metaLen&metasPadded != 0 && length <= metaLen&^metasPadded
+}
+
+// replaceMeta gives an entry another meta, for which there is room where it stands.
+func (l leaf) replaceMeta(e *leafEntry, key, meta []byte) {
+	if len(meta) != e.loc-e.meta {
+		at := l.pad(e.start, l.metaLen(), len(meta))
+		e.meta = at + copy(l[at:], key[l.prefixLen():])
+	}
+	copy(l[e.meta:], meta)
+}
+
+// besidesKey is what an entry takes besides its key and location, where all have one size.
+func besidesKey(metaLen int) int {
+	if metaLen&metasPadded == 0 {
+		return metaLen
+	}
+	return 1 + metaLen&^metasPadded
 }
 
 func (l leaf) rest(e *leafEntry) []byte { return l[e.key:e.meta] }
@@ -190,10 +234,15 @@ func (l leaf) room(key, meta []byte, loc *Location) (int, bool) {
 	}
 	size := len(key) - len(prefix) + len(meta) + int(f.bytes)
 	metaLen := l.metaLen()
-	if metaLen != metasVary && metaLen != len(meta) {
-		return 0, false
-	}
 	if stride := l.stride(); stride != 0 {
+		if metaLen&metasPadded != 0 {
+			if len(meta) > metaLen&^metasPadded {
+				return 0, false
+			}
+			size += besidesKey(metaLen) - len(meta)
+		} else if metaLen != len(meta) {
+			return 0, false
+		}
 		n := l.count()
 		if n == l.directoryRoom() {
 			return size + directoryKey*directoryStep, size == stride && n < directoryMax
@@ -202,6 +251,8 @@ func (l leaf) room(key, meta []byte, loc *Location) (int, bool) {
 	}
 	if metaLen == metasVary {
 		size++
+	} else if metaLen != len(meta) {
+		return 0, false
 	}
 	return size + 2, true
 }
@@ -292,7 +343,7 @@ func (s *entries) addLeaf(l leaf, i, j int) {
 	prefix := l.prefix()
 	f := l.frame()
 	stride := l.stride()
-	if stride == 0 {
+	if stride == 0 || l.metaLen()&metasPadded != 0 {
 		for ; i < j; i++ {
 			e := l.entry(i)
 			s.add(prefix, l.rest(&e), l.meta(&e), f.get(l[e.loc:], e.textLen(l)))
@@ -324,8 +375,9 @@ type leafForm struct {
 // shape is what decides the form of a leaf, but for the prefix.
 type shape struct {
 	n, keyLen, metaLen int
-	// keysVary says that the keys are not of one length. For the metas, metaLen is metasVary.
+	// keysVary says that the keys are not of one length. For the metas, metaLen is metasVary. metaMax is the length of the longest.
 	keysVary bool
+	metaMax  int
 	// text is how long keys and metas are together.
 	text   int
 	spread spread
@@ -343,13 +395,26 @@ func (s *shape) add(e *entry) {
 	if metaLen != s.metaLen {
 		s.metaLen = metasVary
 	}
+	s.metaMax = max(s.metaMax, metaLen)
 	s.text += keyLen + metaLen
 	s.spread.add(&e.loc, keyLen+metaLen)
 }
 
+// metas is what a leaf's header says of the length of the metas.
+func (s *shape) metas() int {
+	if s.metaLen != metasVary || s.keysVary || s.n*(s.metaMax+s.keyLen)-s.text > s.n*padMax {
+		return s.metaLen
+	}
+	return metasPadded | s.metaMax
+}
+
 // stride is the size of an entry, or 0 if they have several.
 func (s *shape) stride(prefixLen, locBytes int) int {
-	if size := s.keyLen - prefixLen + s.metaLen + locBytes; !s.keysVary && s.metaLen != metasVary && size <= leafBytesMax {
+	metas := s.metas()
+	if s.keysVary || metas == metasVary {
+		return 0
+	}
+	if size := s.keyLen - prefixLen + besidesKey(metas) + locBytes; size <= leafBytesMax {
 		return size
 	}
 	return 0
@@ -358,14 +423,12 @@ func (s *shape) stride(prefixLen, locBytes int) int {
 // used is how long the leaf is.
 func (s *shape) used(prefixLen int) int {
 	locBytes := s.spread.bytes()
-	used := leafHeader + prefixLen + s.text + s.n*(locBytes-prefixLen)
-	switch {
-	case s.stride(prefixLen, locBytes) > 0:
-		used += directoryKey * directoryRoom(s.n)
-	case s.metaLen == metasVary:
-		used += 3 * s.n
-	default:
-		used += 2 * s.n
+	if stride := s.stride(prefixLen, locBytes); stride > 0 {
+		return leafHeader + prefixLen + s.n*stride + directoryKey*directoryRoom(s.n)
+	}
+	used := leafHeader + prefixLen + s.text + s.n*(locBytes-prefixLen) + 2*s.n
+	if s.metaLen == metasVary {
+		used += s.n
 	}
 	return used
 }
@@ -387,7 +450,9 @@ func (s *entries) form(i, j int) (f leafForm) {
 	f.frame = sh.spread.frame()
 	f.metaLen = sh.metaLen
 	f.used = sh.used(f.prefixLen)
-	f.stride = sh.stride(f.prefixLen, int(f.frame.bytes))
+	if f.stride = sh.stride(f.prefixLen, int(f.frame.bytes)); f.stride != 0 {
+		f.metaLen = sh.metas()
+	}
 	return f
 }
 
@@ -415,12 +480,15 @@ func (s *entries) write(l leaf, f *leafForm, i, j int) {
 	start := at
 	for k := i; k < j; k++ {
 		e := &s.list[k]
-		if f.stride == 0 {
+		switch {
+		case f.stride == 0:
 			put16(l, slots+2*(k-i), at-start)
 			if f.metaLen == metasVary {
 				l[at] = byte(e.end - e.metaAt)
 				at++
 			}
+		case f.metaLen&metasPadded != 0:
+			at = l.pad(at, f.metaLen, e.end-e.metaAt)
 		}
 		at += copy(l[at:], s.text[e.keyAt+f.prefixLen:e.end])
 		f.frame.put(l[at:], &e.loc, e.end-e.keyAt)

@@ -74,6 +74,8 @@ type world struct {
 	models []*model
 	key    func(c *choices) string
 	seq    uint64
+	// variedMetas has metas of a few lengths, so that entries have room for the longest, and others so rarely that many leaves have none.
+	variedMetas bool
 }
 
 func (w *world) location() Location {
@@ -96,7 +98,11 @@ func (w *world) location() Location {
 }
 
 func (w *world) meta() string {
-	switch w.c.n(30) {
+	kinds := 30
+	if w.variedMetas {
+		kinds = 1000
+	}
+	switch w.c.n(kinds) {
 	case 0:
 		return ""
 	case 1:
@@ -104,7 +110,11 @@ func (w *world) meta() string {
 	case 2:
 		return strings.Repeat("n", w.c.n(20))
 	}
-	return fmt.Sprintf("meta%011d", w.c.n(1000))
+	meta := fmt.Sprintf("meta%011d", w.c.n(1000))
+	if w.variedMetas {
+		return meta[w.c.n(4):]
+	}
+	return meta
 }
 
 // someKey returns a key that is there more often than not.
@@ -392,33 +402,36 @@ func TestTableIsASortedMap(t *testing.T) {
 		steps = 2000
 	}
 	for i, kind := range keyKinds {
-		t.Run(kind.name, func(t *testing.T) {
-			n := steps
-			if i >= 5 {
-				n /= 6
-			}
-			c := &choices{rng: rand.New(rand.NewPCG(uint64(i), 1))}
-			w := &world{tb: t, c: c, t: New(Options{}), m: newModel(), key: kind.key}
-			for k := range n {
-				w.step()
-				if k%(n/20) == 0 {
-					w.t.check(t)
+		for _, varied := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/variedMetas=%v", kind.name, varied), func(t *testing.T) {
+				n := steps / 2
+				if i >= 5 {
+					n /= 6
 				}
-			}
-			w.finish()
-		})
+				c := &choices{rng: rand.New(rand.NewPCG(uint64(i), 1))}
+				w := &world{tb: t, c: c, t: New(Options{}), m: newModel(), key: kind.key, variedMetas: varied}
+				for k := range n {
+					w.step()
+					if k%(n/20) == 0 {
+						w.t.check(t)
+					}
+				}
+				w.finish()
+			})
+		}
 	}
 }
 
 func FuzzTable(f *testing.F) {
 	f.Add([]byte{0}, []byte("seed of operations: any bytes do, two for each choice"))
+	f.Add([]byte{0x80}, bytes.Repeat([]byte{9, 2, 130, 41, 7, 66, 250, 3, 18, 77}, 300))
 	f.Add([]byte{3}, bytes.Repeat([]byte{1, 7, 90, 3, 55, 0, 38, 2}, 200))
 	f.Fuzz(func(t *testing.T, kind, ops []byte) {
 		if len(kind) == 0 {
 			return
 		}
 		c := &choices{data: ops}
-		w := &world{tb: t, c: c, t: New(Options{Heap: true}), m: newModel(), key: keyKinds[int(kind[0])%len(keyKinds)].key}
+		w := &world{tb: t, c: c, t: New(Options{Heap: true}), m: newModel(), key: keyKinds[int(kind[0])%len(keyKinds)].key, variedMetas: kind[0]&0x80 != 0}
 		for !c.done {
 			w.step()
 		}

@@ -111,8 +111,8 @@ func (t *Table) Set(key, meta []byte, loc Location) (beforeMeta []byte, before L
 		f := l.frame()
 		textLen := e.textLen(l)
 		beforeMeta, before = t.keep(l.meta(&e)), f.get(l[e.loc:], textLen)
-		if len(meta) == len(beforeMeta) && f.fits(&loc, textLen) {
-			copy(l[e.meta:], meta)
+		if textLen = len(key) + len(meta); l.roomInPlace(&e, len(meta)) && f.fits(&loc, textLen) {
+			l.replaceMeta(&e, key, meta)
 			f.put(l[e.loc:], &loc, textLen)
 			return beforeMeta, before, true
 		}

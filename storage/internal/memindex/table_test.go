@@ -609,6 +609,62 @@ func TestDirectoryOfCrowdedKeys(t *testing.T) {
 	}
 }
 
+// TestMetasOfAFewLengthsHaveADirectory sets metas of other lengths again and again: their entries have room for them where they stand, until one is
+// longer than all before, or much longer than most.
+func TestMetasOfAFewLengthsHaveADirectory(t *testing.T) {
+	const keys = 3000
+	tab := New(Options{Heap: true})
+	defer tab.Close()
+	key := func(i int) []byte { return fmt.Appendf(nil, "key-%08d", i*7919%keys) }
+	meta := func(i, n int) []byte { return bytes.Repeat([]byte{byte(i)}, n) }
+	lengths := make([]int, keys)
+	set := func(i, n int) {
+		before, _, existed := tab.Set(key(i), meta(i, n), Location{Seq: uint64(i)})
+		if existed && !bytes.Equal(before, meta(i, lengths[i])) {
+			t.Fatalf("key %d had the meta %v", i, before)
+		}
+		lengths[i] = n
+	}
+	leaves := func() (directories, all int) {
+		for i := range keys {
+			l := tab.locate(key(i))
+			if _, ok := l.search(key(i)); !ok {
+				t.Fatalf("key %d is missing", i)
+			}
+			if all++; l.stride() != 0 {
+				directories++
+			}
+			if got, _, _ := tab.Get(key(i)); !bytes.Equal(got, meta(i, lengths[i])) {
+				t.Fatalf("key %d has the meta %v", i, got)
+			}
+		}
+		return directories, all
+	}
+	for round := range 4 {
+		for i := range keys {
+			set(i, 12+(i+round)%4)
+		}
+		tab.check(t)
+		if n, all := leaves(); n != all {
+			t.Fatalf("%d of %d keys are in leaves with a directory", n, all)
+		}
+	}
+	used := tab.Bytes() - tab.arena.free<<granuleShift
+	for i := range keys {
+		set(i, 12+(i+1)%4)
+	}
+	if now := tab.Bytes() - tab.arena.free<<granuleShift; now != used {
+		t.Errorf("other metas of the same lengths made %d bytes of nodes %d", used, now)
+	}
+	for i := range keys {
+		set(i, 2+i%2*100)
+	}
+	tab.check(t)
+	if n, all := leaves(); n != 0 {
+		t.Fatalf("%d of %d keys are in leaves with room for much longer metas", n, all)
+	}
+}
+
 // TestKeysInOrderLeaveFullLeaves has as many keys set in order and appended.
 func TestKeysInOrderLeaveFullLeaves(t *testing.T) {
 	r := newRecords(20_000, userKey)
