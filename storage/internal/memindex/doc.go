@@ -72,7 +72,8 @@
 // of them allocates on the Go heap. Append takes 0.11 µs (wall time). Leaves without a directory, whose entries were in
 // order, took 0.70, 1.00, 0.74, 0.05 and 0.11 µs in turns with that, and 2.5 bytes a key less. Leaves that grew by one
 // granule at a time, frames without bits to spare, and inner nodes built anew at each split took 1.4 times as long for new
-// keys.
+// keys. With metas of 13 to 15 bytes all of it takes as long, and a key 1.4 bytes more; without room for longer metas Get, Set
+// of a new key and of one that is there took 1.7, 1.4 and 2.6 times as long.
 //
 // # Limits
 //
