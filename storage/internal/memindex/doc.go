@@ -28,7 +28,7 @@
 //     two bits to spare at least, for numbers that grow;
 //   - the metas' length if all have the same. Else each entry begins with it;
 //   - the size of an entry if all have the same. Keys of one length with metas of a few lengths have, too: before each key there is
-//     room for what the longest meta takes more, up to 4 bytes on average, so that a meta can be replaced by a longer one in place.
+//     room for what the longest meta takes more, up to 4 bytes on average when a leaf is built, so that a meta can be replaced by a longer one in place.
 //
 // Where entries are of several sizes they stand in the order of their keys, and a slot of 2 bytes says where each begins.
 // Where all have one size they stand as they came, and a directory of 2 bytes for each has the order: an insertion moves
