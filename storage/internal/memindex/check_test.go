@@ -89,6 +89,10 @@ func (c *checker) leafNode(l leaf, low, high []byte) {
 	}
 	for i := range n {
 		e := l.entry(i)
+		if metaLen := l.metaLen(); l.stride() != 0 && metaLen&metasPadded != 0 &&
+			(metaLen == metasVary || int(l[e.start]) > metaLen&^metasPadded || e.key <= e.start) {
+			c.tb.Fatalf("entry %d is %+v, with a meta of %d bytes, and the leaf says %#x", i, e, l[e.start], metaLen)
+		}
 		if l.stride() == 0 && e.start != end || e.key > e.meta || e.meta > e.loc || e.loc > e.end {
 			c.tb.Fatalf("entry %d is %+v, and that before ends at %d", i, e, end)
 		}

@@ -612,6 +612,12 @@ func TestDirectoryOfCrowdedKeys(t *testing.T) {
 // TestMetasOfAFewLengthsHaveADirectory sets metas of other lengths again and again: their entries have room for them where they stand, until one is
 // longer than all before, or much longer than most.
 func TestMetasOfAFewLengthsHaveADirectory(t *testing.T) {
+	for _, least := range []int{0, 12, metaBytesMax - 3} {
+		t.Run(fmt.Sprintf("from %d", least), func(t *testing.T) { testMetasOfAFewLengths(t, least) })
+	}
+}
+
+func testMetasOfAFewLengths(t *testing.T, least int) {
 	const keys = 3000
 	tab := New(Options{Heap: true})
 	defer tab.Close()
@@ -625,42 +631,42 @@ func TestMetasOfAFewLengthsHaveADirectory(t *testing.T) {
 		}
 		lengths[i] = n
 	}
-	leaves := func() (directories, all int) {
+	inDirectories := func() (n, all int) {
 		for i := range keys {
 			l := tab.locate(key(i))
 			if _, ok := l.search(key(i)); !ok {
 				t.Fatalf("key %d is missing", i)
 			}
 			if all++; l.stride() != 0 {
-				directories++
+				n++
 			}
 			if got, _, _ := tab.Get(key(i)); !bytes.Equal(got, meta(i, lengths[i])) {
 				t.Fatalf("key %d has the meta %v", i, got)
 			}
 		}
-		return directories, all
+		return n, all
 	}
 	for round := range 4 {
 		for i := range keys {
-			set(i, 12+(i+round)%4)
+			set(i, least+(i+round)%4)
 		}
 		tab.check(t)
-		if n, all := leaves(); n != all {
+		if n, all := inDirectories(); n != all {
 			t.Fatalf("%d of %d keys are in leaves with a directory", n, all)
 		}
 	}
 	used := tab.Bytes() - tab.arena.free<<granuleShift
 	for i := range keys {
-		set(i, 12+(i+1)%4)
+		set(i, least+(i+1)%4)
 	}
 	if now := tab.Bytes() - tab.arena.free<<granuleShift; now != used {
 		t.Errorf("other metas of the same lengths made %d bytes of nodes %d", used, now)
 	}
 	for i := range keys {
-		set(i, 2+i%2*100)
+		set(i, 2+i%2*250)
 	}
 	tab.check(t)
-	if n, all := leaves(); n != 0 {
+	if n, all := inDirectories(); n != 0 {
 		t.Fatalf("%d of %d keys are in leaves with room for much longer metas", n, all)
 	}
 }
