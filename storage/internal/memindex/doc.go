@@ -27,8 +27,9 @@
 //     length is counted from that of key and meta. A location of such bits takes 7 to 10 bytes instead of 21. There are
 //     two bits to spare at least, for numbers that grow;
 //   - the metas' length if all have the same. Else each entry begins with it;
-//   - the size of an entry if all have the same. Keys of one length with metas of a few lengths have, too: before each key there is
-//     room for what the longest meta takes more, up to 4 bytes on average when a leaf is built, so that a meta can be replaced by a longer one in place.
+//   - the size of an entry if all have the same. Keys of one length with metas of a few lengths have, too: before each key
+//     there is room for what the longest meta takes more, up to 4 bytes on average when a leaf is built, so that a meta can
+//     be replaced by a longer one in place.
 //
 // Where entries are of several sizes they stand in the order of their keys, and a slot of 2 bytes says where each begins.
 // Where all have one size they stand as they came, and a directory of 2 bytes for each has the order: an insertion moves
@@ -36,7 +37,7 @@
 // any. An Appender and a rebuild write entries and directory in order.
 //
 // There are no gaps between entries. An entry that does not fit the leaf's form (another prefix, a location outside of the
-// frame) has the leaf built anew. A leaf has the granules that it needs when it is built, up to 4 KiB, and grows by a
+// frame, a meta that there is no room for) has the leaf built anew. A leaf has the granules that it needs when it is built, up to 4 KiB, and grows by a
 // twelfth of its size, its directory with it: half-full leaves, as random insertion and splits leave them, waste little. A
 // leaf that is split for the table's greatest key stays full, and that key begins the next. An entry greater than 4 KiB is
 // alone in its leaf. A leaf under 1 KiB is joined with a neighbour, or shares its entries. An inner node has room for some
