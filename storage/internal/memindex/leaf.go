@@ -32,7 +32,7 @@ const (
 
 	// metasVary stands for the metas' length if they are not of one length. With metasPadded there stands the greatest length for which
 	// the entries, which are of one size, have room.
-	metasVary   = 0xFFFF
+	metasVary   = 0x7FFF
 	metasPadded = 0x8000
 	// padMax bounds what an entry has on average that it could do without if entries were not of one size.
 	padMax = 4
