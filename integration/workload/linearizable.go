@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/ringcask/ringcask/integration/history"
 )
 
-// searchMax bounds the search for an order of one key's operations; it is exponential in how many overlap. Where time is simulated it stands still
-// meanwhile, and only the number of a key's operations is a bound.
-const searchMax = time.Second
+// searchStepsMax bounds the search for an order of one key's operations, which is exponential in how many overlap: about a second, counted in steps
+// because simulated time stands still meanwhile.
+const searchStepsMax = 1 << 20
 
 // answer is what a search comes to.
 type answer uint8
@@ -31,21 +32,28 @@ type registerInput struct {
 	value string
 }
 
-// registerModel is a register that is empty at first: absent, in the store. A read returns what the last put left.
-var registerModel = porcupine.Model{
-	Init: func() any { return "" },
-	Step: func(state, input, output any) (bool, any) {
-		if in := input.(registerInput); in.put {
-			return true, in.value
-		}
-		return state == output, state
-	},
+// registerModel is a register that is empty at first: absent, in the store. A read returns what the last put left. left is how many steps a search may
+// take: after them nothing is possible any more, and left is below zero.
+func registerModel(left *int) porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return "" },
+		Step: func(state, input, output any) (bool, any) {
+			if *left--; *left < 0 {
+				return false, state
+			}
+			if in := input.(registerInput); in.put {
+				return true, in.value
+			}
+			return state == output, state
+		},
+		Hash: func(state any) uint64 { return xxhash.Sum64String(state.(string)) },
+	}
 }
 
 // linearizable says whether there is an order of the operations on a key, each at some moment between its start and its end, that explains what was read.
 // A put that was not answered may take its moment at any later time, and so may the earlier attempt of one that was retried, in addition. It is undecided
-// if that takes longer than within.
-func linearizable(k *timeline, within time.Duration) answer {
+// if that takes more than so many steps.
+func linearizable(k *timeline, steps int) answer {
 	var ops []porcupine.Operation
 	add := func(client int, in registerInput, out string, start, end time.Duration) {
 		ops = append(ops, porcupine.Operation{ClientId: client, Input: in, Output: out, Call: int64(start), Return: int64(end)})
@@ -62,13 +70,13 @@ func linearizable(k *timeline, within time.Duration) answer {
 	for _, r := range k.reads {
 		add(r.client, registerInput{}, r.value, r.start, r.end)
 	}
-	switch porcupine.CheckOperationsTimeout(registerModel, ops, within) {
-	case porcupine.Ok:
+	switch found := porcupine.CheckOperations(registerModel(&steps), ops); {
+	case found:
 		return yes
-	case porcupine.Illegal:
-		return no
+	case steps < 0:
+		return undecided
 	}
-	return undecided
+	return no
 }
 
 // strict says that every read of a key was.

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/ringcask/ringcask/client"
 	"github.com/ringcask/ringcask/integration/history"
@@ -32,8 +31,8 @@ const (
 type register struct {
 	written    names
 	concurrent pool
-	// search bounds the search for an order of one key's operations.
-	search time.Duration
+	// searchSteps bounds the search for an order of one key's operations.
+	searchSteps int
 
 	mu    sync.Mutex
 	slots [registerSlots]sequence
@@ -41,7 +40,7 @@ type register struct {
 }
 
 func newRegister() *register {
-	return &register{search: searchMax, concurrent: pool{prefix: concurrentPrefix, size: registerShared, uses: registerUses}}
+	return &register{searchSteps: searchStepsMax, concurrent: pool{prefix: concurrentPrefix, size: registerShared, uses: registerUses}}
 }
 
 // relation is what makes the next put of a sequence win over the last one.
@@ -139,7 +138,7 @@ func (r *register) Check(ops []history.Operation) Result {
 		if k.unreadInTheEnd() {
 			v.violate("unread", "key %s could not be read in the end", k.key)
 		}
-		found := linearizable(k, r.search)
+		found := linearizable(k, r.searchSteps)
 		if found == undecided {
 			v.count("keys undecided", 1)
 		}
@@ -155,7 +154,7 @@ func (r *register) Check(ops []history.Operation) Result {
 		}
 	}
 	if judged > 0 && undecideds == judged {
-		v.violate("nothing proven", "for none of %d keys with one writer an order was found, or ruled out, within %v", judged, r.search)
+		v.violate("nothing proven", "for none of %d keys with one writer an order was found, or ruled out, within %d steps", judged, r.searchSteps)
 	}
 	return v.r
 }

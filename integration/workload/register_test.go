@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestRegisterFindsWhatIsNotLinearizable(t *testing.T) {
@@ -95,10 +94,10 @@ func TestRegisterSaysThatASearchTookTooLong(t *testing.T) {
 		return b.String()
 	}
 	r := newRegister()
-	if r.search != searchMax {
-		t.Errorf("a search takes up to %v, want %v", r.search, searchMax)
+	if r.searchSteps != searchStepsMax {
+		t.Errorf("a search takes up to %d steps, want %d", r.searchSteps, searchStepsMax)
 	}
-	r.search = 10 * time.Millisecond
+	r.searchSteps = 10_000
 	for name, c := range map[string]struct {
 		history   string
 		undecided float64
