@@ -3,6 +3,8 @@ package coordinator
 import (
 	"bytes"
 	"slices"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // checkRead says what is wrong with a read, whatever the cluster looks like.
@@ -85,6 +87,14 @@ func checkDistinct(ops []Op) error {
 				}
 			}
 		}
+		return nil
+	}
+	hashes := make([]uint64, len(ops))
+	for i := range ops {
+		hashes[i] = xxhash.Sum64(ops[i].Key)
+	}
+	slices.Sort(hashes)
+	if len(slices.Compact(hashes)) == len(ops) {
 		return nil
 	}
 	order := make([]int, len(ops))

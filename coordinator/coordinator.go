@@ -44,8 +44,8 @@ func (c *Coordinator) deadline(now, asked time.Time) time.Time {
 // spreadDeadline is the moment by which the other replicas must have received what was decided. Who asked may wait for
 // less long, to go elsewhere if need be; the replicas are to have the write all the same.
 func (c *Coordinator) spreadDeadline(answer time.Time) time.Time {
-	if own := time.Now().Add(c.opt.Timeout); own.After(answer) {
-		return own
+	if left := time.Until(answer); left < c.opt.Timeout {
+		return answer.Add(c.opt.Timeout - left)
 	}
 	return answer
 }

@@ -32,6 +32,8 @@ type writeOp struct {
 	table    Topology
 	req      *WriteRequest
 	keys     []int // indexes into req.Ops: a key's position in this slice is its number in all that follows
+	// replicas are those of each key.
+	replicas [][]ring.NodeID
 	w, r     int
 	ordered  bool
 	sloppy   bool
@@ -62,6 +64,7 @@ type writeOp struct {
 		givers    [2]giver
 		targets   [3]target
 		keys      [1]int
+		replicas  [1][]ring.NodeID
 		items     [1]Item
 		shipments [2][]Item
 	}
@@ -75,11 +78,14 @@ func (c *Coordinator) newWriteOp(table Topology, req *WriteRequest, keys []int, 
 	if n == 1 {
 		op.outcomes, op.tally.skip = op.one.outcomes[:], op.one.skip[:]
 		op.tally.acked, op.tally.silent = op.one.counts[:1:1], op.one.counts[1:]
-		op.deciding = op.one.deciding[:0]
+		op.deciding, op.replicas = op.one.deciding[:0], op.one.replicas[:]
 	} else {
 		op.outcomes, op.tally.skip = make([]Outcome, n), make([]bool, n)
 		op.tally.acked, op.tally.silent = make([]int16, n), make([]int16, n)
-		op.deciding = make([]int, 0, n)
+		op.deciding, op.replicas = make([]int, 0, n), make([][]ring.NodeID, n)
+	}
+	for i := range keys {
+		op.replicas[i] = table.Replicas(table.Partition(op.op(i).Key))
 	}
 	op.targets = op.one.targets[:0]
 	op.tally.givers = op.one.givers[:0]
@@ -87,10 +93,6 @@ func (c *Coordinator) newWriteOp(table Topology, req *WriteRequest, keys []int, 
 }
 
 func (op *writeOp) op(i int) *Op { return &op.req.Ops[op.keys[i]] }
-
-func (op *writeOp) replicas(i int) []ring.NodeID {
-	return op.table.Replicas(op.table.Partition(op.op(i).Key))
-}
 
 func (o *Op) name() string {
 	if o.Kind == OpDelete {
@@ -131,7 +133,7 @@ func (op *writeOp) start() {
 // outOfReach refuses a key for which fewer than W replicas, or who may stand in for them, are reachable, before anything is
 // written.
 func (op *writeOp) outOfReach(i int) error {
-	replicas := op.replicas(i)
+	replicas := op.replicas[i]
 	reachable := 0
 	for _, id := range replicas {
 		if op.targets[op.targets.index(op.c, id)].reachable {
@@ -180,7 +182,7 @@ func (op *writeOp) joined(join []int) {
 func (op *writeOp) decide() {
 	op.mu.Lock()
 	late := op.gone
-	if late == nil && !time.Now().Before(op.deadline) {
+	if late == nil && time.Until(op.deadline) <= 0 {
 		late = context.DeadlineExceeded
 	}
 	ds := op.one.ds[:0]
@@ -281,7 +283,7 @@ func (op *writeOp) ship(results []Decided) {
 	}
 	op.shipments = op.one.shipments[:0]
 	for n, i := range keys {
-		for _, id := range op.replicas(i) {
+		for _, id := range op.replicas[i] {
 			if t := op.targets.index(op.c, id); id != op.c.opt.Self && !op.shipsTo(t) {
 				op.shipTo(t, keys[n:], items[n:])
 			}
@@ -300,14 +302,14 @@ func (op *writeOp) shipTo(t int, keys []int, items []Item) {
 	id := op.targets[t].id
 	foreign := 0
 	for _, i := range keys {
-		if !slices.Contains(op.replicas(i), id) {
+		if !slices.Contains(op.replicas[i], id) {
 			foreign++
 		}
 	}
 	if foreign > 0 {
 		mine, theirs := make([]int, 0, len(keys)-foreign), make([]Item, 0, len(keys)-foreign)
 		for n, i := range keys {
-			if slices.Contains(op.replicas(i), id) {
+			if slices.Contains(op.replicas[i], id) {
 				mine, theirs = append(mine, i), append(theirs, items[n])
 			}
 		}

@@ -66,10 +66,12 @@ func (o Options) withDefaults() Options {
 
 // Node is one member of a cluster, with its data directory open and its ports bound.
 type Node struct {
-	cfg       Config
-	opt       Options
-	log       *slog.Logger
-	now       func() time.Time
+	cfg Config
+	opt Options
+	log *slog.Logger
+	now func() time.Time
+	// ownClock says that now is not time.Now.
+	ownClock  bool
 	startedAt time.Time
 
 	table       *ring.Table
@@ -110,9 +112,10 @@ func Open(cfg Config, o Options) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	ownClock := o.Now != nil || cfg.TestClockOffset != 0
 	o = o.withDefaults()
 	n := &Node{
-		cfg: cfg, opt: o, log: o.Logger, now: o.Now, metrics: new(coordinator.Metrics),
+		cfg: cfg, opt: o, log: o.Logger, now: o.Now, ownClock: ownClock, metrics: new(coordinator.Metrics),
 		refused: make(chan struct{}), outdated: make(chan replica.Run, 1),
 	}
 	if cfg.TestDiskControl != "" {
@@ -255,6 +258,10 @@ func (n *Node) peerOptions() peer.Options {
 	for i, m := range n.cfg.Members {
 		members[i] = peer.Member{ID: ring.NodeID(m.ID), Addr: m.Peer, Zone: m.Zone}
 	}
+	var now func() time.Time
+	if n.ownClock {
+		now = n.now
+	}
 	return peer.Options{
 		Self: peer.Self{
 			ID:       ring.NodeID(n.cfg.ID),
@@ -278,7 +285,7 @@ func (n *Node) peerOptions() peer.Options {
 		},
 		FS: n.opt.FS, Dir: n.cfg.Dir, Dial: n.dialPeer(),
 		Refused: n.refuse, Outdated: n.outdate,
-		Logger: n.log, Now: n.now,
+		Logger: n.log, Now: now,
 		Seed: n.replica.BootID().Number(),
 	}
 }

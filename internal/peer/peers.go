@@ -18,7 +18,9 @@ import (
 
 // Peers is this node's links to all other members.
 type Peers struct {
-	opt       Options
+	opt Options
+	// ownClock says that the physical clock is not time.Now.
+	ownClock  bool
 	epoch     time.Time
 	places    []place
 	zone      string
@@ -49,12 +51,13 @@ type Peers struct {
 // New prepares the links and reads the memory of the peers' incarnations. It starts nothing.
 // Errors: bad options; *MemoryError, or the file system's, for a memory file that cannot be used.
 func New(o Options) (*Peers, error) {
+	ownClock := o.Now != nil
 	o = o.withDefaults()
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
 	p := &Peers{
-		opt: o, epoch: time.Now(), places: places(o.Members), remotes: make(map[ring.NodeID]*remote),
+		ownClock: ownClock, opt: o, epoch: time.Now(), places: places(o.Members), remotes: make(map[ring.NodeID]*remote),
 		receive: wire.NewBudget(o.ReceiveBytesMax), servingBytesMax: 2 * o.InFlightBytesMax,
 		tasks: sync.Pool{New: func() any { return newTask() }},
 		reads: make(chan *task, o.WorkQueueMax), scans: make(chan *task, o.WorkQueueMax), writes: make(chan *task, o.WorkQueueMax),
@@ -75,6 +78,15 @@ func New(o Options) (*Peers, error) {
 
 // elapsed is the time since New, by the monotonic clock: what the tables of calls count in.
 func (p *Peers) elapsed() time.Duration { return time.Since(p.epoch) }
+
+// times is the present, by time.Now and by the physical clock: one look at the clock where they are the same.
+func (p *Peers) times() (now, physical time.Time) {
+	now = time.Now()
+	if p.ownClock {
+		return now, p.opt.Now()
+	}
+	return now, now
+}
 
 // observe decodes a message's clock and advances ours past it.
 func (p *Peers) observe(r *wire.Reader) {

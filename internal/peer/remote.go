@@ -162,7 +162,8 @@ const messageBytes = 64
 // begin finds the link for a request. Errors: *coordinator.UnreachableError, context.DeadlineExceeded; neither has an
 // effect.
 func (r *remote) begin(cls class, deadline time.Time) (request, error) {
-	left := time.Until(deadline)
+	now, physical := r.p.times()
+	left := deadline.Sub(now)
 	if left <= 0 {
 		return request{}, context.DeadlineExceeded
 	}
@@ -170,11 +171,11 @@ func (r *remote) begin(cls class, deadline time.Time) (request, error) {
 	if c == nil {
 		return request{}, &coordinator.UnreachableError{Node: r.id, Err: r.reason()}
 	}
-	sent := r.p.elapsed()
+	sent := now.Sub(r.p.epoch)
 	left = min(left, timeoutMax)
 	return request{
 		conn: c, waiting: call{deadline: sent + left, sent: sent, bytes: messageBytes},
-		clock: r.p.opt.Clock.Last(), deadline: r.p.opt.Now().UnixNano() + int64(left),
+		clock: r.p.opt.Clock.Last(), deadline: physical.UnixNano() + int64(left),
 	}, nil
 }
 

@@ -131,12 +131,13 @@ func (c *conn) parameters(t *task, r *wire.Reader, own int) bool {
 		t.fail(malformed(err))
 		return false
 	}
-	left := time.Duration(sent - c.offset.Load() - c.p.opt.Now().UnixNano())
+	now, physical := c.p.times()
+	left := time.Duration(sent - c.offset.Load() - physical.UnixNano())
 	if left <= 0 {
 		t.fail(errLate)
 		return false
 	}
-	t.deadline = time.Now().Add(min(left, timeoutMax))
+	t.deadline = now.Add(min(left, timeoutMax))
 	return true
 }
 

@@ -74,4 +74,4 @@ func (s *scratch) decode(r *Replica, p *partition, cur *storage.Current) (comple
 	return complete, nil
 }
 
-func expired(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }
+func expired(deadline time.Time) bool { return !deadline.IsZero() && time.Until(deadline) <= 0 }
