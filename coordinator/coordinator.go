@@ -44,8 +44,9 @@ func (c *Coordinator) deadline(now, asked time.Time) time.Time {
 // spreadDeadline is the moment by which the other replicas must have received what was decided. Who asked may wait for
 // less long, to go elsewhere if need be; the replicas are to have the write all the same.
 func (c *Coordinator) spreadDeadline(answer time.Time) time.Time {
+	// time.Until takes half as long as time.Now: it looks at one of the two clocks.
 	if left := time.Until(answer); left < c.opt.Timeout {
-		return answer.Add(c.opt.Timeout - left)
+		return answer.Add(c.opt.Timeout - left) // Timeout from now
 	}
 	return answer
 }

@@ -28,10 +28,10 @@ const (
 //
 // It is carried on by callbacks. Its state is guarded by mu, which is never held while a replica is called.
 type writeOp struct {
-	c        *Coordinator
-	table    Topology
-	req      *WriteRequest
-	keys     []int // indexes into req.Ops: a key's position in this slice is its number in all that follows
+	c     *Coordinator
+	table Topology
+	req   *WriteRequest
+	keys  []int // indexes into req.Ops: a key's position in this slice is its number in all that follows
 	// replicas are those of each key.
 	replicas [][]ring.NodeID
 	w, r     int

@@ -35,7 +35,10 @@ func (e *Engine) nameDamage(s *opened, dataEnd, size int64) error {
 func (e *Engine) attribute(s *opened, hints *hintFileReader, lost *unreadable) error {
 	for {
 		l, ok, err := hints.entry()
-		if err != nil || !ok {
+		switch {
+		case errors.Is(err, errHintFile):
+			return &badHintFileError{s.seg.id, err}
+		case err != nil || !ok:
 			return err
 		}
 		if l.Flags&flagTombstone != 0 {
@@ -90,6 +93,8 @@ func (u *unreadable) next(at *hashedEntry) (ok bool, err error) {
 	return ok, err
 }
 
-func (u *unreadable) fork() source {
-	return &unreadable{src: u.src.fork(), offsets: u.offsets}
+func (u *unreadable) from(start []byte) source {
+	return &unreadable{src: u.src.from(start), offsets: u.offsets}
 }
+
+func (u *unreadable) sample(keys [][]byte) [][]byte { return u.src.sample(keys) }

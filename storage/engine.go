@@ -45,6 +45,8 @@ type Engine struct {
 	lostSeq   atomic.Uint64
 	lostError *CorruptError
 	recovery  Recovery
+	// attempt is what Open has found out so far.
+	attempt *attempt
 	// unopened are the runs that are damaged where they have to be read.
 	unopened atomic.Pointer[[]runSpan]
 	// vouched are the damaged blocks that a merge leaves out, nil outside of Vouch.

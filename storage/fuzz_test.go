@@ -142,6 +142,9 @@ func FuzzHintFile(f *testing.F) {
 			return
 		}
 		defer r.close()
+		if len(data) > 8 {
+			readFrom(t, fs, seg, data[len(data)-8:])
+		}
 		var last []byte
 		for n := 0; ; n++ {
 			l, ok, err := r.entry()
@@ -157,6 +160,25 @@ func FuzzHintFile(f *testing.F) {
 			last = append(last[:0], l.key...)
 		}
 	})
+}
+
+// readFrom reads a hint file from a key on, as one of several loaders does.
+func readFrom(t *testing.T, fs *vfstest.FS, seg *segment, start []byte) {
+	r, err := openHintFile(handles.NewPool(fs, 1), seg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	if r.check() != nil {
+		return
+	}
+	r.sample(nil)
+	var at hashedEntry
+	for s := r.from(start); ; {
+		if ok, err := s.next(&at); err != nil || !ok {
+			return
+		}
+	}
 }
 
 // FuzzFormatFile reads any bytes as the FORMAT file.

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"sync/atomic"
 
 	"github.com/ringcask/ringcask/internal/planted"
@@ -15,7 +16,7 @@ const (
 	groupCountMax = 8192
 	// groupBytesKept bounds the memory that an empty group holds on to.
 	groupBytesKept = 2 * groupBytesMax
-	// groupChangesKept bounds it for the changes, which take 48 bytes each.
+	// groupChangesKept bounds it for the changes, which take 56 bytes each.
 	groupChangesKept = 1 << 16
 )
 
@@ -76,8 +77,9 @@ type member struct {
 
 // change is one write of a group. Its key, meta and value stand in the group's buffer, at keyAt and on.
 type change struct {
-	hash           uint64 // of the key
-	seq            uint64
+	hash, seq uint64 // the hash is that of the key
+	// at is where the index has the key, if the decision has found it.
+	at             memindex.Place
 	keyAt          uint32
 	valueLen       uint32
 	offset, length uint32
@@ -154,6 +156,16 @@ func (g *group) encode(w *Writes, seq uint64) {
 		sum.seal(g.buf, start, off)
 	}
 	g.changes[len(g.changes)-1].last = true
+}
+
+// locate says of the last n changes where the index has their keys, as the decision on some keys has found them. Changes are mostly in the order
+// of these keys; those that are not are looked for again.
+func (g *group) locate(n int, keys [][]byte, places []memindex.Place) {
+	for changes := g.changes[len(g.changes)-n:]; len(changes) > 0 && len(keys) > 0; keys, places = keys[1:], places[1:] {
+		if c := &changes[0]; bytes.Equal(g.key(c), keys[0]) {
+			c.at, changes = places[0], changes[1:]
+		}
+	}
 }
 
 // vouch adds a mark if more is durable by now than the frames say: the group before was still being synced when they

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"sort"
 
 	"github.com/ringcask/ringcask/storage/internal/handles"
 	"github.com/ringcask/ringcask/storage/internal/run"
@@ -166,11 +167,40 @@ type hintFileReader struct {
 	entries  uint64
 	// last is the key before, in buf or, at the beginning of a block, in lastBuf.
 	last, lastBuf []byte
+	// starts are the beginnings of the blocks, once they were checked.
+	starts []hintBlockStart
+	// middle is the middle key if there is one block only.
+	middle []byte
+	// partial says that it did not begin with the first block: it does not know how many entries come before.
+	partial bool
 }
 
-// fork reads the same file, which must stay open for it.
-func (r *hintFileReader) fork() source {
-	return &hintFileReader{file: r.file, path: r.path, sum: r.sum, header: r.header, at: hintFileHeaderBytes, size: r.size}
+// hintBlockStart is where a block begins, and with which key.
+type hintBlockStart struct {
+	at  int64
+	key []byte
+}
+
+// from reads the same file, which must stay open for it and have been checked.
+func (r *hintFileReader) from(start []byte) source {
+	at := sort.Search(len(r.starts), func(i int) bool { return bytes.Compare(r.starts[i].key, start) > 0 }) - 1
+	f := &hintFileReader{
+		file: r.file, path: r.path, sum: r.sum, header: r.header, at: hintFileHeaderBytes, size: r.size, starts: r.starts,
+	}
+	if at > 0 {
+		f.number, f.at, f.partial = uint32(at), r.starts[at].at, true
+	}
+	return f
+}
+
+func (r *hintFileReader) sample(keys [][]byte) [][]byte {
+	if r.middle != nil {
+		return append(keys, r.middle)
+	}
+	for i := range r.starts {
+		keys = append(keys, r.starts[i].key)
+	}
+	return keys
 }
 
 func openHintFile(files *handles.Pool, seg *segment) (*hintFileReader, error) {
@@ -194,6 +224,23 @@ func openHintFile(files *handles.Pool, seg *segment) (*hintFileReader, error) {
 	return r, nil
 }
 
+// lookInside finds the middle key of a file that has one block only, which stands for all of it.
+func (r *hintFileReader) lookInside() error {
+	if len(r.starts) != 1 {
+		return nil
+	}
+	r.middle = r.starts[0].key
+	for range (r.header.entries - 1) / 2 {
+		e, err := takeHintEntry(&r.block, &r.header)
+		if err != nil {
+			return err
+		}
+		r.middle = e.key
+	}
+	r.middle = bytes.Clone(r.middle)
+	return nil
+}
+
 // readFull reads all of b; a file that is too short is errHintFile.
 func readFull(f vfs.File, b []byte, off int64) error {
 	n, err := f.ReadAt(b, off)
@@ -208,18 +255,31 @@ func readFull(f vfs.File, b []byte, off int64) error {
 
 func (r *hintFileReader) close() error { return r.file.Close() }
 
-// drain reads to the end, which checks everything.
-func (r *hintFileReader) drain() error {
-	for {
-		if _, ok, err := r.entry(); err != nil || !ok {
-			return err
+// check reads the file to its end, which checks the blocks. What is in them is checked where it is read. It must come first, and once.
+func (r *hintFileReader) check() error {
+	for r.number < r.header.blocks {
+		at := r.at
+		err := r.load()
+		var first entry
+		if err == nil {
+			first, err = takeHintEntry(&r.block, &r.header)
 		}
+		if n := len(r.starts); err == nil && n > 0 && bytes.Compare(r.starts[n-1].key, first.key) >= 0 {
+			err = errHintFile
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.path, err)
+		}
+		r.starts = append(r.starts, hintBlockStart{at, bytes.Clone(first.key)})
 	}
-}
-
-// rewind goes back to the first entry.
-func (r *hintFileReader) rewind() {
-	r.at, r.number, r.entries, r.block = hintFileHeaderBytes, 0, 0, fieldReader{}
+	if err := r.lookInside(); err != nil {
+		return fmt.Errorf("%s: %w", r.path, err)
+	}
+	if r.at != r.size {
+		return fmt.Errorf("%s: %w", r.path, errHintFile)
+	}
+	r.at, r.number, r.block, r.buf = hintFileHeaderBytes, 0, fieldReader{}, nil // what loads reads for itself
+	return nil
 }
 
 func (r *hintFileReader) next(at *hashedEntry) (ok bool, err error) {
@@ -233,7 +293,7 @@ func (r *hintFileReader) next(at *hashedEntry) (ok bool, err error) {
 func (r *hintFileReader) entry() (l entry, ok bool, err error) {
 	if r.block.at == len(r.block.b) {
 		if r.number == r.header.blocks {
-			if r.entries != r.header.entries || r.at != r.size {
+			if r.entries != r.header.entries && !r.partial || r.at != r.size {
 				return entry{}, false, fmt.Errorf("%s: %w", r.path, errHintFile)
 			}
 			return entry{}, false, nil

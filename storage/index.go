@@ -104,9 +104,15 @@ func (x *index) shard(hash uint64) *shard { return &x.shards[x.shardOf(hash)] }
 // find returns the entry of a key, with its meta behind dst if withMeta says so. Without an entry, the key's record is in one of
 // runs, if it has one: they are those of the moment when there was no entry.
 func (x *index) find(key, dst []byte, withMeta bool) (en entry, runs []*runFile, ok bool) {
+	en, _, runs, ok = x.findPlace(key, dst, withMeta)
+	return en, runs, ok
+}
+
+// findPlace is find, and says where the key is, for a change that follows.
+func (x *index) findPlace(key, dst []byte, withMeta bool) (en entry, at memindex.Place, runs []*runFile, ok bool) {
 	en = entry{key: key, meta: dst}
 	if len(key) > keyBytesLimit {
-		return en, nil, false
+		return en, at, nil, false
 	}
 	hash := run.Hash(key)
 	s := x.shard(hash)
@@ -118,17 +124,17 @@ func (x *index) find(key, dst []byte, withMeta bool) (en entry, runs []*runFile,
 			en.meta = append(dst, now.meta...)
 		}
 		en.Location = now.Location
-		return en, nil, true
+		return en, at, nil, true
 	}
-	meta, loc, ok := s.table.Get(key)
+	meta, loc, at, ok := s.table.Find(key)
 	if !ok {
-		return en, x.runs(), false
+		return en, at, x.runs(), false
 	}
 	if withMeta {
 		en.meta = append(dst, meta...)
 	}
 	en.Location = loc
-	return en, nil, true
+	return en, at, nil, true
 }
 
 // get returns the entry of a key, without its meta.

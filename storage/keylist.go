@@ -15,8 +15,10 @@ import (
 // false at the end.
 type source interface {
 	next(at *hashedEntry) (ok bool, err error)
-	// fork returns another stream of the same, from the beginning.
-	fork() source
+	// from returns another stream of the same, which may begin with some keys that are less than start.
+	from(start []byte) source
+	// sample adds some of the keys: one for about as many bytes as a block of a hint file has.
+	sample(keys [][]byte) [][]byte
 }
 
 // hashedEntry is an entry with the hash of its key and the first 8 bytes of it, as headOf has them.
@@ -124,8 +126,19 @@ func headOf(key []byte) uint64 {
 	return binary.BigEndian.Uint64(b[:])
 }
 
-func (k *keyList) fork() source {
-	return &keyList{segment: k.segment, arena: k.arena, items: k.items}
+func (k *keyList) from(start []byte) source {
+	at, _ := slices.BinarySearchFunc(k.items, start, func(it keyItem, key []byte) int { return bytes.Compare(k.key(&it), key) })
+	return &keyList{segment: k.segment, arena: k.arena, items: k.items, at: at}
+}
+
+// sampleItems are about as many as a block of a hint file has, of short keys.
+const sampleItems = 1500
+
+func (k *keyList) sample(keys [][]byte) [][]byte {
+	for i := min(sampleItems, len(k.items)) / 2; i < len(k.items); i += sampleItems {
+		keys = append(keys, k.key(&k.items[i]))
+	}
+	return keys
 }
 
 func (k *keyList) next(at *hashedEntry) (ok bool, err error) {

@@ -2,7 +2,11 @@ package storage
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"runtime"
+	"slices"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -61,35 +65,98 @@ func (e *Engine) sumUpLosses(found []*opened) {
 	}
 }
 
+// loadersMax bounds how many processors load the index: each reads a block of every hint file.
+const loadersMax = 16
+
 // loadIndex merges the keys of all segments into the index; of several records of a key the greatest number wins. Each
-// processor loads shards of its own.
+// processor loads a range of keys into shards of its own, which those of the index then take over.
 func (e *Engine) loadIndex(found []*opened) error {
-	n := min(runtime.GOMAXPROCS(0), len(e.index.shards))
-	var workers errgroup.Group
-	for part := range n {
-		workers.Go(func() error {
-			return e.loadShards(found, func(hash uint64) bool { return e.index.shardOf(hash)%n == part })
-		})
+	var sources []*opened
+	for _, s := range found {
+		if s.src != nil && !s.unmade {
+			sources = append(sources, s)
+		}
 	}
-	return workers.Wait()
+	ranges := loadRanges(sources, min(runtime.GOMAXPROCS(0), loadersMax))
+	loaders := make([]*loader, len(ranges))
+	var workers errgroup.Group
+	for i := range ranges {
+		loaders[i] = newLoader(e.index, sources)
+		workers.Go(func() error { return e.loadRange(ranges[i], loaders[i]) })
+	}
+	err := workers.Wait()
+	for i := 0; i < len(sources) && err == nil; i++ {
+		err = sources[i].allTaken(i, loaders)
+	}
+	if err == nil {
+		handOver(e.index, loaders)
+	}
+	for _, l := range loaders {
+		l.drop()
+	}
+	return err
 }
 
-// loadShards loads the shards that mine says of a key's hash.
-func (e *Engine) loadShards(found []*opened, mine func(hash uint64) bool) error {
-	var h sourceHeap
+// allTaken fails unless the loaders have taken all the entries of a hint file, each once: no single one has read all of it.
+func (s *opened) allTaken(source int, loaders []*loader) error {
+	if s.hints == nil {
+		return nil
+	}
+	taken := uint64(0)
+	for _, l := range loaders {
+		taken += l.sources[source].taken
+	}
+	if want := s.hints.header.entries; taken != want {
+		return &badHintFileError{s.seg.id, fmt.Errorf("%s: %w: %d entries, not %d", s.hints.path, errHintFile, taken, want)}
+	}
+	return nil
+}
+
+// loadRanges shares all keys out to at most n loaders, evenly as far as samples tell.
+func loadRanges(found []*opened, n int) (ranges []Range) {
+	var samples [][]byte
 	for _, s := range found {
-		if s.src == nil || s.unmade {
-			continue
+		samples = s.src.sample(samples)
+	}
+	slices.SortFunc(samples, bytes.Compare)
+	var start []byte
+	n = min(n, len(samples))
+	for i := 1; i < n; i++ {
+		if end := samples[len(samples)*i/n]; bytes.Compare(start, end) < 0 {
+			ranges, start = append(ranges, Range{Start: start, End: end}), end
 		}
-		c := &cursor{src: s.src.fork(), mine: mine}
-		if ok, err := c.advance(); err != nil {
-			return &IOError{"read", s.seg.hintFilePath(), err}
-		} else if ok {
+	}
+	return append(ranges, Range{Start: start})
+}
+
+// badHintFileError is a hint file that passed its checksums and makes no sense all the same.
+type badHintFileError struct {
+	segment SegmentID
+	err     error
+}
+
+func (e *badHintFileError) Error() string { return e.err.Error() }
+func (e *badHintFileError) Unwrap() error { return e.err }
+
+// loadRange loads a range of keys, of each its newest record.
+func (e *Engine) loadRange(r Range, into *loader) error {
+	var h sourceHeap
+	for i := range into.sources {
+		c := &into.sources[i]
+		c.src, c.keys = c.src.from(r.Start), r
+		ok, err := c.advance()
+		for ok && err == nil && bytes.Compare(c.at.key, r.Start) < 0 { // of the block in which the range begins
+			c.taken = 0
+			ok, err = c.advance()
+		}
+		if err != nil {
+			return err
+		}
+		if ok {
 			h = append(h, c)
 		}
 	}
 	h.init()
-	into := newLoader(e.index)
 	last, any := []byte(nil), false
 	for len(h) > 0 {
 		at := &h[0].at
@@ -106,22 +173,29 @@ func (e *Engine) loadShards(found []*opened, mine func(hash uint64) bool) error 
 	return nil
 }
 
-// cursor is a source with its current key, of those that are mine.
+// cursor is a source with its current key, up to the end of a range.
 type cursor struct {
 	src  source
-	mine func(hash uint64) bool
+	seg  *segment
+	keys Range
 	at   hashedEntry
+	// taken counts the entries in the range.
+	taken uint64
 }
 
 func (c *cursor) advance() (ok bool, err error) {
-	for {
-		if ok, err = c.src.next(&c.at); !ok || err != nil {
-			return ok, err
-		}
-		if c.mine(c.at.hash) {
-			return true, nil
-		}
+	ok, err = c.src.next(&c.at)
+	switch {
+	case errors.Is(err, errHintFile):
+		return false, &badHintFileError{c.seg.id, err}
+	case err != nil:
+		return false, &IOError{"read", c.seg.hintFilePath(), err}
 	}
+	if !ok || c.keys.past(c.at.key) {
+		return false, nil
+	}
+	c.taken++
+	return true, nil
 }
 
 // before orders cursors by key, and by falling sequence number for the same key.
@@ -176,22 +250,29 @@ func (h sourceHeap) down(i int) {
 	}
 }
 
-// loader fills shards of an index while the engine opens. Those of two loaders must not be the same.
+// loader fills shards of its own with a range of keys, while the engine opens.
 type loader struct {
-	index  *index
-	shards []shardLoader
+	index   *index
+	sources []cursor
+	shards  []shardLoader
 }
 
-// shardLoader fills one shard. It counts by itself what others may look at in the shard.
+// shardLoader fills one shard. Its own counts are plain numbers.
 type shardLoader struct {
-	appender           *memindex.Appender
-	entries, textBytes int64
+	shard
+	appender            *memindex.Appender
+	newEntries, newText int64
 }
 
-func newLoader(x *index) *loader {
-	l := &loader{index: x, shards: make([]shardLoader, len(x.shards))}
+func newLoader(x *index, from []*opened) *loader {
+	l := &loader{index: x, sources: make([]cursor, len(from)), shards: make([]shardLoader, len(x.shards))}
+	for i, s := range from {
+		l.sources[i] = cursor{src: s.src, seg: s.seg}
+	}
 	for i := range l.shards {
-		l.shards[i].appender = memindex.NewAppender(x.shards[i].table)
+		s := &l.shards[i]
+		s.table = memindex.New(memindex.Options{})
+		s.appender = memindex.NewAppender(s.table)
 	}
 	return l
 }
@@ -203,23 +284,54 @@ func (l *loader) load(e *hashedEntry, keep bool) {
 	if !e.live() && !keep && !shadows {
 		return
 	}
-	i := l.index.shardOf(e.hash)
-	s, into := &l.index.shards[i], &l.shards[i]
+	s := &l.shards[l.index.shardOf(e.hash)]
 	if shadows {
 		s.shadows++
 	}
 	s.count(e.Location, 1)
-	into.entries++
-	into.textBytes += int64(len(e.key) + len(e.meta))
-	into.appender.Append(e.key, e.meta, e.Location)
+	s.newEntries++
+	s.newText += int64(len(e.key) + len(e.meta))
+	s.appender.Append(e.key, e.meta, e.Location)
 }
 
-// flush has the index take all that was loaded.
+// flush has the tables have all that was loaded.
 func (l *loader) flush() {
 	for i := range l.shards {
-		from, s := &l.shards[i], &l.index.shards[i]
-		from.appender.Flush()
-		s.entries.Add(from.entries)
-		s.textBytes.Add(from.textBytes)
+		l.shards[i].appender.Flush()
+	}
+}
+
+// handOver gives the index, which is empty, all that the loaders have, who come in the order of their keys.
+func handOver(x *index, loaders []*loader) {
+	var shards sync.WaitGroup
+	for i := range x.shards {
+		shards.Go(func() {
+			for _, l := range loaders {
+				x.shards[i].take(&l.shards[i])
+			}
+		})
+	}
+	shards.Wait()
+}
+
+// take takes over what was loaded.
+func (s *shard) take(from *shardLoader) {
+	s.table.Adopt(from.table)
+	s.keys += from.keys
+	s.liveBytes += from.liveBytes
+	s.shadows += from.shadows
+	for at, n := range from.live {
+		if n != 0 {
+			s.countIn(from.liveFrom+uint32(at), n)
+		}
+	}
+	s.entries.Add(from.newEntries)
+	s.textBytes.Add(from.newText)
+}
+
+// drop gives back what was not handed over.
+func (l *loader) drop() {
+	for i := range l.shards {
+		l.shards[i].table.Close()
 	}
 }

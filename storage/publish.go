@@ -108,7 +108,7 @@ func (x *index) setOne(g *group, c *change, before seen) {
 func (x *index) enterTable(s *shard, g *group, c *change, before seen) {
 	en := g.entry(c)
 	n := s.table.Len()
-	old, existed := s.set(&en, x.inRuns(c.hash), x.merging > 0 || x.keepTombstones)
+	old, existed := s.set(&en, c.at, x.inRuns(c.hash), x.merging > 0 || x.keepTombstones)
 	s.grew(s.table.Len()-n, &en, old.meta)
 	if before != nil {
 		before(c, old, existed)

@@ -105,15 +105,21 @@ func (e *Engine) Meta(key, dst []byte) ([]byte, error) {
 // stored is what the index or a run knows of a key, with its meta behind dst. What a run has is in no segment. The caller holds
 // life, or is a goroutine that Close waits for.
 func (e *Engine) stored(key, dst []byte) (en entry, ok bool, err error) {
-	en, runs, ok := e.index.find(key, dst, true)
+	en, _, ok, err = e.storedAt(key, dst)
+	return en, ok, err
+}
+
+// storedAt is stored, and says where the index has the key.
+func (e *Engine) storedAt(key, dst []byte) (en entry, at memindex.Place, ok bool, err error) {
+	en, at, runs, ok := e.index.findPlace(key, dst, true)
 	if ok {
-		return en, true, nil
+		return en, at, true, nil
 	}
 	ok, err = e.settled(runs, key, func(rec run.Record) {
 		en.meta = append(en.meta, rec.Meta...)
 		en.Location = memindex.Location{Seq: rec.Seq, Flags: rec.Flags}
 	})
-	return en, ok, err
+	return en, at, ok, err
 }
 
 // find looks a key up in the index for reading; without an entry, runs are where to look next. The caller holds life.

@@ -52,7 +52,6 @@ type opened struct {
 	// firstSeq and nextSeq are those of the segment, if started.
 	started           bool
 	firstSeq, nextSeq uint64
-	rebuilt           bool
 	// unmade is a segment whose creation a crash cut short.
 	unmade bool
 	damage []Damage
@@ -66,21 +65,55 @@ func Open(dir string, o Options) (*Engine, error) {
 		return nil, err
 	}
 	o = o.withDefaults()
+	a := &attempt{began: time.Now(), badHintFiles: make(map[SegmentID]bool), rebuilt: make(map[SegmentID]int64)}
+	for {
+		e := newEngine(dir, o, a)
+		err := e.open()
+		if err == nil {
+			e.start()
+			return e, nil
+		}
+		if e.index != nil {
+			e.index.close()
+		}
+		closed := errors.Join(e.closeFiles(), e.unlock())
+		var hints *badHintFileError
+		if closed != nil || !errors.As(err, &hints) || a.badHintFiles[hints.segment] {
+			return nil, errors.Join(fmt.Errorf("storage: open %s: %w", dir, err), closed)
+		}
+		// That is so rare that it may take a try for each.
+		a.badHintFiles[hints.segment] = true
+		o.Logger.Warn("storage: hint file ignored", "segment", hints.segment, "error", hints.err)
+	}
+}
+
+// attempt is what is kept from one try of Open to the next.
+type attempt struct {
+	began time.Time
+	// badHintFiles are those of segments that are read themselves.
+	badHintFiles map[SegmentID]bool
+	// tornBytes were cut off tornSegment.
+	tornBytes   int64
+	tornSegment SegmentID
+
+	mu sync.Mutex // while segments are opened
+	// rebuilt are the segments whose hint files were written anew, with how many records they have.
+	rebuilt map[SegmentID]int64
+}
+
+// newEngine returns an engine that is yet to be opened.
+func newEngine(dir string, o Options, a *attempt) *Engine {
 	e := &Engine{
-		opts: o, fs: o.FS, dir: dir, log: newSegmentLog(), blockings: newBlockingPool(),
+		attempt: a,
+		opts:    o, fs: o.FS, dir: dir, log: newSegmentLog(), blockings: newBlockingPool(),
 		files: handles.NewPool(o.FS, o.OpenFilesMax),
 		cache: blockcache.New(max(o.CacheBytes, 0)), stopSyncs: make(chan struct{}), behind: make(chan struct{}, 1),
 	}
 	e.unopened.Store(new([]runSpan))
-	if err := e.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", dir, err), e.closeFiles(), e.unlock())
-	}
-	e.start()
-	return e, nil
+	return e
 }
 
 func (e *Engine) open() error {
-	began := time.Now()
 	names, err := e.claim()
 	if err != nil {
 		return err
@@ -112,7 +145,7 @@ func (e *Engine) open() error {
 	if err := e.mapSegments(); err != nil {
 		return err
 	}
-	e.summarize(found, began)
+	e.summarize(found)
 	e.index.opened = logEnd{seg: e.log.last(), nextSeq: e.nextSeq.Load()}
 	if seg := e.index.opened.seg; seg != nil {
 		e.index.opened.end = seg.written.Load()
@@ -231,7 +264,7 @@ func (e *Engine) openSegment(s *opened, youngest bool) (err error) {
 	seg.filled.Store(size)
 	_, err = e.fs.Stat(seg.suspectPath())
 	seg.suspect.Store(err == nil)
-	if hints := e.verifiedHintFile(seg, size); hints != nil {
+	if hints := e.checkedHintFile(seg, size); hints != nil {
 		return e.openWithHintFile(s, hints, size)
 	}
 	scan := newLogScan(seg.file, seg.path, seg.sum, size)
@@ -247,23 +280,26 @@ func (e *Engine) openSegment(s *opened, youngest bool) (err error) {
 		if err := e.storeHintFile(seg, s.replay); err != nil {
 			e.opts.Logger.Warn("storage: hint file not written", "segment", seg.id, "error", err)
 		} else {
-			s.rebuilt = true
+			e.attempt.mu.Lock()
+			e.attempt.rebuilt[seg.id] = s.replay.records
+			e.attempt.mu.Unlock()
 		}
 	}
 	return nil
 }
 
-// verifiedHintFile opens the segment's hint file and reads it to its end. Nil is a hint file that is missing or of no
-// use.
-func (e *Engine) verifiedHintFile(seg *segment, size int64) *hintFileReader {
+// checkedHintFile opens the segment's hint file and checks its blocks. Nil is a hint file that is missing or of no use.
+func (e *Engine) checkedHintFile(seg *segment, size int64) *hintFileReader {
+	if e.attempt.badHintFiles[seg.id] {
+		return nil
+	}
 	r, err := openHintFile(e.files, seg)
 	if err == nil {
-		if err = r.drain(); err == nil {
+		if err = r.check(); err == nil {
 			err = seg.endsAt(r.header.dataEnd, size)
 		}
 		if err == nil {
 			seg.hintFileBytes.Store(r.size)
-			r.rewind()
 			return r
 		}
 		err = errors.Join(err, r.close())
@@ -330,6 +366,7 @@ func (e *Engine) openYoungest(s *opened, scan *logScan) error {
 	}
 	e.adopt(s)
 	if r.tornBytes > 0 {
+		e.attempt.tornBytes, e.attempt.tornSegment = r.tornBytes, seg.id
 		if err := seg.file.Truncate(r.end); err != nil {
 			return &IOError{"truncate", seg.path, err}
 		}
@@ -361,26 +398,25 @@ func (e *Engine) leaveUnmade(s *opened) error {
 }
 
 // summarize completes the report and logs it.
-func (e *Engine) summarize(found []*opened, began time.Time) {
-	rec := &e.recovery
+func (e *Engine) summarize(found []*opened) {
+	rec, a := &e.recovery, e.attempt
 	rec.Segments, rec.Runs = len(e.log.all()), len(e.index.runs())
+	rec.HintFilesRebuilt, rec.TornBytes, rec.TornSegment = len(a.rebuilt), a.tornBytes, a.tornSegment
 	for _, s := range found {
-		if s.hints != nil {
-			rec.HintFilesUsed++
-		}
-		if s.rebuilt {
-			rec.HintFilesRebuilt++
-		}
-		if s.replay != nil {
+		records, rebuilt := a.rebuilt[s.seg.id]
+		switch {
+		case rebuilt: // by this try, or by one before it
+			rec.RecordsReplayed += records
+		case s.replay != nil:
 			rec.RecordsReplayed += s.replay.records
-			if s.replay.tornBytes > 0 && !s.unmade {
-				rec.TornBytes, rec.TornSegment = s.replay.tornBytes, s.seg.id
-			}
+		case s.hints != nil:
+			rec.HintFilesUsed++
 		}
 		rec.Damage = append(rec.Damage, s.damage...)
 	}
 	e.damaged.Add(int64(len(rec.Damage)))
-	rec.Duration = time.Since(began)
+	rec.Duration = time.Since(a.began)
+	e.attempt = nil
 	if rec.TornBytes > 0 {
 		e.opts.Logger.Warn("storage: torn tail cut", "dir", e.dir, "segment", rec.TornSegment, "bytes", rec.TornBytes)
 	}

@@ -30,10 +30,11 @@ type shard struct {
 	_         [64]byte // so that the locks of two shards do not share a cache line
 }
 
-// set enters a change and returns what stood there. A tombstone is entered only if something older may be found otherwise.
-func (s *shard) set(now *entry, shadows, keep bool) (old entry, existed bool) {
+// set enters a change of a key that was found at a place, if it was, and returns what stood there. A tombstone is entered only if something older may
+// be found otherwise.
+func (s *shard) set(now *entry, at memindex.Place, shadows, keep bool) (old entry, existed bool) {
 	if now.live() || shadows || keep {
-		old.meta, old.Location, existed = s.table.Set(now.key, now.meta, now.Location)
+		old.meta, old.Location, existed = s.table.SetAt(at, now.key, now.meta, now.Location)
 		s.count(now.Location, 1)
 		if shadows && !existed {
 			s.shadows++
@@ -65,17 +66,22 @@ func (s *shard) count(loc memindex.Location, by int64) {
 	}
 	s.keys += by
 	s.liveBytes += by * int64(loc.Length)
+	s.countIn(loc.Segment, by*int64(loc.Length))
+}
+
+// countIn counts live bytes of a segment.
+func (s *shard) countIn(segment uint32, by int64) {
 	if len(s.live) == 0 {
-		s.liveFrom = loc.Segment
+		s.liveFrom = segment
 	}
-	if loc.Segment < s.liveFrom {
-		s.live = append(make([]int64, s.liveFrom-loc.Segment), s.live...)
-		s.liveFrom = loc.Segment
+	if segment < s.liveFrom {
+		s.live = append(make([]int64, s.liveFrom-segment), s.live...)
+		s.liveFrom = segment
 	}
-	for int(loc.Segment-s.liveFrom) >= len(s.live) {
+	for int(segment-s.liveFrom) >= len(s.live) {
 		s.live = append(s.live, 0)
 	}
-	s.live[loc.Segment-s.liveFrom] += by * int64(loc.Length)
+	s.live[segment-s.liveFrom] += by
 }
 
 // sweepLeaves is how many leaves are swept under one hold of the lock.

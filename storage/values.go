@@ -43,12 +43,11 @@ func (w *writer) decided(v *values, c *change, g *group) Current {
 }
 
 // published is the published state of the i-th key, with its value if that was read and is still the key's value. The meta is
-// the writer's until the next decision. What is damaged is Unknown.
+// the writer's until the next decision. What is damaged is Unknown. The caller holds life.
 func (w *writer) published(i int, v *values, key []byte) (Current, error) {
-	w.e.life.RLock() // a merge must not close what is looked at
-	defer w.e.life.RUnlock()
 	from := len(w.metas)
-	en, ok, err := w.e.stored(key, w.metas)
+	en, at, ok, err := w.e.storedAt(key, w.metas)
+	w.places[i] = at
 	if err != nil {
 		return Current{State: Unknown}, uncorrupt(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/ringcask/ringcask/storage/internal/memindex"
 )
 
 // gatherYields bounds how often the committer lets others run before it takes the open group: those that the last group has
@@ -72,7 +74,9 @@ type writer struct {
 	writes  Writes
 	current []Current
 	metas   []byte // those of current
-	seq     uint64 // of the next record
+	// places are where the index has the keys of current.
+	places []memindex.Place
+	seq    uint64 // of the next record
 	// lastID is the segment that was begun last, roll says that the next mutation begins another.
 	lastID SegmentID
 	roll   bool
@@ -267,6 +271,7 @@ func (w *writer) decide(r *request) (now bool, err error) {
 	}
 	if n > 0 {
 		w.open.encode(&w.writes, w.seq)
+		w.open.locate(n, r.m.Keys(), w.places)
 		w.seq += uint64(n)
 	}
 	w.open.members = append(w.open.members, member{r.m, r.bytes})
@@ -305,11 +310,15 @@ func (w *writer) tryDecide(r *request) (pending bool, err error) {
 // not published. Where reading fails nothing is decided: unlike damage, it may pass.
 func (w *writer) see(keys [][]byte, v *values) (pending bool, err error) {
 	clear(w.current)
-	w.current, w.metas = w.current[:0], w.metas[:0]
+	w.current, w.metas, w.places = w.current[:0], w.metas[:0], w.places[:0]
 	if len(keys) == 0 {
 		return false, nil
 	}
+	w.places = slices.Grow(w.places, len(keys))[:len(keys)]
+	clear(w.places)
 	over := w.enterUnpublished()
+	w.e.life.RLock() // a merge must not close what is looked at
+	defer w.e.life.RUnlock()
 	for i, key := range keys {
 		if over {
 			if c, g := w.unpublished(key); c != nil {

@@ -88,7 +88,7 @@ type Options struct {
 	// Logger takes refusals, connects and losses; nil discards them.
 	Logger *slog.Logger
 	// Now is the node's physical clock, which offsets are measured by and deadlines are translated with on their way; nil
-	// is time.Now. Deadlines of callers, and of requests handed to Local and Coordinate, always are by time.Now.
+	// is time.Now, and takes half as long. Deadlines of callers, and of requests handed to Local and Coordinate, always are by time.Now.
 	Now func() time.Time
 	// Dial opens a connection; nil is TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)

@@ -81,15 +81,7 @@ func (a *Appender) build(n int) {
 	if t.limit > 0 {
 		t.ownInner()
 	}
-	t.leaves.reset()
-	t.leaves.add(t.path[t.height].ref, nil, nil)
-	t.leaves.add(r, a.separator, nil)
-	if t.height == 0 {
-		t.newRoot(&t.leaves)
-		return
-	}
-	at := int(t.path[t.height-1].at)
-	t.splice(t.height-1, at, at+1, &t.leaves, true)
+	t.appendLeaf(r, a.separator)
 }
 
 // keepLast drops all but the last entry.

@@ -205,9 +205,7 @@ func (a *arena) addChunk(granules int) {
 	for size < chunkBytesMax && (int64(size) < a.bytes/8 || size < (granules+1)<<granuleShift) {
 		size *= 2
 	}
-	if len(a.chunks) == 1<<(32-chunkGranuleBits) {
-		panic("memindex: more than half a TiB of keys")
-	}
+	a.checkChunks(1)
 	mem := a.take(size)
 	r := ref(len(a.chunks)) << chunkGranuleBits
 	n := size >> granuleShift
@@ -219,6 +217,13 @@ func (a *arena) addChunk(granules int) {
 		r, n = r+1, n-1
 	}
 	a.link(r, n)
+}
+
+// checkChunks panics if there cannot be so many chunks more.
+func (a *arena) checkChunks(more int) {
+	if len(a.chunks)+more > 1<<(32-chunkGranuleBits) {
+		panic("memindex: more than half a TiB of keys")
+	}
 }
 
 func (a *arena) take(size int) []byte {

@@ -49,7 +49,7 @@
 //
 // # Concurrency
 //
-// Get, View, Len and Bytes may run beside one another. Changes (Set, Delete, Update, Sweep, those of an Appender) and Close exclude
+// Get, Find, View, Len and Bytes may run beside one another. Changes (Set, SetAt, Delete, Update, Sweep, Adopt, those of an Appender) and Close exclude
 // them and one another: the caller has a sync.RWMutex or the like. A View and its iterators need no lock whatever goes
 // on, and Release may be called by any goroutine at any time; one iterator is for one goroutine at a time.
 //

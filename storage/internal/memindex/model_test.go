@@ -74,6 +74,9 @@ type world struct {
 	models []*model
 	key    func(c *choices) string
 	seq    uint64
+	// found is the key that was looked up last, at where it was then.
+	found string
+	at    Place
 	// variedMetas has metas of a few lengths, so that entries have room for the longest, and others so rarely that many leaves have none.
 	variedMetas bool
 }
@@ -139,7 +142,11 @@ func (w *world) step() {
 	case p < 40:
 		w.set(w.key(c))
 	case p < 50:
-		w.set(w.someKey())
+		key := w.someKey()
+		if c.n(2) == 0 && w.found != "" {
+			key = w.found // at where it was some steps ago
+		}
+		w.set(key)
 	case p < 65:
 		key := w.someKey()
 		meta, loc, ok := w.t.Delete([]byte(key))
@@ -155,9 +162,10 @@ func (w *world) step() {
 			w.m.set(key, value{v.meta, loc})
 		}
 	case p < 85:
-		key := w.someKey()
-		meta, loc, ok := w.t.Get([]byte(key))
-		w.expect("Get", key, meta, loc, ok)
+		w.find(w.someKey())
+		if c.n(2) == 0 { // mostly nothing else comes between
+			w.set(w.found)
+		}
 	case p < 90:
 		for range c.n(20) {
 			w.append()
@@ -173,16 +181,29 @@ func (w *world) step() {
 			w.release(c.n(len(w.views)))
 		}
 	default:
-		if c.n(8) == 0 {
+		switch c.n(8) {
+		case 0:
 			w.sweep()
+		case 1, 2:
+			w.adopt()
 		}
 	}
 }
 
+// find looks a key up, by which it is set later, or by which another one is.
+func (w *world) find(key string) {
+	meta, loc, at, ok := w.t.Find([]byte(key))
+	w.expect("Find", key, meta, loc, ok)
+	if ok != (at != Place{}) {
+		w.tb.Fatalf("%.40q is there: %v, at %v", key, ok, at)
+	}
+	w.found, w.at = key, at
+}
+
 func (w *world) set(key string) {
 	meta, loc := w.meta(), w.location()
-	m, l, ok := w.t.Set([]byte(key), []byte(meta), loc)
-	w.expect("Set", key, m, l, ok)
+	m, l, ok := w.t.SetAt(w.at, []byte(key), []byte(meta), loc)
+	w.expect("SetAt", key, m, l, ok)
 	w.m.set(key, value{meta, loc})
 }
 
@@ -206,6 +227,36 @@ func (w *world) append() {
 		}
 	}
 	a.Flush()
+}
+
+// adopt has the table adopt one with greater keys, or adopts it into another one that has none yet, and releases all views first.
+func (w *world) adopt() {
+	for len(w.views) > 0 {
+		w.release(0)
+	}
+	own := w.t
+	w.t = New(Options{Heap: own.arena.heap})
+	for range w.c.n(100) {
+		w.append()
+	}
+	if w.c.n(4) == 0 { // it has held a view, and gaps
+		w.t.View().Release()
+		if n := len(w.m.keys); n > own.Len() {
+			w.t.Delete([]byte(w.m.keys[n-1]))
+			w.m.delete(w.m.keys[n-1])
+		}
+	}
+	own.Adopt(w.t)
+	if w.t.Len() != 0 || w.t.Bytes() != 0 {
+		w.tb.Fatalf("%d keys in %d bytes are left where they were adopted from", w.t.Len(), w.t.Bytes())
+	}
+	w.t.Close()
+	w.t = own
+	if w.c.n(4) == 0 {
+		w.t = New(Options{Heap: own.arena.heap})
+		w.t.Adopt(own)
+	}
+	w.t.check(w.tb)
 }
 
 // greaterKey is a key that is greater than all that are there. ok is false if none was found.

@@ -1,6 +1,7 @@
 package memindex
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
 )
@@ -29,6 +30,8 @@ type Table struct {
 	root   ref
 	height int
 	len    int
+	// version changes whenever a node leaves the tree. No two tables have the same.
+	version uint64
 	// gen is the generation in which nodes are born. limit is that of the newest view that was live when the change in
 	// progress began: it may see any node that was not born later.
 	gen, limit uint64
@@ -52,8 +55,13 @@ type Table struct {
 // levelScratch is memory for rebuilding a node of one level.
 type levelScratch struct{ in, out, merged kids }
 
+// versions are handed out to tables, 2^32 at a time.
+var versions atomic.Uint32
+
+func newVersion() uint64 { return uint64(versions.Add(1)) << 32 }
+
 // New returns an empty table. It takes no memory until something is in it.
-func New(o Options) *Table { return &Table{arena: arena{heap: o.Heap}, gen: 1} }
+func New(o Options) *Table { return &Table{arena: arena{heap: o.Heap}, gen: 1, version: newVersion()} }
 
 // Close gives all memory back to the system: now, or when the last view is released. The table must not be used
 // anymore.
@@ -76,9 +84,22 @@ func (t *Table) Bytes() int64 { return t.arena.bytes }
 // Get returns what is stored for a key. The meta is the table's memory: it must not be changed, and is valid until the
 // next change.
 func (t *Table) Get(key []byte) (meta []byte, loc Location, ok bool) {
+	meta, loc, _, ok = t.Find(key)
+	return meta, loc, ok
+}
+
+// Place is where a key was found, for SetAt. The zero Place is none.
+type Place struct {
+	version uint64
+	leaf    ref
+	at      uint16
+}
+
+// Find is Get, and says where the key is.
+func (t *Table) Find(key []byte) (meta []byte, loc Location, at Place, ok bool) {
 	r := t.root
 	if r == none {
-		return nil, Location{}, false
+		return nil, Location{}, Place{}, false
 	}
 	for range t.height {
 		n := inner(t.arena.at(r))
@@ -87,10 +108,10 @@ func (t *Table) Get(key []byte) (meta []byte, loc Location, ok bool) {
 	l := leaf(t.arena.at(r))
 	i, ok := l.search(key)
 	if !ok {
-		return nil, Location{}, false
+		return nil, Location{}, Place{}, false
 	}
 	e := l.entry(i)
-	return l.meta(&e), l.location(&e), true
+	return l.meta(&e), l.location(&e), Place{t.version, r, uint16(i)}, true
 }
 
 // Set stores a meta and a location for a key, and returns what was stored before. It copies key and meta, which must
@@ -108,12 +129,8 @@ func (t *Table) Set(key, meta []byte, loc Location) (beforeMeta []byte, before L
 	i, existed := l.search(key)
 	if existed {
 		e := l.entry(i)
-		f := l.frame()
-		textLen := e.textLen(l)
-		beforeMeta, before = t.keep(l.meta(&e)), f.get(l[e.loc:], textLen)
-		if textLen = len(key) + len(meta); l.roomInPlace(&e, len(meta)) && f.fits(&loc, textLen) {
-			l.replaceMeta(&e, key, meta)
-			f.put(l[e.loc:], &loc, textLen)
+		var done bool
+		if beforeMeta, before, done = t.overwrite(l, &e, key, meta, &loc); done {
 			return beforeMeta, before, true
 		}
 		l.remove(i)
@@ -122,6 +139,37 @@ func (t *Table) Set(key, meta []byte, loc Location) (beforeMeta []byte, before L
 	t.len++
 	t.insert(l, i, key, meta, &loc)
 	return beforeMeta, before, existed
+}
+
+// SetAt is Set where the key was found: it spares the search if no node has left the tree since, and the key is where it was.
+func (t *Table) SetAt(at Place, key, meta []byte, loc Location) (beforeMeta []byte, before Location, existed bool) {
+	if at.version == t.version {
+		checkSizes(key, meta)
+		t.begin()
+		if l := leaf(t.arena.at(at.leaf)); int(at.at) < l.count() && (t.limit == 0 || birthOf(l) > t.limit) {
+			e := l.entry(int(at.at))
+			if n := l.prefixLen(); len(key) >= n && bytes.Equal(l.prefix(), key[:n]) && bytes.Equal(l.rest(&e), key[n:]) {
+				if beforeMeta, before, existed = t.overwrite(l, &e, key, meta, &loc); existed {
+					return beforeMeta, before, true
+				}
+			}
+		}
+	}
+	return t.Set(key, meta, loc)
+}
+
+// overwrite puts another meta and location in the place of an entry's, and returns what stood there. It is not done if the entry has no room
+// for them.
+func (t *Table) overwrite(l leaf, e *leafEntry, key, meta []byte, loc *Location) (beforeMeta []byte, before Location, done bool) {
+	f := l.frame()
+	textLen := e.textLen(l)
+	beforeMeta, before = t.keep(l.meta(e)), f.get(l[e.loc:], textLen)
+	if textLen = len(key) + len(meta); !l.roomInPlace(e, len(meta)) || !f.fits(loc, textLen) {
+		return beforeMeta, before, false
+	}
+	l.replaceMeta(e, key, meta)
+	f.put(l[e.loc:], loc, textLen)
+	return beforeMeta, before, true
 }
 
 // Delete removes a key, and returns what was stored for it. beforeMeta is valid until the next change.
@@ -280,6 +328,9 @@ func (t *Table) alloc(size int) (ref, []byte) {
 
 // drop gives a node back that is in the tree no more: now, or when no view sees it.
 func (t *Table) drop(r ref) {
+	if t.version++; uint32(t.version) == 0 { // the next ones are another table's
+		t.version = newVersion()
+	}
 	b := t.arena.at(r)
 	if birthOf(b) <= t.limit && t.retire(r, birthOf(b)) {
 		return

@@ -90,6 +90,125 @@ func appendNumbered(tab *Table, n int, meta []byte, at func(i int) Location) {
 	a.Flush()
 }
 
+// TestAPlaceEndsWhenItsLeafLeavesTheTree finds a key, has something happen, and sets the key at where it was.
+func TestAPlaceEndsWhenItsLeafLeavesTheTree(t *testing.T) {
+	const n, sought = 2000, 1000
+	at := func(i int) Location { return Location{Seq: uint64(i)} }
+	for name, happens := range map[string]func(t *testing.T, tab *Table) *Table{
+		"nothing": func(_ *testing.T, tab *Table) *Table { return tab },
+		"neighbours come until the leaf is split": func(_ *testing.T, tab *Table) *Table {
+			for i := range 300 {
+				tab.Set(fmt.Appendf(nil, "%s-%d", numbered(sought-1), i), []byte("m"), at(i))
+			}
+			return tab
+		},
+		"neighbours go until leaves are joined": func(_ *testing.T, tab *Table) *Table {
+			for i := range n {
+				if i != sought {
+					tab.Delete(numbered(i))
+				}
+			}
+			return tab
+		},
+		"the key goes and comes back": func(_ *testing.T, tab *Table) *Table {
+			tab.Delete(numbered(sought))
+			tab.Set(numbered(sought), []byte("m"), at(sought))
+			return tab
+		},
+		"a neighbour changes while a view is there": func(t *testing.T, tab *Table) *Table {
+			v := tab.View()
+			t.Cleanup(v.Release)
+			tab.Set(numbered(sought+1), []byte("n"), at(1))
+			return tab
+		},
+		"a view comes": func(t *testing.T, tab *Table) *Table {
+			t.Cleanup(tab.View().Release)
+			return tab
+		},
+		"neighbours are swept away": func(_ *testing.T, tab *Table) *Table {
+			for from, done := []byte(nil), false; !done; {
+				from, done = tab.Sweep(from, 5, func(key, _ []byte, _ Location) bool { return !bytes.Equal(key, numbered(sought)) })
+			}
+			return tab
+		},
+		"another table adopts it": func(t *testing.T, tab *Table) *Table {
+			by := New(Options{})
+			t.Cleanup(by.Close)
+			by.Set([]byte("a"), nil, at(0))
+			by.Adopt(tab)
+			return by
+		},
+		"a new table takes its place": func(t *testing.T, _ *Table) *Table {
+			by := New(Options{})
+			t.Cleanup(by.Close)
+			by.Set(numbered(sought), []byte("m"), at(sought))
+			return by
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tab := New(Options{})
+			t.Cleanup(tab.Close)
+			appendNumbered(tab, n, []byte("m"), at)
+			_, _, place, ok := tab.Find(numbered(sought))
+			if !ok {
+				t.Fatal("the key is not there")
+			}
+			tab = happens(t, tab)
+			was := map[string]value{}
+			each := func(fn func(key string, v value)) {
+				v := tab.View()
+				defer v.Release()
+				it := v.Iter()
+				for ok := it.Seek(nil); ok; ok = it.Next() {
+					fn(string(it.Key()), value{string(it.Meta()), it.Location()})
+				}
+			}
+			each(func(key string, v value) { was[key] = v })
+			meta, before, existed := tab.SetAt(place, numbered(sought), []byte("x"), at(77))
+			if string(meta) != "m" || before != at(sought) || !existed {
+				t.Errorf("before it was %q, %v, %v", meta, before, existed)
+			}
+			tab.check(t)
+			was[string(numbered(sought))] = value{"x", at(77)}
+			left := len(was)
+			each(func(key string, v value) {
+				if left--; was[key] != v {
+					t.Errorf("%s is %v, not %v", key, v, was[key])
+				}
+			})
+			if left != 0 {
+				t.Errorf("%d keys too few", left)
+			}
+		})
+	}
+}
+
+func TestAdoptRefusesKeysThatAreNotGreaterAndViews(t *testing.T) {
+	at := func(i int) Location { return Location{Seq: uint64(i)} }
+	panics := func(fn func()) (what any) {
+		defer func() { what = recover() }()
+		fn()
+		return nil
+	}
+	fill := func() *Table {
+		tab := New(Options{})
+		t.Cleanup(tab.Close)
+		appendNumbered(tab, 100, []byte("m"), at)
+		return tab
+	}
+	if panics(func() { fill().Adopt(fill()) }) == nil {
+		t.Error("the same keys were adopted")
+	}
+	viewed := fill()
+	defer viewed.View().Release()
+	if panics(func() { New(Options{}).Adopt(viewed) }) == nil {
+		t.Error("a table with a view was adopted")
+	}
+	if panics(func() { viewed.Adopt(New(Options{})) }) == nil {
+		t.Error("a table with a view adopted one")
+	}
+}
+
 func TestTooLongKeysPanic(t *testing.T) {
 	tab := New(Options{})
 	defer tab.Close()

@@ -141,6 +141,19 @@ func (t *Table) trim(r ref, l leaf) {
 	}
 }
 
+// appendLeaf puts a leaf behind the last one, at which the path ends. No view sees the path's inner nodes.
+func (t *Table) appendLeaf(r ref, separator []byte) {
+	t.leaves.reset()
+	t.leaves.add(t.path[t.height].ref, nil, nil)
+	t.leaves.add(r, separator, nil)
+	if t.height == 0 {
+		t.newRoot(&t.leaves)
+		return
+	}
+	at := int(t.path[t.height-1].at)
+	t.splice(t.height-1, at, at+1, &t.leaves, true)
+}
+
 // rebuildLeaf puts leaves of the scratch entries in the place of that at the path's end.
 func (t *Table) rebuildLeaf(l leaf) {
 	n := len(t.entries.list)
