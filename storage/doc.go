@@ -88,7 +88,7 @@
 // All methods of an Engine may be called from many goroutines. The engine's own are the committer and the absorber (SyncAlways) or the syncer (the
 // other policies), the value readers, the hint file writer, the merger and the scrubber. Close waits for all of them. Readers share
 // a shard of the index under a lock that is held for a change or two at a time and never across I/O; a scan reads an immutable
-// copy-on-write view, and pins the files that it was taken of. A file that is not read is closed when there are more than
+// copy-on-write view (a merge takes one for some hundred entries at a time, so that writers have little to copy), and pins the files that it was taken of. A file that is not read is closed when there are more than
 // Options.OpenFilesMax, and opened again by its name; before a merge takes that away, or gives it to another, it has those files open
 // that are pinned; if they are too many they keep their names until they are not. That a file cannot be opened is an *IOError of the read. No reader waits for a sync, a write or a merge. Who
 // touches a mapped file does so under vfs.Guard: a disk that cannot be read is an *IOError, not the end of the process.

@@ -114,9 +114,8 @@ func TestWhoLocksOrLooksAtAllHasWhatIsFreshAbsorbed(t *testing.T) {
 			f.want("a", -1)
 		},
 		"merge": func(f *freshFixture) {
-			v := f.x.beginMerge()
+			f.x.beginMerge()
 			defer f.x.endMerge()
-			defer v.release()
 			if n := f.x.entries(); n != 2 {
 				f.t.Errorf("a merge begins with %d keys, want 2", n)
 			}

@@ -285,12 +285,12 @@ func (v view) release() {
 	}
 }
 
-// beginMerge takes the view that a merge works on. Until its endMerge all tombstones are kept.
-func (x *index) beginMerge() view {
+// beginMerge returns the runs. Until its endMerge all tombstones are kept.
+func (x *index) beginMerge() []*runFile {
 	x.lock()
 	defer x.unlock()
 	x.merging++
-	return x.viewLocked()
+	return x.runs()
 }
 
 // endMerge says that the run is written, or never will be.

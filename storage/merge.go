@@ -50,12 +50,14 @@ func (p *plan) span() (first, last SegmentID) {
 type merge struct {
 	e    *Engine
 	plan plan
-	view view
-	w    *run.Writer
-	out  *runFile
-	info run.Info
-	// mem and its ahead are the memory tier, inputs the runs of the plan.
-	mem    *memWalk
+	// all are the runs when it began, segments the log.
+	all      []*runFile
+	segments *segmentTable
+	w        *run.Writer
+	out      *runFile
+	info     run.Info
+	// mem is the memory tier, inputs the runs of the plan.
+	mem    *mergeWalk
 	memOK  bool
 	inputs []*run.Iterator
 	inOK   []bool
@@ -104,16 +106,15 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 		return err
 	}
 	// It takes no pin: nobody else retires what it reads, and what others retire meanwhile need not wait for it.
-	m := &merge{e: e, plan: p, pace: pace, view: e.index.beginMerge()}
+	m := &merge{e: e, plan: p, pace: pace, all: e.index.beginMerge(), segments: e.log.table.Load()}
 	defer e.index.endMerge()
-	defer m.view.release()
 	first, last := p.span()
 	m.noteOlder(first)
 	path := runPath(e.dir, first, last)
 	if err := m.write(path + vfs.TempSuffix); err != nil {
 		return errors.Join(err, e.removeFile(path+vfs.TempSuffix))
 	}
-	// What the view has of newer segments took the place of records that are about to go: it must be durable before.
+	// What the index has of newer segments took the place of records that are about to go: it must be durable before.
 	if seg := e.log.active(); seg != nil && e.opts.Sync != SyncAlways {
 		if err := e.syncSegment(seg); err != nil {
 			return e.fail(err)
@@ -261,7 +262,7 @@ func (e *Engine) diskBytes() (n int64) {
 
 // addAll walks the memory tier and the runs side by side.
 func (m *merge) addAll() error {
-	m.mem, m.memOK = m.view.walk(&Range{}, nil)
+	m.mem, m.memOK = m.e.index.walkForMerge()
 	for _, r := range m.plan.runs {
 		it := r.reader.Iter(run.IterOptions{ReadAhead: true})
 		m.inputs, m.inOK = append(m.inputs, it), append(m.inOK, false)
@@ -373,7 +374,7 @@ func (m *merge) advance(i int) {
 
 // addEntry adds what the memory tier has, if it is in a segment that is merged.
 func (m *merge) addEntry() error {
-	en := m.mem.at()
+	en := m.mem.entry()
 	id, n := SegmentID(en.Segment), len(m.plan.segments)
 	if n == 0 || id < m.plan.segments[0].id || id > m.plan.segments[n-1].id {
 		return nil
@@ -386,7 +387,7 @@ func (m *merge) addEntry() error {
 		return m.drop(&rec)
 	}
 	if en.Flags&flagUnreadable == 0 {
-		f, err := m.e.readFrameIn(m.view.segments, &en, m.buf)
+		f, err := m.e.readFrameIn(m.segments, &en, m.buf)
 		m.e.mergeReads.Add(1)
 		switch {
 		case isCorrupt(err), err != nil && m.leave(&en, err):

@@ -49,7 +49,7 @@ func (m *merge) readAgain() error {
 	}
 	for i := range m.failed {
 		f := &m.failed[i]
-		if _, err := m.e.readFrameIn(m.view.segments, &f.en, m.buf); err == nil || isCorrupt(err) {
+		if _, err := m.e.readFrameIn(m.segments, &f.en, m.buf); err == nil || isCorrupt(err) {
 			return f.err
 		}
 	}

@@ -190,7 +190,7 @@ func (u *usage) deadRunBytes() int64 {
 
 // noteOlder notes the runs that are older than the one that is written.
 func (m *merge) noteOlder(first SegmentID) {
-	for _, r := range m.view.runs {
+	for _, r := range m.all {
 		if r.last < first {
 			m.older = append(m.older, r)
 		}
