@@ -64,8 +64,9 @@ type merge struct {
 	buf    []byte
 	pace   func(bytes int64) error
 	paced  int64
-	file   vfs.File // the run being written, and how much of it was synced
-	synced int64
+	// file is the run being written; begun is how much of it the disk was told to begin with, synced how much was synced.
+	file          vfs.File
+	begun, synced int64
 	// older are the runs behind the plan's, shadowed counts the records whose keys they have, too.
 	older    []*runFile
 	shadowed int64
@@ -278,10 +279,21 @@ func (m *merge) addAll() error {
 				return err
 			}
 			m.paced = n
+			m.writeBack(n)
 			if err := m.syncNow(n); err != nil {
 				return err
 			}
 		}
+	}
+}
+
+// mergeWriteBackBytes is how much is written before the disk is to begin with it.
+const mergeWriteBackBytes = 1 << 20
+
+func (m *merge) writeBack(n int64) {
+	if n-m.begun >= mergeWriteBackBytes {
+		m.begun = n
+		_ = m.file.Advise(vfs.AdviseWriteBack) // what cannot be written shows when it is synced
 	}
 }
 

@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/ringcask/ringcask/storage/vfs"
 	"github.com/ringcask/ringcask/storage/vfs/vfstest"
 )
 
@@ -401,4 +403,47 @@ func segmentOf(t *testing.T, e *Engine, key string) uint32 {
 	t.Helper()
 	_, en := placeOf(t, e, key)
 	return en.Segment
+}
+
+// toldFS counts what the disk is told to begin with.
+type toldFS struct {
+	*vfstest.FS
+	told atomic.Int64
+}
+
+type toldFile struct {
+	vfs.File
+	fs *toldFS
+}
+
+func (fs *toldFS) Create(path string) (vfs.File, error) {
+	f, err := fs.FS.Create(path)
+	return toldFile{f, fs}, err
+}
+
+func (f toldFile) Advise(a vfs.Advice) error {
+	if a == vfs.AdviseWriteBack {
+		f.fs.told.Add(1)
+	}
+	return f.File.Advise(a)
+}
+
+func TestMergeHasTheDiskBeginEarly(t *testing.T) {
+	fs := &toldFS{FS: vfstest.New()}
+	e, err := Open(dataDir, Options{FS: fs, Sync: SyncNever, MergeDisabled: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	const bytes = 5 * mergeWriteBackBytes
+	value := strings.Repeat("v", 10_000)
+	for i := range bytes / len(value) {
+		mustPut(t, e, key(i), value)
+	}
+	if err := e.Merge(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n := fs.told.Load(); n < 3 || n > 6 {
+		t.Errorf("the disk was told %d times to begin with %d bytes", n, bytes)
+	}
 }

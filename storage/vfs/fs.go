@@ -75,6 +75,9 @@ const (
 	// AdviseDontNeed expects no more reads: the page cache may drop what it has of the file now, except what is dirty
 	// or mapped.
 	AdviseDontNeed
+	// AdviseWriteBack has what was written go to the disk soon, without waiting for it: the next Sync has less to do, and keeps others from the disk
+	// for less long. It makes nothing durable.
+	AdviseWriteBack
 )
 
 // Info describes a file.

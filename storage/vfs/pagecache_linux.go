@@ -40,6 +40,13 @@ func advise(f *os.File, a Advice) error {
 		advice = unix.FADV_SEQUENTIAL
 	case AdviseDontNeed:
 		advice = unix.FADV_DONTNEED
+	case AdviseWriteBack:
+		err := unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+		runtime.KeepAlive(f)
+		if err != nil {
+			return &fs.PathError{Op: "sync_file_range", Path: f.Name(), Err: err}
+		}
+		return nil
 	default:
 		return &fs.PathError{Op: "fadvise", Path: f.Name(), Err: syscall.EINVAL}
 	}

@@ -149,7 +149,7 @@ func testMapAhead(t *testing.T, fsys vfs.FS, path string) {
 func testAdvise(t *testing.T, fsys vfs.FS, path string) {
 	f := create(t, fsys, path, "hello")
 	must(t, f.Sync())
-	for _, a := range []vfs.Advice{vfs.AdviseRandom, vfs.AdviseSequential, vfs.AdviseDontNeed} {
+	for _, a := range []vfs.Advice{vfs.AdviseRandom, vfs.AdviseSequential, vfs.AdviseDontNeed, vfs.AdviseWriteBack} {
 		must(t, f.Advise(a))
 	}
 	must(t, f.Close())
