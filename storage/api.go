@@ -141,6 +141,9 @@ type Options struct {
 	// showFrom is how many single changes a group must have to be shown before the index has absorbed them, for tests of it. Zero is
 	// showFromDefault.
 	showFrom int
+	// mergeWalkEntries is how many entries of the index a merge looks at at a time, for tests of what goes on in between. Zero is
+	// mergeWalkEntriesDefault.
+	mergeWalkEntries int
 }
 
 // MetaBytesMax is the greatest length of a record's meta.

@@ -167,7 +167,7 @@ func show(m map[string]string) string {
 func crashOptions(fs *vfstest.FS, policy SyncPolicy) Options {
 	return bucketsBy(100, Options{
 		FS: fs, Sync: policy, SegmentBytesMax: segmentBytesLeast, BlockBytes: 512, IndexBytesMax: 1, MergeBytesPerSecond: -1,
-		MergeDisabled: true,
+		MergeDisabled: true, mergeWalkEntries: 3,
 	})
 }
 

@@ -50,7 +50,7 @@ func (p *plan) span() (first, last SegmentID) {
 type merge struct {
 	e    *Engine
 	plan plan
-	// all are the runs when it began, segments the log.
+	// all are the runs when it began, segments the log's table.
 	all      []*runFile
 	segments *segmentTable
 	w        *run.Writer
@@ -64,9 +64,9 @@ type merge struct {
 	buf    []byte
 	pace   func(bytes int64) error
 	paced  int64
-	// file is the run being written; begun is how much of it the disk was told to begin with, synced how much was synced.
-	file          vfs.File
-	begun, synced int64
+	// file is the run being written, synced how much of it was synced.
+	file   vfs.File
+	synced int64
 	// older are the runs behind the plan's, shadowed counts the records whose keys they have, too.
 	older    []*runFile
 	shadowed int64
@@ -103,6 +103,7 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 	if p.bytes > free {
 		return &SpaceError{p.bytes, free}
 	}
+	// This waits for another merge that is finishing: what it sweeps out of the memory tier may be in a run of the plan.
 	if err := e.removeStrays(); err != nil {
 		return err
 	}
@@ -144,7 +145,7 @@ func (m *merge) write(path string) error {
 	if err != nil {
 		return &IOError{"create", path, err}
 	}
-	err = errors.Join(m.fill(f, path), m.removeSpill())
+	err = errors.Join(m.fill(&eagerFile{File: f}, path), m.removeSpill())
 	if err == nil {
 		if err = f.Sync(); err != nil {
 			err = &IOError{"sync", path, err}
@@ -263,7 +264,7 @@ func (e *Engine) diskBytes() (n int64) {
 
 // addAll walks the memory tier and the runs side by side.
 func (m *merge) addAll() error {
-	m.mem, m.memOK = m.e.index.walkForMerge()
+	m.mem, m.memOK = m.e.index.walkForMerge(m.e.opts.mergeWalkEntries, func() error { return m.pace(0) })
 	for _, r := range m.plan.runs {
 		it := r.reader.Iter(run.IterOptions{ReadAhead: true})
 		m.inputs, m.inOK = append(m.inputs, it), append(m.inOK, false)
@@ -279,7 +280,6 @@ func (m *merge) addAll() error {
 				return err
 			}
 			m.paced = n
-			m.writeBack(n)
 			if err := m.syncNow(n); err != nil {
 				return err
 			}
@@ -290,11 +290,20 @@ func (m *merge) addAll() error {
 // mergeWriteBackBytes is how much is written before the disk is to begin with it.
 const mergeWriteBackBytes = 1 << 20
 
-func (m *merge) writeBack(n int64) {
-	if n-m.begun >= mergeWriteBackBytes {
-		m.begun = n
-		_ = m.file.Advise(vfs.AdviseWriteBack) // what cannot be written shows when it is synced
+// eagerFile has the disk begin with what is written.
+type eagerFile struct {
+	vfs.File
+	// waiting is how much was written since.
+	waiting int
+}
+
+func (f *eagerFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	if f.waiting += n; err == nil && f.waiting >= mergeWriteBackBytes {
+		f.waiting = 0
+		_ = f.File.Advise(vfs.AdviseWriteBack) // not every system can; what cannot be written shows when it is synced
 	}
+	return n, err
 }
 
 // mergeSyncBytes is how much is written between two syncs of a run: the last one must not keep the disk from others for long.
@@ -345,7 +354,7 @@ func (m *merge) addNext() (more bool, err error) {
 	if c <= 0 {
 		m.memOK = m.mem.next()
 	}
-	return true, nil
+	return true, m.mem.err
 }
 
 // least is the run whose key comes next, the youngest of several, or -1.

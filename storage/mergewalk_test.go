@@ -1,7 +1,9 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -12,7 +14,7 @@ import (
 func TestMergeWalkComesToWhatStays(t *testing.T) {
 	for name, long := range map[string]int{"many in a step": 4, "as many as bytes allow": 240} {
 		t.Run(name, func(t *testing.T) {
-			const n = 4 * mergeWalkEntries
+			const n = 4 * mergeWalkEntriesDefault
 			name := func(i int) string { return fmt.Sprintf("%0*d", long, i) }
 			e := mustOpen(t, vfstest.New(), Options{Sync: SyncNever})
 			for i := range n {
@@ -20,7 +22,7 @@ func TestMergeWalkComesToWhatStays(t *testing.T) {
 					mustPut(t, e, name(i), "old")
 				}
 			}
-			walk, ok := e.index.walkForMerge()
+			walk, ok := e.index.walkForMerge(mergeWalkEntriesDefault, never)
 			last, come := "", map[string]bool{}
 			for steps := 0; ok; ok = walk.next() {
 				en := walk.entry()
@@ -49,12 +51,41 @@ func TestMergeWalkComesToWhatStays(t *testing.T) {
 		})
 	}
 	e := mustOpen(t, vfstest.New(), Options{})
-	if _, ok := e.index.walkForMerge(); ok {
+	if _, ok := e.index.walkForMerge(mergeWalkEntriesDefault, never); ok {
 		t.Error("an empty index has an entry")
 	}
 	mustPut(t, e, strings.Repeat("k", 200), "v")
-	if w, ok := e.index.walkForMerge(); !ok || w.next() {
+	if w, ok := e.index.walkForMerge(mergeWalkEntriesDefault, never); !ok || w.next() {
 		t.Error("one key is not one")
+	}
+}
+
+// never is a walk's pause that nothing ends.
+func never() error { return nil }
+
+func TestMergeWalkEndsThoughKeysComeBehindIt(t *testing.T) {
+	e := mustOpen(t, vfstest.New(), Options{Sync: SyncNever})
+	const n = 100
+	for i := range n {
+		mustPut(t, e, key(i), "v")
+	}
+	seen := 0
+	for walk, ok := e.index.walkForMerge(7, never); ok; ok = walk.next() {
+		mustPut(t, e, key(n+seen), "v")
+		if seen++; seen > 2*n {
+			t.Fatalf("%d keys were come to, of %d", seen, n)
+		}
+	}
+	if seen != n {
+		t.Errorf("%d keys were come to, of %d", seen, n)
+	}
+	enough := errors.New("enough")
+	walk, ok := e.index.walkForMerge(3, func() error { return enough })
+	for seen = 0; ok; seen++ {
+		ok = walk.next()
+	}
+	if seen != 3 || walk.err != enough {
+		t.Errorf("it ended after %d keys with %v", seen, walk.err)
 	}
 }
 
@@ -73,16 +104,77 @@ func TestMergeHoldsNoView(t *testing.T) {
 		overwrite()
 		return e.Stats().IndexBytes - before
 	}
-	walk, ok := e.index.walkForMerge()
-	if n := grown(); !ok || n > 0 {
-		t.Errorf("the index grew by %d bytes", n)
+	if err := e.writer.sealActive(); err != nil {
+		t.Fatal(err)
 	}
-	if !walk.next() {
-		t.Error("no second key")
+	byMerge, paces := int64(0), 0
+	err := e.mergeNow(e.planSegments(true), func(int64) error {
+		if paces++; paces == 3 {
+			byMerge = grown()
+		}
+		return nil
+	})
+	if err != nil || paces < 3 {
+		t.Fatalf("merge: %v, after %d paces", err, paces)
 	}
+	overwrite()
 	v := e.index.view()
 	defer v.release()
-	if n := grown(); n <= 0 {
-		t.Error("not even a view has it grow: the test proves nothing")
+	if byView := grown(); byMerge > byView/4 {
+		t.Errorf("the index grew by %d bytes beside a merge, by %d beside a view", byMerge, byView)
+	}
+}
+
+// TestWhatComesDuringAMergeIsDurableWithIt has keys overwritten, deleted and put before and behind a merge that is under way, and then the power fail.
+func TestWhatComesDuringAMergeIsDurableWithIt(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		fs := vfstest.New()
+		e := mustOpen(t, fs, Options{Sync: SyncNever, mergeWalkEntries: 3})
+		const n = 60
+		for i := range n {
+			mustPut(t, e, key(i), "first")
+		}
+		mergeSegmentsNow(t, e, false)
+		for i := range n / 2 {
+			mustPut(t, e, key(2*i), "second")
+		}
+		if err := e.writer.sealActive(); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{}
+		step := func() {
+			switch k := key(rng.IntN(n + 10)); rng.IntN(3) {
+			case 0:
+				mustDelete(t, e, k)
+				want[k] = "-"
+			default:
+				mustPut(t, e, k, fmt.Sprint("third ", seed))
+				want[k] = fmt.Sprint("third ", seed)
+			}
+		}
+		for _, choose := range []func() plan{func() plan { return e.planSegments(true) }, e.planAllRuns} {
+			p := e.merger.claim(choose)
+			steps := 0
+			err := e.mergeAndCount(p, func(int64) error { step(); steps++; return nil })
+			e.merger.release(&p)
+			if err != nil || steps < 2 {
+				t.Fatalf("merge: %v, after %d steps", err, steps)
+			}
+		}
+		for i := range n {
+			if _, ok := want[key(i)]; !ok {
+				want[key(i)] = map[bool]string{true: "second", false: "first"}[i%2 == 0]
+			}
+		}
+		for k, v := range want {
+			wantValue(t, e, k, v)
+		}
+		after := mustOpen(t, fs.Crash(vfstest.Nothing()), Options{})
+		for k, v := range want {
+			wantValue(t, after, k, v)
+		}
+		mustClose(t, after)
+		mustClose(t, e)
 	}
 }

@@ -63,7 +63,7 @@ type File interface {
 	Advise(a Advice) error
 }
 
-// Advice is what to expect of a file.
+// Advice is what to expect of a file, or what to do with it in good time.
 type Advice int
 
 // The advice that Advise takes.
