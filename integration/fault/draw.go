@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// SkewMaxDefault is the most that a clock is wrong where nothing else is asked for.
+const SkewMaxDefault = 2 * time.Second
+
 // Options bound what Draw draws. The zero value of a field is its default.
 type Options struct {
 	// Nodes is how many nodes there are (default 3), Duration how long the workload runs (default 30 s).
@@ -19,7 +22,7 @@ type Options struct {
 	ForMin, ForMax time.Duration
 	// StoppedMax is how many nodes may be stopped, or cut off from all others, at once (default less than half of them).
 	StoppedMax int
-	// SkewMax is the most that a clock is wrong (default 2 s), DelayMax the most that a message or a sync is slowed by (default 200 ms).
+	// SkewMax is the most that a clock is wrong (default SkewMaxDefault), DelayMax the most that a message or a sync is slowed by (default 200 ms).
 	SkewMax, DelayMax time.Duration
 }
 
@@ -33,7 +36,7 @@ func (o Options) withDefaults() Options {
 	def(&o.ForMin, max(o.Duration/60, 1))
 	def(&o.ForMax, max(o.Duration/6, o.ForMin))
 	def(&o.StoppedMax, (o.Nodes-1)/2)
-	def(&o.SkewMax, 2*time.Second)
+	def(&o.SkewMax, SkewMaxDefault)
 	def(&o.DelayMax, 200*time.Millisecond)
 	return o
 }

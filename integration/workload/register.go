@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ringcask/ringcask/client"
 	"github.com/ringcask/ringcask/integration/history"
@@ -15,12 +16,17 @@ const (
 	registerSlots, registerShared = 8, 2
 	// registerUses is how often a key is used before another takes its place. It bounds what there is to search for an order of a key's operations.
 	registerUses = 50
+	// ClocksApart is how long a put comes after the one before it in a sequence that relies on time alone: longer than the clocks of two nodes are apart
+	// (DESIGN §1.7), of which faults have each wrong by up to 2 s.
+	ClocksApart = 5 * time.Second
+	// registerWaits is how often a worker looks for something else to do than to read a key whose next put has to wait.
+	registerWaits = 4
 	// sequencePrefix begins the keys with one writer at a time, concurrentPrefix the others.
 	sequencePrefix, concurrentPrefix = "g/one/", "g/all/"
 )
 
 // register reads and overwrites keys. Some have one writer at a time, and the next one relies on what DESIGN §1.7 says of two puts one after the other: it is the same client,
-// or its put is ordered, or carries the context that the last one returned. Those are linearizable. Such a key is left alone after a put that was not
+// or its put is ordered, or carries the context that the last one returned, or begins ClocksApart after its end. Those are linearizable. Such a key is left alone after a put that was not
 // answered or was retried: a node that was cut off may still show it, more than once, beside later ones.
 //
 // Others are overwritten by all workers at once, plainly. Nothing says that those are linearizable, and it is measured how far they are: how many keys
@@ -50,6 +56,7 @@ const (
 	sameClient relation = iota
 	ordered
 	withContext
+	later
 	relations
 )
 
@@ -60,9 +67,10 @@ type sequence struct {
 	left     int
 	// busy says that a put is under way.
 	busy bool
-	// writer is the only one, of a sequence of one client; cc what the last put returned.
+	// writer is the only one, of a sequence of one client; cc what the last put returned; due when the next one may begin, of a sequence that relies on time.
 	writer int
 	cc     []byte
+	due    time.Duration
 }
 
 func (r *register) Name() string { return "register" }
@@ -92,14 +100,20 @@ func (r *register) step(ctx context.Context, w *worker) {
 		o.Context = s.cc
 	}
 	receipt, outcome := w.put(ctx, key, w.value(), o)
-	r.give(s, receipt, outcome)
+	r.give(s, receipt, outcome, w.env.History.Now())
 }
 
 // take is a sequence's key to read, or to write if it is this worker's turn: then give must follow.
 func (r *register) take(w *worker) (s *sequence, key string, write bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s = &r.slots[w.rand.IntN(registerSlots)]
+	now := w.env.History.Now()
+	for try := 0; ; try++ {
+		s = &r.slots[w.rand.IntN(registerSlots)]
+		if s.due <= now || try == registerWaits {
+			break
+		}
+	}
 	if s.left <= 0 && !s.busy {
 		*s = sequence{
 			key: sequencePrefix + strconv.FormatInt(int64(r.next), 36), relation: relation(w.rand.IntN(int(relations))), left: registerUses, writer: w.number,
@@ -108,16 +122,19 @@ func (r *register) take(w *worker) (s *sequence, key string, write bool) {
 		r.written.add(s.key)
 	}
 	s.left--
-	write = !s.busy && w.chance(0.5) && (s.relation != sameClient || s.writer == w.number)
+	write = !s.busy && w.chance(0.5) && (s.relation != sameClient || s.writer == w.number) && s.due <= now
 	s.busy = s.busy || write
 	return s, s.key, write
 }
 
 // give ends a put of a sequence.
-func (r *register) give(s *sequence, receipt *client.Receipt, outcome history.Outcome) {
+func (r *register) give(s *sequence, receipt *client.Receipt, outcome history.Outcome, now time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.busy = false
+	if s.relation == later {
+		s.due = now + ClocksApart
+	}
 	switch {
 	case outcome == history.Failed:
 	case outcome == history.Ok && !receipt.Retried:

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	faults "github.com/ringcask/ringcask/integration/fault"
 )
 
 func TestRegisterFindsWhatIsNotLinearizable(t *testing.T) {
@@ -80,6 +82,12 @@ func TestRegisterMeasuresHowFarConcurrentPutsAreFromLinearizable(t *testing.T) {
 		if r.Measures[measure] != want {
 			t.Errorf("%s: %v, want %v", measure, r.Measures[measure], want)
 		}
+	}
+}
+
+func TestClocksAreNeverFurtherApart(t *testing.T) {
+	if ClocksApart <= 2*faults.SkewMaxDefault {
+		t.Errorf("a put is to come after one that ended %v before it, and clocks are up to %v apart", ClocksApart, 2*faults.SkewMaxDefault)
 	}
 }
 

@@ -18,7 +18,8 @@
 //   - An acknowledged write is there in the end, unless another one that may come after it has taken its place.
 //   - A write that failed without effect never shows. One whose outcome is not known may take effect at any later time, even beside later ones, and
 //     so may the earlier attempt of a write that the client has sent again.
-//   - Two puts one after the other have an order only if the second is ordered, carries the first one's context, or is the same client's. A deletion
+//   - Two puts one after the other have an order only if the second is ordered, carries the first one's context, is the same client's, or begins
+//     ClocksApart after the first one's end (which only register relies on). A deletion
 //     without a context comes after everything acknowledged before.
 //   - A strict read shows what was acknowledged, or shown by another strict read, before it began, or what may have come after that. A weak one may be
 //     stale, which is measured.
