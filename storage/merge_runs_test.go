@@ -51,7 +51,7 @@ func TestSegmentsAreMergedWhileRunsAre(t *testing.T) {
 			t.Parallel()
 			rng := rand.New(rand.NewPCG(seed, 1))
 			fs, model := vfstest.New(), map[string]string{}
-			e := mustOpen(t, fs, Options{})
+			e := mustOpen(t, fs, Options{mergeWalkEntries: oneOf(rng, 1, 3, 0)})
 			check := func(when string) {
 				t.Helper()
 				if have := contents(t, e); !maps.Equal(have, model) {

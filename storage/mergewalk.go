@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// mergeWalkEntriesDefault is how many entries a merge copies at a time: few enough that a view of them lives for some 20 µs.
+	// mergeWalkEntriesDefault is how many entries a merge copies at a time: few enough that writers change next to nothing while it has a view of them.
 	mergeWalkEntriesDefault = 512
 	// mergeWalkBytes bounds their keys and metas.
 	mergeWalkBytes = 256 << 10
