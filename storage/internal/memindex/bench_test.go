@@ -58,6 +58,9 @@ func randomKey(rng *rand.Rand, _ int) []byte {
 
 func userKey(_ *rand.Rand, i int) []byte { return fmt.Appendf(nil, "user:%011d", i) }
 
+// decimalKey is of one length most of the time, and not always.
+func decimalKey(_ *rand.Rand, i int) []byte { return fmt.Appendf(nil, "bench/%d", i) }
+
 func (r *records) shuffled() []int { return rand.New(rand.NewPCG(3, 4)).Perm(len(r.keys)) }
 
 func (r *records) inOrder() []int {
@@ -185,6 +188,38 @@ func benchmarkOverwrite(b *testing.B, spread int) {
 	}
 	reportSize(b, t)
 	t.Close()
+}
+
+// BenchmarkRewrite overwrites in random order the keys of a table of which the log goes on growing, as a store's does.
+func BenchmarkRewrite(b *testing.B) {
+	const recordBytes, segmentBytes = 220, 256 << 20
+	for _, kind := range []struct {
+		name string
+		key  func(*rand.Rand, int) []byte
+		keys int
+	}{{"random/keys=1e6", randomKey, benchKeys}, {"random/keys=2e4", randomKey, 20_000}, {"decimal/keys=2e4", decimalKey, 20_000}} {
+		b.Run(kind.name, func(b *testing.B) {
+			r := newRecords(kind.keys, kind.key)
+			t := New(Options{})
+			written := 0
+			put := func(i int) {
+				at := written * recordBytes
+				t.Set(r.keys[i], r.meta(i), Location{
+					Seq: uint64(written + 1), Segment: uint32(at / segmentBytes), Offset: uint32(at % segmentBytes), Length: recordBytes,
+				})
+				written++
+			}
+			for _, i := range r.shuffled() {
+				put(i)
+			}
+			rng := rand.New(rand.NewPCG(5, 6))
+			for b.Loop() {
+				put(rng.IntN(kind.keys))
+			}
+			reportSize(b, t)
+			t.Close()
+		})
+	}
 }
 
 func BenchmarkIterate(b *testing.B) {

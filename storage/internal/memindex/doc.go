@@ -31,7 +31,8 @@
 //     there is room for what the longest meta takes more, up to 4 bytes on average when a leaf is built, so that a meta can
 //     be replaced by a longer one in place.
 //
-// Where entries are of several sizes they stand in the order of their keys, and a slot of 2 bytes says where each begins.
+// Where entries are of several sizes they stand in the order of their keys, and a slot of 2 bytes says where each begins; a
+// search looks at the first 8 bytes of a rest, and at the others where these are equal.
 // Where all have one size they stand as they came, and a directory of 2 bytes for each has the order: an insertion moves
 // some bytes of that instead of half a leaf, and a search finds the few entries that a key may be among without a look at
 // any. An Appender and a rebuild write entries and directory in order.

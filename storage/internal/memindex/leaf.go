@@ -2,6 +2,7 @@ package memindex
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"slices"
@@ -192,6 +193,11 @@ func head(b []byte) uint64 {
 	return h
 }
 
+// headOf is head(b[:n]). b has at least 8 bytes.
+func headOf(b []byte, n int) uint64 {
+	return binary.BigEndian.Uint64(b) &^ (^uint64(0) >> (8 * uint(min(n, 8))))
+}
+
 // search returns the first entry that is not less than key, and whether it is key's.
 func (l leaf) search(key []byte) (int, bool) {
 	n := l.count()
@@ -206,11 +212,37 @@ func (l leaf) search(key []byte) (int, bool) {
 	if stride := l.stride(); stride != 0 {
 		return l.searchDirectory(rest, stride, n)
 	}
-	lo, hi := 0, n
-	for lo < hi {
+	return l.searchSlots(rest, n)
+}
+
+// searchSlots is search where entries have several sizes, and stand as entry says. It is given the key's rest.
+func (l leaf) searchSlots(rest []byte, n int) (int, bool) {
+	slots := leafHeader + l.prefixLen()
+	entries := l[slots+2*n : l.used()+leafPad]
+	metaLen, locBytes := l.metaLen(), l.locBytes()
+	h := head(rest)
+	for lo, hi := 0, n; ; {
+		if lo == hi {
+			return lo, false
+		}
 		m := int(uint(lo+hi) >> 1)
-		e := l.entry(m)
-		switch c := bytes.Compare(l.rest(&e), rest); {
+		at, end := l.slot(slots, m), len(entries)-leafPad
+		if m+1 < n {
+			end = l.slot(slots, m+1)
+		}
+		end -= locBytes
+		if metaLen == metasVary {
+			end -= int(entries[at])
+			at++
+		} else {
+			end -= metaLen
+		}
+		// Most keys differ in their heads. Behind each are 8 bytes that may be read: its meta, its location, other entries, the pad.
+		c := cmp.Compare(headOf(entries[at:], end-at), h)
+		if c == 0 {
+			c = bytes.Compare(entries[at:end], rest)
+		}
+		switch {
 		case c < 0:
 			lo = m + 1
 		case c > 0:
@@ -219,7 +251,6 @@ func (l leaf) search(key []byte) (int, bool) {
 			return m, true
 		}
 	}
-	return lo, false
 }
 
 // room returns how much longer the leaf gets by an entry, and false if the leaf's form does not have it.

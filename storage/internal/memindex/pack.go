@@ -30,8 +30,8 @@ type frame struct {
 const frameBytesMax = (64 + 3*32 + 8 + 7) / 8
 
 // frameSpare is how many bits a frame has at least above those that its entries need. While a log grows to twice its
-// length, a leaf's range of numbers gets a bit wider, and that of segments, too; and its entries grow to twice as many,
-// and it is split. So a frame that has both bits serves from one split to the next.
+// length, a leaf's range of numbers gets a bit wider, and that of segments, too, or that of offsets as long as there is one segment; and
+// its entries grow to twice as many, and it is split. So a frame that has both bits serves from one split to the next.
 const frameSpare = 2
 
 func ones(width uint8) uint64 { return 1<<width - 1 }
@@ -178,8 +178,24 @@ func (s *spread) bits() int {
 // bytes is how long a packed location is.
 func (s *spread) bytes() int { return min((s.bits()+frameSpare+7)/8, frameBytesMax) }
 
-// frame returns the frame. Spare bits widen the fields that are likeliest to grow, and room in a field is on the side on
-// which it grows: later records have greater numbers.
+// addSpare gives spare bits to the fields that are likeliest to grow. Entries that are all in one segment are taken to be in the one that is
+// being written, where offsets grow with the numbers.
+func (f *frame) addSpare(spare int, oneSegment bool) {
+	for i := range spare {
+		switch {
+		case i == 0 && oneSegment && f.offBits < 32:
+			f.offBits++
+		case i%3 == 0 && f.segBits < 32:
+			f.segBits++
+		case i%3 == 2 && f.lenBits < 32:
+			f.lenBits++
+		case f.seqBits < 64:
+			f.seqBits++
+		}
+	}
+}
+
+// frame returns the frame. Room in a field is on the side on which it grows: later records have greater numbers.
 func (s *spread) frame() frame {
 	f := frame{
 		seqBits:   uint8(bits.Len64(s.seqMax - s.seqMin)),
@@ -189,19 +205,14 @@ func (s *spread) frame() frame {
 		flagsBits: uint8(bits.Len8(s.flags)),
 		bytes:     uint8(s.bytes()),
 	}
-	spare := int(f.bytes)*8 - s.bits()
-	for i := range spare {
-		switch {
-		case i%3 == 0 && f.segBits < 32:
-			f.segBits++
-		case i%3 == 2 && f.lenBits < 32:
-			f.lenBits++
-		case f.seqBits < 64:
-			f.seqBits++
-		}
-	}
+	f.addSpare(int(f.bytes)*8-s.bits(), s.segMin == s.segMax)
 	f.seq = s.seqMin - min(s.seqMin, (ones(f.seqBits)-(s.seqMax-s.seqMin))/4)
-	f.offset = s.offMin - min(s.offMin, uint32(ones(f.offBits)-uint64(s.offMax-s.offMin))/2)
+	// Where offsets grow, a quarter of the room is beneath them, for the segment to come; else half of it.
+	share := uint32(2)
+	if s.segMin == s.segMax {
+		share = 4
+	}
+	f.offset = s.offMin - min(s.offMin, uint32(ones(f.offBits)-uint64(s.offMax-s.offMin))/share)
 	f.length = s.lenMin - min(s.lenMin, uint32(ones(f.lenBits)-uint64(s.lenMax-s.lenMin))/2)
 	f.segment = s.segMin - min(s.segMin, uint32(ones(f.segBits)-uint64(s.segMax-s.segMin))/4)
 	return f

@@ -536,7 +536,7 @@ func wholeGroups(v *View, ofGroup int) string {
 
 func TestFramesKeepAnyLocation(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 3))
-	for range 2000 {
+	for round := range 4000 {
 		n := 1 + rng.IntN(5)
 		locs := make([]Location, n)
 		lens := make([]int, n)
@@ -548,6 +548,9 @@ func TestFramesKeepAnyLocation(t *testing.T) {
 				Offset:  rng.Uint32() >> rng.IntN(32),
 				Length:  rng.Uint32() >> rng.IntN(32),
 				Flags:   uint8(rng.Uint32() >> (24 + rng.IntN(9))),
+			}
+			if round%2 == 0 {
+				locs[i].Segment = locs[0].Segment
 			}
 			lens[i] = rng.IntN(70000)
 			s.add(&locs[i], lens[i])
@@ -590,6 +593,57 @@ func TestFramesHaveRoomForALogOfTwiceTheLength(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestFramesHaveRoomInTheSegmentThatIsWritten(t *testing.T) {
+	const recordBytes = 220
+	for _, first := range []uint32{0, 1, 1000, 1 << 20} {
+		for n := uint32(2); n < 1<<20; n = n*3/2 + 1 {
+			at := func(i uint32) Location {
+				return Location{Seq: uint64(1 + i), Segment: 3, Offset: i * recordBytes, Length: recordBytes}
+			}
+			var s spread
+			for _, i := range []uint32{first, first + n/2, first + n} {
+				loc := at(i)
+				s.add(&loc, 31)
+			}
+			f := s.frame()
+			if loc := at(first + n + n*2/3); !f.fits(&loc, 31) {
+				t.Fatalf("%+v does not fit %+v, made for %d records from %d on", loc, f, n, first)
+			}
+		}
+	}
+}
+
+// TestLeavesSeldomTakeAnotherFormWhileALogGrows rewrites keys in random order, and looks at the frame of each leaf before and after.
+func TestLeavesSeldomTakeAnotherFormWhileALogGrows(t *testing.T) {
+	const keys, writes, recordBytes, segmentBytes = 20_000, 200_000, 220, 20 << 20
+	r := newRecords(keys, randomKey)
+	tab := New(Options{})
+	written, changed := 0, 0
+	put := func(i int) {
+		at := written * recordBytes
+		tab.Set(r.keys[i], r.meta(i), Location{
+			Seq: uint64(written + 1), Segment: uint32(at / segmentBytes), Offset: uint32(at % segmentBytes), Length: recordBytes,
+		})
+		written++
+	}
+	for _, i := range r.shuffled() {
+		put(i)
+	}
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range writes {
+		i := rng.IntN(keys)
+		before := tab.locate(r.keys[i]).frame()
+		put(i)
+		if tab.locate(r.keys[i]).frame() != before {
+			changed++
+		}
+	}
+	if limit := writes / 50; changed > limit {
+		t.Errorf("%d of %d writes gave a leaf another frame, more than %d", changed, writes, limit)
+	}
+	t.Logf("%d of %d writes gave a leaf another frame", changed, writes)
 }
 
 func TestHeadsAreFoundHoweverTheyAreSpread(t *testing.T) {
