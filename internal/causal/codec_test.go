@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,6 +105,27 @@ func TestObjectComesBack(t *testing.T) {
 		got, err := DecodeObject(data[len("before"):])
 		if err != nil || !got.Equal(o) {
 			t.Fatalf("%v came back as %v, %v", o, got, err)
+		}
+	})
+}
+
+func TestObjectsOfOneArenaComeBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		objects := rapid.SliceOfN(rapid.Custom(genObject), 0, 8).Draw(t, "objects")
+		arena := NewArena(rapid.IntRange(0, 10).Draw(t, "expected"))
+		var back []Object
+		for _, o := range objects {
+			got, err := arena.DecodeObject(AppendObject(nil, o))
+			if err != nil {
+				t.Fatal(err)
+			}
+			back = append(back, got)
+		}
+		for _, o := range back { // what is put behind one must not be in another
+			_, _ = append(o.Vector, Dot{9, 9}), append(o.Siblings, Sibling{Dot: Dot{9, 9}})
+		}
+		if !slices.EqualFunc(back, objects, Object.Equal) {
+			t.Fatalf("%v came back as %v", objects, back)
 		}
 	})
 }

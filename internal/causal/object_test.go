@@ -193,6 +193,13 @@ func TestHotPathsAllocateLittle(t *testing.T) {
 			}
 		}},
 		{"an object that travelled", 2, func() { sink, _ = DecodeObject(newerTravels) }},
+		{"a hundred objects that travelled", 6, func() {
+			arena := NewArena(100)
+			for range 100 {
+				sink, _ = arena.DecodeObject(newerTravels)
+			}
+		}},
+		{"a causal context", 1, func() { _ = AppendVector(nil, older.Vector) }},
 	} {
 		if got := testing.AllocsPerRun(100, c.f); got > c.want {
 			t.Errorf("%s: %v allocations, want %v", c.name, got, c.want)

@@ -105,14 +105,14 @@ func encodeObject(w *wire.Writer, o causal.Object) {
 	w.BinFrom(causal.ObjectLen(o), func(dst []byte) []byte { return causal.AppendObject(dst, o) })
 }
 
-func decodeObject(r *wire.Reader) causal.Object { return parseObject(r, r.Bytes()) }
+func decodeObject(r *wire.Reader) causal.Object { return parseObject(r, r.Bytes(), new(causal.Arena)) }
 
 // parseObject decodes what r has just read.
-func parseObject(r *wire.Reader, b []byte) causal.Object {
+func parseObject(r *wire.Reader, b []byte, arena *causal.Arena) causal.Object {
 	if r.Err() != nil {
 		return causal.Object{}
 	}
-	o, err := causal.DecodeObject(b)
+	o, err := arena.DecodeObject(b)
 	if err != nil {
 		r.Fail("object: %v", err)
 	}
@@ -145,8 +145,9 @@ func decodeItems(r *wire.Reader) []coordinator.Item {
 		r.Fail("a key without an object")
 	}
 	items := make([]coordinator.Item, 0, min(n/2, r.Remaining()/itemBytesMin))
+	arena := causal.NewArena(cap(items))
 	for i := 0; i < n/2 && r.Err() == nil; i++ {
-		items = append(items, coordinator.Item{Key: r.Bytes(), Object: decodeObject(r)})
+		items = append(items, coordinator.Item{Key: r.Bytes(), Object: parseObject(r, r.Bytes(), arena)})
 	}
 	return items
 }
@@ -208,6 +209,7 @@ func encodeReadItems(w *wire.Writer, items []coordinator.ReadItem) {
 func decodeReadItems(r *wire.Reader) []coordinator.ReadItem {
 	n := r.ArrayLen(itemsMax)
 	items := make([]coordinator.ReadItem, 0, n)
+	arena := causal.NewArena(n)
 	for i := 0; i < n && r.Err() == nil; i++ {
 		if r.TryNil() {
 			items = append(items, coordinator.ReadItem{State: coordinator.ReadUnknown})
@@ -218,7 +220,7 @@ func decodeReadItems(r *wire.Reader) []coordinator.ReadItem {
 			items = append(items, coordinator.ReadItem{State: coordinator.ReadOmitted})
 			continue
 		}
-		items = append(items, coordinator.ReadItem{Object: parseObject(r, b)})
+		items = append(items, coordinator.ReadItem{Object: parseObject(r, b, arena)})
 	}
 	return items
 }
