@@ -133,7 +133,7 @@ func appendTree(dst []byte, id uint32, t *tree) []byte {
 	at := len(dst)
 	dst = causal.AppendVector(binary.BigEndian.AppendUint32(dst, 0), t.rule.Stable)
 	binary.BigEndian.PutUint32(dst[at:], uint32(len(dst)-at-4))
-	for _, leaf := range t.leaves {
+	for _, leaf := range &t.leaves {
 		dst = binary.BigEndian.AppendUint64(dst, leaf)
 	}
 	return dst

@@ -83,8 +83,9 @@ func (s *keyState) stays() bool { return s.present && !s.mortal }
 // tree is the leaves of one partition under one rule. All numbers are those of an Abelian group, and those of a tree in the making
 // may be anything on the way: what is subtracted may be added later.
 type tree struct {
-	rule   Rule
-	leaves *[LeafCount]uint64
+	rule Rule
+	// leaves are in the tree itself: Observe goes to them for every change, and for a value over a value to nothing else.
+	leaves [LeafCount]uint64
 	// keys are all that are in the tree; tombstones and expiring are those of them that may leave it one day without being written
 	// again: of tombstones only, and those where something must expire first.
 	keys, tombstones, expiring int64
@@ -96,7 +97,7 @@ type tree struct {
 	incomplete bool
 }
 
-func newTree(rule Rule) *tree { return &tree{rule: rule, leaves: new([LeafCount]uint64)} }
+func newTree(rule Rule) *tree { return &tree{rule: rule} }
 
 // count enters a key, or with sign -1 takes it out, unless it is absent. What is settled is counted, and no more.
 func (t *tree) count(leaf int, s *keyState, sign int64) {
