@@ -79,8 +79,8 @@ type Options struct {
 	// of the memory if that is less; negative is no cache.
 	CacheBytes int64
 	// IndexBytesMax is what the keys that were not merged yet may take of the memory. A merge that makes room is begun at half of it
-	// and is not held back past it, and past twice as much writes wait for the merge. Zero is a sixteenth of the memory that the
-	// process may use.
+	// and is not held back past it, and past twice as much writes wait for the merge. A store that is opened with more gets rid of it at
+	// the usual pace, and nothing waits before the index grows by as much again. Zero is a sixteenth of the memory that the process may use.
 	IndexBytesMax int64
 	// Compression is how merges compress blocks; what was written before can be read under any setting. The default is none.
 	Compression Compression

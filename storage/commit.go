@@ -108,13 +108,13 @@ func (w *writer) commitOpen() error {
 		g.begin(seg, end, false)
 		return nil
 	}
-	w.open = newGroup(w.kept)
+	w.open = w.groups.get()
 	w.open.begin(g.seg, g.end(), false)
 	if len(g.changes) == 0 {
 		w.mu.Unlock()
 	} else {
 		e.count(g)
-		e.index.enter(g.changes)
+		e.index.enter(g, g.changes, nil)
 		alone := w.waiting.Load() == 0
 		w.mu.Unlock()
 		e.index.set(g, g.changes, nil, alone)

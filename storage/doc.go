@@ -41,7 +41,9 @@
 // where nobody observes, is only shown then: lookups find its changes in short lists, and the absorber enters them into the index while the
 // next group is being synced. Before it takes a group, the committer yields the processor a few times to those whom the last group has just released, which doubles the
 // size of groups under blocking callers; it never sleeps. Without a sync, who wrote commits, too: the bytes are copied into the
-// mapped file, where the operating system has them if the process dies, and go into the index while the next one has its turn.
+// mapped file, where the operating system has them if the process dies, and go into the index while the next one has its turn. A batch enters
+// with all shards of the index locked. One of many changes, where nobody observes, lets go of each shard when it is done, and who enters
+// a batch next helps it along.
 //
 // A decision that asks for values goes to the value readers, which have it taken again; if the key has changed meanwhile, again;
 // after three rounds the values are read under the writer's lock.
@@ -68,7 +70,8 @@
 //
 // So the memory tier stays in its bounds while a merge of runs takes minutes, and all runs are older than all segments at any time.
 // Tombstones go when nothing older is left. Merges are paced by Options.MergeBytesPerSecond, but for those that are behind: writes
-// wait for a merge of segments when the memory tier has twice its bound, and for one of runs when there are 64.
+// wait for a merge of segments when the memory tier has twice its bound, or, if it had more when the store was opened, that and its bound
+// once, and for one of runs when there are 64.
 //
 // # What a crash and a failing disk leave
 //

@@ -29,7 +29,7 @@ func newFreshFixture(t *testing.T) *freshFixture {
 
 // show shows a group of puts, and of deletes where a key has a minus in front, and returns it. Nobody but its changes holds it.
 func (f *freshFixture) show(keys ...string) *group {
-	g := newGroup(nil)
+	g := new(groupPool).get()
 	g.begin(f.seg, int64(f.seq)*100, false)
 	w := &Writes{limits: limits{100, 100, 1000}}
 	for _, key := range keys {
@@ -131,7 +131,7 @@ func TestWhoLocksOrLooksAtAllHasWhatIsFreshAbsorbed(t *testing.T) {
 
 func TestABatchIsNotShownChangeByChange(t *testing.T) {
 	f := newFreshFixture(t)
-	g := newGroup(nil)
+	g := new(groupPool).get()
 	g.begin(f.seg, 100, false)
 	w := &Writes{limits: limits{100, 100, 1000}}
 	w.Put([]byte("a"), []byte("m1"), nil)

@@ -34,26 +34,47 @@ type group struct {
 	members []member
 	// unpublished has the changes by their keys, for decisions that follow.
 	unpublished unpublished
+	// publication is of the mutation of it that is entering the index.
+	publication publication
 	// holders counts who needs what the group has: the writer, and those of its changes that are fresh.
 	holders atomic.Int32
-	// kept is where it goes then.
-	kept chan *group
+	// pool is where it goes then.
+	pool *groupPool
 }
 
-// groupsKept is how many groups that are in nobody's use a writer keeps, so that their buffers need not grow again. A pool would lose them
-// with every collection.
+// groupPool has groups that are in nobody's use, so that their buffers need not grow again: a sync.Pool would lose them with every
+// collection.
+type groupPool [groupsKept]atomic.Pointer[group]
+
+// groupsKept is how many there are at most.
 const groupsKept = 2
 
-// newGroup returns an empty group, which the caller holds. It is kept for its next use, or let go, when nobody holds it any more.
-func newGroup(kept chan *group) *group {
-	var g *group
-	select {
-	case g = <-kept:
-	default:
-		g = &group{kept: kept}
+// get returns an empty group, which the caller holds.
+func (p *groupPool) get() *group {
+	g := p.take()
+	if g == nil {
+		g = &group{pool: p}
 	}
 	g.holders.Store(1)
 	return g
+}
+
+func (p *groupPool) take() *group {
+	for i := range p {
+		if g := p[i].Load(); g != nil && p[i].CompareAndSwap(g, nil) {
+			return g
+		}
+	}
+	return nil
+}
+
+// put keeps a group, if there is room.
+func (p *groupPool) put(g *group) {
+	for i := range p {
+		if p[i].CompareAndSwap(nil, g) {
+			return
+		}
+	}
 }
 
 func (g *group) hold(n int) { g.holders.Add(int32(n)) }
@@ -62,10 +83,7 @@ func (g *group) hold(n int) { g.holders.Add(int32(n)) }
 func (g *group) release() {
 	if g.holders.Add(-1) == 0 {
 		g.reset()
-		select {
-		case g.kept <- g:
-		default:
-		}
+		g.pool.put(g)
 	}
 }
 

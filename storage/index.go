@@ -46,8 +46,8 @@ type index struct {
 	settled atomic.Pointer[[]*runFile]
 	// merging counts the runs that are being written: what they hold cannot be known yet. It is written with all shards locked.
 	merging int
-	// entering are the changes that are entering with all shards locked.
-	entering publication
+	// entering has the changes that are being made, if others may help; its shards are unlocked one by one.
+	entering atomic.Pointer[group]
 	// keepTombstones has all tombstones kept, because what other absent keys are is not known.
 	keepTombstones bool
 	// showFrom is Options.showFrom.
@@ -71,7 +71,6 @@ func newIndex(log *segmentLog, showFrom int) *index {
 	for i := range x.shards {
 		x.shards[i].table = memindex.New(memindex.Options{})
 	}
-	x.entering.next.Store(int64(n))
 	x.settled.Store(new([]*runFile))
 	return x
 }

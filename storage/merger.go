@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,8 @@ type merger struct {
 	running        sync.WaitGroup
 	// planning is held while runs are chosen, which says who merges them. finishing is held while a run takes its place.
 	planning, finishing sync.Mutex
+	// ceiling is how large the index may get before writes wait for the merge of segments that is under way.
+	ceiling atomic.Int64
 }
 
 // work is one of the two kinds of merges.
@@ -68,7 +71,16 @@ func newMerger(e *Engine) *merger {
 		k.due, k.one = make(chan struct{}, 1), newTurn()
 	}
 	g.stop, g.quit = context.WithCancel(context.Background())
+	g.ceiling.Store(math.MaxInt64)
+	g.lowerCeiling()
 	return g
+}
+
+// lowerCeiling lowers the ceiling to indexGrowth times what the index may take; where it has more, as when it was opened with less memory
+// than it was written with, to what it has now and as much more as it may take. Writes that come while such an index shrinks need not wait.
+func (g *merger) lowerCeiling() {
+	most := g.e.opts.IndexBytesMax
+	g.ceiling.Store(min(g.ceiling.Load(), max(indexGrowth*most, g.e.index.entriesBytes()+most)))
 }
 
 func (g *merger) kinds() [2]*work { return [...]*work{&g.segments, &g.runs} }
@@ -298,7 +310,7 @@ func (g *merger) behind(k *work) bool {
 	if k == &g.runs {
 		return len(g.e.index.runs()) > runsGrowth*mergeRuns
 	}
-	return g.e.index.entriesBytes() >= g.e.opts.IndexBytesMax || g.e.unsettled() > logGrowth*mergeSegments*g.e.opts.SegmentBytesMax
+	return g.e.index.entriesBytes() > g.ceiling.Load()-g.e.opts.IndexBytesMax || g.e.unsettled() > logGrowth*mergeSegments*g.e.opts.SegmentBytesMax
 }
 
 // ops counts what others did with the engine.
@@ -388,6 +400,9 @@ func (e *Engine) mergeAndCount(p plan, pace func(int64) error) error {
 		return pace(n)
 	})
 	k.planned.Store(0)
+	if k == &e.merger.segments {
+		e.merger.lowerCeiling()
+	}
 	e.writer.letGo()
 	if err == nil {
 		e.merges.Add(1)

@@ -22,22 +22,33 @@ func (x *index) publish(g *group, before seen) {
 		for !changes[n-1].last {
 			n++
 		}
-		x.enter(changes[:n])
+		x.enter(g, changes[:n], before)
 		x.set(g, changes[:n], before, true)
 		changes = changes[n:]
 	}
 }
 
 // enter locks the shards of the changes of one mutation, and set makes the changes and unlocks them. Whoever enters in log order
-// has what they write in that order, however long it takes between.
-func (x *index) enter(changes []change) {
+// has what they write in that order, however long it takes between. Both are given the same before.
+func (x *index) enter(g *group, changes []change, before seen) {
 	if len(changes) == 1 {
 		x.shard(changes[0].hash).lock(x)
 		return
 	}
-	// Who would have to wait for others to make their changes makes some of them instead.
-	x.help()
+	x.help() // rather than wait for what is entering
 	x.lock()
+	if x.shares(changes, before) {
+		p := &g.publication
+		p.changes = changes
+		p.undone.Add(len(x.shards))
+		p.next.Store(0) // last: whoever still has the group from its last use may begin now, as good as anybody
+		x.entering.Store(g)
+	}
+}
+
+// shares says whether several goroutines make changes, from their entry on.
+func (x *index) shares(changes []change, before seen) bool {
+	return before == nil && len(changes) >= publishSplitFrom && len(x.shards) > 1
 }
 
 // set has a goroutine of its own help if alone says that nobody is about to enter.
@@ -46,55 +57,59 @@ func (x *index) set(g *group, changes []change, before seen, alone bool) {
 	case len(changes) == 1:
 		x.setOne(g, &changes[0], before)
 		x.shard(changes[0].hash).mu.Unlock()
-		return
-	case before == nil && len(changes) >= publishSplitFrom && len(x.shards) > 1:
-		x.setShared(g, changes, alone)
+	case x.shares(changes, before):
+		if alone {
+			go x.help() // if it comes too late it finds nothing to do, and nobody waits for it
+		}
+		x.makeShared(g)
+		g.publication.undone.Wait()
+		x.entering.CompareAndSwap(g, nil)
+		g.publication.changes = nil // until the group's next use whoever still comes to help looks at next alone
 	default:
 		for i := range changes {
 			x.setOne(g, &changes[i], before)
 		}
+		x.unlock()
 	}
-	x.unlock()
 }
 
-// publication is the changes of a mutation that may be made by several goroutines, a shard at a time.
+// publication is the changes of a mutation that several goroutines make, a shard at a time.
 type publication struct {
-	g       *group
 	changes []change
 	// next is the shard that is to be taken next, if there is one; undone counts those that are not done.
 	next   atomic.Int64
 	undone sync.WaitGroup
 }
 
-// setShared makes changes with all shards locked, and lets others help.
-func (x *index) setShared(g *group, changes []change, alone bool) {
-	p := &x.entering
-	p.g, p.changes = g, changes
-	p.undone.Add(len(x.shards))
-	p.next.Store(0)
-	if alone {
-		go x.help() // if it comes too late it finds nothing to do, and nobody waits for it
+// help makes changes that are entering, if there are any that are shared.
+func (x *index) help() {
+	if g := x.entering.Load(); g != nil {
+		x.makeShared(g)
 	}
-	x.help()
-	p.undone.Wait()
 }
 
-// help makes changes that are entering, until all shards are taken. Who has taken one is waited for: what is entering does not
-// change before it is made.
-func (x *index) help() {
-	p := &x.entering
+// makeShared makes changes that have entered, until all shards are taken, and unlocks each shard when it is done: all of them were locked, so
+// who sees the change of one sees those of all. Who has taken a shard is waited for: what is entering does not change before it is made.
+func (x *index) makeShared(g *group) {
 	for {
-		i := p.next.Add(1) - 1
+		i := g.publication.next.Add(1) - 1
 		if i >= int64(len(x.shards)) {
 			return
 		}
-		for k := range p.changes {
-			if c := &p.changes[k]; x.shardOf(c.hash) == int(i) {
-				x.setOne(p.g, c, nil)
-			}
-		}
-		p.undone.Done()
+		x.makeShard(g, int(i))
 	}
+}
+
+// makeShard makes the changes in a shard that was taken.
+func (x *index) makeShard(g *group, i int) {
+	changes := g.publication.changes
+	for k := range changes {
+		if c := &changes[k]; x.shardOf(c.hash) == i {
+			x.setOne(g, c, nil)
+		}
+	}
+	x.shards[i].mu.Unlock()
+	g.publication.undone.Done()
 }
 
 // setOne makes one change in its shard, which is locked.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -95,43 +96,88 @@ func TestScanShowsOneMomentAndDoesNotBlockWriters(t *testing.T) {
 	}
 }
 
+// writeBatches has writers put batches of the same keys until they are stopped, each with a value of its own.
+func writeBatches(t *testing.T, e *Engine, writers int) (stop func()) {
+	var running sync.WaitGroup
+	stopped := make(chan struct{})
+	for w := range writers {
+		running.Go(func() {
+			var b Batch
+			for i := w; ; i += writers {
+				select {
+				case <-stopped:
+					return
+				default:
+				}
+				b.Reset()
+				for k := range batchKeys {
+					b.Put([]byte(key(k)), fmt.Append(nil, i))
+				}
+				if err := e.Apply(&b); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	return func() {
+		close(stopped)
+		running.Wait()
+	}
+}
+
+// eachNumberOfWriters runs a test beside batches of one writer, and of several, from before the first batch on.
+func eachNumberOfWriters(t *testing.T, fn func(t *testing.T, e *Engine)) {
+	for _, writers := range []int{1, 4} {
+		t.Run(fmt.Sprintf("writers=%d", writers), func(t *testing.T) {
+			e := mustOpen(t, vfstest.New(), Options{Sync: SyncNever})
+			defer writeBatches(t, e, writers)()
+			fn(t, e)
+		})
+	}
+}
+
 func TestScanNeverShowsHalfABatch(t *testing.T) {
-	e := mustOpen(t, vfstest.New(), Options{Sync: SyncNever})
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	wg.Go(func() {
-		var b Batch
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
+	eachNumberOfWriters(t, func(t *testing.T, e *Engine) {
+		for shown := 0; shown < 200; {
+			n := 0
+			var first []byte
+			for rec, err := range e.Scan(Range{}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n++; n == 1 {
+					first = bytes.Clone(rec.Value)
+				} else if !bytes.Equal(first, rec.Value) {
+					t.Fatalf("%q beside %q", first, rec.Value)
+				}
 			}
-			b.Reset()
-			for k := range 3 * 64 {
-				b.Put([]byte(key(k)), fmt.Append(nil, i))
+			if n != 0 && n != batchKeys {
+				t.Fatalf("%d keys", n)
 			}
-			if err := e.Apply(&b); err != nil {
-				t.Error(err)
-				return
-			}
+			shown += n / batchKeys
 		}
 	})
-	for range 200 {
-		var first []byte
-		for rec, err := range e.Scan(Range{}) {
-			if err != nil {
-				t.Fatal(err)
+}
+
+// TestReadsNeverGoBackBehindABatch reads one key after another: who has seen a batch at one key sees it, or a later one, at all.
+func TestReadsNeverGoBackBehindABatch(t *testing.T) {
+	eachNumberOfWriters(t, func(t *testing.T, e *Engine) {
+		newest := int64(-1)
+		for k := 0; k < 20_000; {
+			rec, err := e.Read([]byte(key(k*7%batchKeys)), nil)
+			if errors.Is(err, ErrNotFound) && newest < 0 {
+				continue
 			}
-			if first == nil {
-				first = bytes.Clone(rec.Value)
-			} else if !bytes.Equal(first, rec.Value) {
-				t.Fatalf("%q beside %q", first, rec.Value)
+			// Nothing else is written, so the number of a record says the number of its batch in the log.
+			batch := int64(rec.Seq-1) / batchKeys
+			if err != nil || batch < newest {
+				t.Fatalf("after batch %d: %d, %v", newest, batch, err)
 			}
+			newest = batch
+			k++
 		}
-	}
-	close(stop)
-	wg.Wait()
+	})
 }
 
 func TestScanEndsWhenTheEngineCloses(t *testing.T) {

@@ -204,7 +204,7 @@ func TestSnapshotIsOfOneMoment(t *testing.T) {
 				if real {
 					fsys, dir = vfs.OS{}, filepath.Join(t.TempDir(), "store")
 				}
-				o := Options{FS: fsys, SegmentBytesMax: 16 << 10, Sync: policy, MergeBytesPerSecond: -1}
+				o := Options{FS: fsys, SegmentBytesMax: 256 << 10, Sync: policy, MergeBytesPerSecond: -1}
 				e, err := Open(dir, o)
 				if err != nil {
 					t.Fatal(err)
@@ -223,7 +223,7 @@ func TestSnapshotIsOfOneMoment(t *testing.T) {
 							default:
 							}
 							var b Batch
-							for k := range 5 {
+							for k := range batchKeys {
 								b.Put(fmt.Appendf(nil, "w%d-%d", w, k), fmt.Appendf(nil, "%d %0100d", i, 0))
 							}
 							if err := e.Apply(&b); err != nil {
@@ -250,7 +250,7 @@ func TestSnapshotIsOfOneMoment(t *testing.T) {
 					for w := range acked {
 						seen := map[string]bool{}
 						var value uint64
-						for k := range 5 {
+						for k := range batchKeys {
 							count, _, _ := strings.Cut(have[fmt.Sprintf("w%d-%d", w, k)], " ")
 							seen[count] = true
 							_, _ = fmt.Sscan(count, &value)

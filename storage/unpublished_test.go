@@ -10,9 +10,9 @@ import (
 // TestDecisionsSeeTheNewestChangeThatIsNotPublished holds the tables of groups that come and go in order against all of their changes.
 func TestDecisionsSeeTheNewestChangeThatIsNotPublished(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		kept := make(chan *group, groupsKept)
+		groups := new(groupPool)
 		seg := newSegment(dataDir, engineID{}, 1, 1)
-		w := &writer{open: newGroup(kept), kept: kept}
+		w := &writer{open: groups.get(), groups: groups}
 		w.open.begin(seg, 0, false)
 		keys := rapid.IntRange(1, 300).Draw(t, "keys")
 		newest := func(key string) (seq uint64) {
@@ -67,7 +67,7 @@ func TestDecisionsSeeTheNewestChangeThatIsNotPublished(t *testing.T) {
 // Keys whose hashes are alike are told apart, and found wherever they have come to stand.
 func TestUnpublishedKeysWithTheSameHashAreToldApart(t *testing.T) {
 	for _, hash := range []uint32{0, 1 << 31, 1<<32 - 1} {
-		g := newGroup(nil)
+		g := new(groupPool).get()
 		g.begin(newSegment(dataDir, engineID{}, 1, 1), 0, false)
 		writes := &Writes{limits: limits{100, 100, 100_000}}
 		const keys = 100
@@ -90,7 +90,7 @@ func TestUnpublishedKeysWithTheSameHashAreToldApart(t *testing.T) {
 }
 
 func TestAnEmptyGroupKeepsLittleOfALargeOne(t *testing.T) {
-	g := newGroup(nil)
+	g := new(groupPool).get()
 	fill := func(keys int) {
 		g.begin(newSegment(dataDir, engineID{}, 1, 1), 0, false)
 		writes := &Writes{limits: limits{100, 100, 1 << 30}}
@@ -123,8 +123,8 @@ func BenchmarkUnpublished(b *testing.B) {
 	for i := range keys {
 		writes.Put(fmt.Appendf(nil, "bench/%d", i), nil, nil)
 	}
-	kept := make(chan *group, groupsKept)
-	w := &writer{open: newGroup(kept), kept: kept}
+	groups := new(groupPool)
+	w := &writer{open: groups.get(), groups: groups}
 	w.open.begin(newSegment(dataDir, engineID{}, 1, 1), 0, false)
 	w.open.encode(writes, 1)
 	g := w.open

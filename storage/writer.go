@@ -27,7 +27,7 @@ const (
 	turnWait  = 20 * time.Microsecond
 )
 
-// indexGrowth is how many times Options.IndexBytesMax the index may take before writes wait.
+// indexGrowth is how many times Options.IndexBytesMax the index may take before writes wait; see merger.ceiling.
 const indexGrowth = 2
 
 // requestBytes is what a mutation is counted as besides its bytes.
@@ -55,8 +55,8 @@ type writer struct {
 
 	open *group // being filled
 	// queue are the groups behind which the open one was begun, oldest first; the committer commits the first.
-	queue []*group
-	kept  chan *group // in nobody's use
+	queue  []*group
+	groups *groupPool
 	// shown wakes the absorber.
 	shown chan struct{}
 	// expected is how many mutations the open group may gather: as many as the last one released, and were there already.
@@ -85,9 +85,9 @@ type writer struct {
 }
 
 func newWriter(e *Engine) *writer {
-	kept := make(chan *group, groupsKept)
+	groups := new(groupPool)
 	w := &writer{
-		e: e, open: newGroup(kept), kept: kept, seq: e.nextSeq.Load(), shown: make(chan struct{}, 1),
+		e: e, open: groups.get(), groups: groups, seq: e.nextSeq.Load(), shown: make(chan struct{}, 1),
 	}
 	if last := e.log.last(); last != nil {
 		w.lastID = last.id
@@ -192,7 +192,7 @@ func (w *writer) submit(m Mutation, bytes int) (done bool, err error) {
 // overgrown says whether writes must wait for a merge that is under way: the index has so outgrown its memory, or the runs are so many.
 func (w *writer) overgrown() bool {
 	g, x := w.e.merger, w.e.index
-	over := g.segments.underWay() && x.entriesBytes() >= indexGrowth*w.e.opts.IndexBytesMax ||
+	over := g.segments.underWay() && x.entriesBytes() >= g.ceiling.Load() ||
 		g.runs.underWay() && len(x.runs()) >= runsMax
 	return over && !w.closing
 }
@@ -430,7 +430,7 @@ func (w *writer) enqueue() *group {
 	g := w.open
 	g.vouch(w.seq)
 	w.queue = append(w.queue, g)
-	w.open = newGroup(w.kept)
+	w.open = w.groups.get()
 	w.open.begin(g.seg, g.end(), false)
 	return g
 }

@@ -1,0 +1,65 @@
+package storage
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ringcask/ringcask/storage/vfs/vfstest"
+)
+
+// TestWritesGoOnWhileAnIndexShrinksThatWasTooLargeAtOpen opens a store with a hundredth of the memory that its index takes. The merge
+// that makes room takes some seconds, as long as nothing grows.
+func TestWritesGoOnWhileAnIndexShrinksThatWasTooLargeAtOpen(t *testing.T) {
+	fsys := vfstest.New()
+	const keys = 2000
+	o := Options{Sync: SyncNever, SegmentBytesMax: 64 << 10}
+	e := mustOpen(t, fsys, o)
+	fill(t, e, 0, keys)
+	mustClose(t, e)
+
+	o.MergeBytesPerSecond = 100_000
+	o.IndexBytesMax = e.index.entriesBytes() / 100
+	e = mustOpenMerging(t, fsys, o)
+	within(t, "a merge", e.merger.segments.underWay)
+	opened, ceiling := e.index.entriesBytes(), e.merger.ceiling.Load()
+	if ceiling != opened+o.IndexBytesMax {
+		t.Errorf("the ceiling is %d for an index of %d", ceiling, opened)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 500 {
+			mustPut(t, e, key(i), "new")
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("writes wait")
+	}
+	if !e.merger.segments.underWay() {
+		t.Fatal("the merge is done: nothing was tried")
+	}
+	// What makes it grow waits at the ceiling for the merge, which is held back no more.
+	for i := range 500 {
+		mustPut(t, e, key(keys+i), "more")
+		if n := e.index.entriesBytes(); n > ceiling {
+			t.Fatalf("an index of %d is over its ceiling of %d", n, ceiling)
+		}
+	}
+	within(t, "a lower ceiling", func() bool { return e.merger.ceiling.Load() < ceiling })
+	mustMerge(t, e)
+	if n := e.merger.ceiling.Load(); n != indexGrowth*o.IndexBytesMax {
+		t.Errorf("the ceiling is %d in the end, for %d", n, o.IndexBytesMax)
+	}
+}
+
+// within waits until something is so.
+func within(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for began := time.Now(); !so(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("there is no %s", what)
+		}
+	}
+}
