@@ -112,7 +112,7 @@ func FuzzHintFile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	r.keys.sort()
+	r.keys.sort(1)
 	if _, err := writeHintFile(fs, "/", seg, r); err != nil {
 		f.Fatal(err)
 	}

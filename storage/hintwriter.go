@@ -99,7 +99,7 @@ func (e *Engine) makeHintFile(seg *segment) error {
 	if len(r.regions) > 0 {
 		return r.regions[0].damage(seg.id).err()
 	}
-	r.keys.sort()
+	r.keys.sort(1)
 	return e.storeHintFile(seg, r)
 }
 

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"github.com/ringcask/ringcask/storage/internal/memindex"
@@ -89,23 +90,61 @@ func (k *keyList) truncate(n int) {
 
 func (k *keyList) key(i *keyItem) []byte { return k.arena[i.at:][:i.keyLen] }
 
-// sort orders the list by key and keeps the newest record of each.
-func (k *keyList) sort() {
-	slices.SortFunc(k.items, func(a, b keyItem) int {
-		switch {
-		case a.head < b.head:
-			return -1
-		case a.head > b.head:
-			return 1
-		}
-		if c := bytes.Compare(k.key(&a), k.key(&b)); c != 0 {
-			return c
-		}
-		return cmp.Compare(b.seq, a.seq)
-	})
+// sort orders the list by key, with so many goroutines, and keeps the newest record of each.
+func (k *keyList) sort(goroutines int) {
+	k.order(k.items, goroutines)
 	k.items = slices.CompactFunc(k.items, func(a, b keyItem) bool {
 		return a.hash == b.hash && bytes.Equal(k.key(&a), k.key(&b))
 	})
+}
+
+// sortAlone is up to how many items it is not worth it that several goroutines sort them.
+const sortAlone = 1 << 14
+
+func (k *keyList) order(items []keyItem, goroutines int) {
+	if goroutines < 2 || len(items) <= sortAlone {
+		slices.SortFunc(items, k.compare)
+		return
+	}
+	at := k.part(items)
+	var less sync.WaitGroup
+	less.Go(func() { k.order(items[:at], goroutines/2) })
+	k.order(items[at:], goroutines-goroutines/2)
+	less.Wait()
+}
+
+// part puts the smaller half of the items, as far as a sample tells, before the others, and returns where these begin.
+func (k *keyList) part(items []keyItem) int {
+	var sample [255]keyItem
+	for i := range sample {
+		sample[i] = items[len(items)/len(sample)*i]
+	}
+	slices.SortFunc(sample[:], k.compare)
+	middle := sample[len(sample)/2]
+	i, j := 0, len(items)
+	for i < j {
+		if k.compare(items[i], middle) < 0 {
+			i++
+			continue
+		}
+		j--
+		items[i], items[j] = items[j], items[i]
+	}
+	return i
+}
+
+// compare orders by key, and by falling sequence number for the same key.
+func (k *keyList) compare(a, b keyItem) int {
+	switch {
+	case a.head < b.head:
+		return -1
+	case a.head > b.head:
+		return 1
+	}
+	if c := bytes.Compare(k.key(&a), k.key(&b)); c != 0 {
+		return c
+	}
+	return cmp.Compare(b.seq, a.seq)
 }
 
 func (k *keyList) item(i int) entry {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"slices"
 	"strings"
@@ -249,13 +250,49 @@ func TestAnyNumberOfLoadersLoadsTheSame(t *testing.T) {
 	}
 }
 
+func TestKeysAreSortedByAnyNumberOfGoroutines(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, distinct := range []int{1, 100, 1 << 20} {
+		var records []frame
+		for i := range 3 * sortAlone {
+			records = append(records, frame{key: []byte(key(rng.IntN(distinct))), kind: kindPut, seq: uint64(i + 1)})
+		}
+		sorted := func(goroutines int) (keys []string, seqs []uint64) {
+			var k keyList
+			for i := range records {
+				k.add(&records[i], int64(i))
+			}
+			k.sort(goroutines)
+			for i := range k.items {
+				keys, seqs = append(keys, string(k.key(&k.items[i]))), append(seqs, k.items[i].seq)
+			}
+			return keys, seqs
+		}
+		newest := map[string]uint64{}
+		for i := range records {
+			newest[string(records[i].key)] = records[i].seq
+		}
+		for _, goroutines := range []int{1, 2, 3, 16} {
+			keys, seqs := sorted(goroutines)
+			if !slices.IsSorted(keys) || len(keys) != len(newest) {
+				t.Errorf("%d of %d keys by %d goroutines: sorted %v", len(keys), len(newest), goroutines, slices.IsSorted(keys))
+			}
+			for i, k := range keys {
+				if seqs[i] != newest[k] {
+					t.Fatalf("%d goroutines kept %d of %q, want %d", goroutines, seqs[i], k, newest[k])
+				}
+			}
+		}
+	}
+}
+
 func TestLoadRangesHaveEachKeyOnce(t *testing.T) {
 	list := func(n int) *opened {
 		k := &keyList{}
 		for i := range n {
 			k.add(&frame{key: []byte(key(i)), meta: []byte("m"), kind: kindPut, seq: uint64(i + 1)}, int64(segmentHeaderBytes+i))
 		}
-		k.sort()
+		k.sort(1)
 		return &opened{src: k}
 	}
 	for _, found := range [][]*opened{nil, {list(0)}, {list(1)}, {list(1), list(1)}, {list(sampleItems * 5)}, {list(sampleItems * 20), list(3), list(sampleItems * 7)}} {

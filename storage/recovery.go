@@ -347,7 +347,7 @@ func (e *Engine) openWithHintFile(s *opened, hints *hintFileReader, size int64) 
 // adopt takes what a scan found for the segment's state.
 func (e *Engine) adopt(s *opened) {
 	r := s.replay
-	r.keys.sort()
+	r.keys.sort(min(runtime.GOMAXPROCS(0), loadersMax))
 	s.src = &r.keys
 	s.started, s.firstSeq, s.nextSeq = r.started, r.firstSeq, r.nextSeq
 	s.seg.firstSeq = r.firstSeq
