@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/bits"
-	"slices"
 )
 
 // The layouts are drawn in docs/format/object.md. All integers are big-endian, but for lengths and counts, which are
@@ -133,7 +132,10 @@ func take[T any](piece *[]T, n, some int) []T {
 // checksum, so that one that was cut or mangled on its way is not taken for another.
 func AppendVector(dst []byte, v Vector) []byte {
 	at := len(dst)
-	dst = append(slices.Grow(dst, 1+len(v)*entryBytes+checksumBytes), vectorFormat)
+	if dst == nil {
+		dst = make([]byte, 0, 1+len(v)*entryBytes+checksumBytes)
+	}
+	dst = append(dst, vectorFormat)
 	for _, e := range v {
 		dst = appendDot(dst, e)
 	}
