@@ -80,7 +80,7 @@ type Options struct {
 	CacheBytes int64
 	// IndexBytesMax is what the keys that were not merged yet may take of the memory. A merge that makes room is begun at half of it
 	// and is not held back past it, and past twice as much writes wait for the merge. A store that is opened with more gets rid of it at
-	// the usual pace, and nothing waits before the index grows by as much again. Zero is a sixteenth of the memory that the process may use.
+	// the usual pace, and nothing waits before it has grown by as much again; each merge takes a bit of that room away. Zero is a sixteenth of the memory that the process may use.
 	IndexBytesMax int64
 	// Compression is how merges compress blocks; what was written before can be read under any setting. The default is none.
 	Compression Compression

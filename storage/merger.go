@@ -19,7 +19,7 @@ type merger struct {
 	running        sync.WaitGroup
 	// planning is held while runs are chosen, which says who merges them. finishing is held while a run takes its place.
 	planning, finishing sync.Mutex
-	// ceiling is how large the index may get before writes wait for the merge of segments that is under way.
+	// ceiling is how large the index may get before writes wait for the merge of segments that is under way. It only falls.
 	ceiling atomic.Int64
 }
 
@@ -76,11 +76,22 @@ func newMerger(e *Engine) *merger {
 	return g
 }
 
-// lowerCeiling lowers the ceiling to indexGrowth times what the index may take; where it has more, as when it was opened with less memory
-// than it was written with, to what it has now and as much more as it may take. Writes that come while such an index shrinks need not wait.
+// lowerCeiling lowers the ceiling, after each merge of segments, down to indexGrowth times what the index may take. Where it has more, as when it was
+// opened with less memory than it was written with, the ceiling is what it has now and as much more as it may take, and less than it was: writes
+// that come while such an index shrinks need not wait, and those that fill it up again do in the end.
 func (g *merger) lowerCeiling() {
 	most := g.e.opts.IndexBytesMax
-	g.ceiling.Store(min(g.ceiling.Load(), max(indexGrowth*most, g.e.index.entriesBytes()+most)))
+	c := min(g.ceiling.Load()-most/8, g.e.index.entriesBytes()+most)
+	g.ceiling.Store(max(c, indexGrowth*most))
+}
+
+// indexBehind says whether the index has outgrown its memory, or grows though it has more.
+func (g *merger) indexBehind() bool {
+	n, most, c := g.e.index.entriesBytes(), g.e.opts.IndexBytesMax, g.ceiling.Load()
+	if c > indexGrowth*most {
+		return n >= c-most/2
+	}
+	return n >= most
 }
 
 func (g *merger) kinds() [2]*work { return [...]*work{&g.segments, &g.runs} }
@@ -310,7 +321,7 @@ func (g *merger) behind(k *work) bool {
 	if k == &g.runs {
 		return len(g.e.index.runs()) > runsGrowth*mergeRuns
 	}
-	return g.e.index.entriesBytes() > g.ceiling.Load()-g.e.opts.IndexBytesMax || g.e.unsettled() > logGrowth*mergeSegments*g.e.opts.SegmentBytesMax
+	return g.indexBehind() || g.e.unsettled() > logGrowth*mergeSegments*g.e.opts.SegmentBytesMax
 }
 
 // ops counts what others did with the engine.
