@@ -78,7 +78,7 @@ func (s *segment) close() error {
 	return nil
 }
 
-// readAt fills buf from off, without waiting for the disk where it can. n is how much of it is in the file.
+// readAt fills buf from off. n is how much of it is in the file.
 func (s *segment) readAt(buf []byte, off int64) (n int, err error) {
 	if data := s.mapping.Bytes; off+int64(len(buf)) <= min(int64(len(data)), s.written.Load()) {
 		err := vfs.Guard(func() { copy(buf, data[off:]) })
@@ -87,10 +87,7 @@ func (s *segment) readAt(buf []byte, off int64) (n int, err error) {
 		}
 		return len(buf), nil
 	}
-	if s.file.ReadAtCached(buf, off) {
-		return len(buf), nil
-	}
-	if n, err = s.file.ReadAt(buf, off); err != nil && !errors.Is(err, io.EOF) {
+	if n, err = vfs.Read(s.file, buf, off); err != nil && !errors.Is(err, io.EOF) {
 		return n, &IOError{"read", s.path, err}
 	}
 	return n, nil

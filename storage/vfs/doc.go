@@ -19,10 +19,12 @@
 // ReadAt may wait for the disk. Two ways do not, or not in a system call, and both may be missing, so that their user
 // needs ReadAt as well:
 //
-//	File.ReadAtCached   reads what is in the page cache, and says if it was not
+//	File.ReadAtCached   reads what is in the page cache, and says whether more is coming
 //	File.Map            gives the file as memory; whoever touches it runs under Guard, which makes a fault an error
 //
 // Both see what was written by WriteAt at once. Linux has them; other systems, and the package vfstest, do not.
+//
+// Read puts ReadAtCached and ReadAt together, for reads of any place in a file: others run while they wait for the disk.
 //
 // A File may be used from several goroutines at once; Close must not overlap other calls. The package vfstest has an
 // implementation in memory that forgets what was not synced, and fails when told to.

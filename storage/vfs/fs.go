@@ -50,10 +50,10 @@ type File interface {
 	Truncate(size int64) error
 	// Size is the file's length in bytes.
 	Size() (int64, error)
-	// ReadAtCached fills p from off, as ReadAt does, if that needs no disk: ok says that all of p was read. Otherwise
-	// nothing is said of the file and p has any content: the bytes are not in the page cache, or not in the file, or
-	// the file system cannot tell. ReadAt tells which. A miss may have started to read ahead.
-	ReadAtCached(p []byte, off int64) (ok bool)
+	// ReadAtCached reads the first n bytes of p from off, as ReadAt does, as far as that needs no disk. If n is less than len(p), nothing
+	// is said of the file: the other bytes are not in the page cache, or not in the file, or the file system cannot tell. ReadAt
+	// tells which. coming says that the system has begun to read them.
+	ReadAtCached(p []byte, off int64) (n int, coming bool)
 	// Map maps n bytes at off into memory. off is a multiple of the page size (os.Getpagesize); n > 0 need not be. The
 	// file may be shorter: see Mapping. writable asks for a file that is open for writing. A mapping outlives the File.
 	// errors.ErrUnsupported says that there are no mappings here: ReadAt and WriteAt do the same.

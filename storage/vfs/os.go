@@ -137,7 +137,7 @@ func (f osFile) Size() (int64, error) {
 func (f osFile) Sync() error { return datasync(f.File) }
 
 // ReadAtCached implements File.
-func (f osFile) ReadAtCached(p []byte, off int64) bool { return readAtCached(f.File, p, off) }
+func (f osFile) ReadAtCached(p []byte, off int64) (int, bool) { return readAtCached(f.File, p, off) }
 
 // Advise implements File.
 func (f osFile) Advise(a Advice) error { return advise(f.File, a) }

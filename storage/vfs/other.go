@@ -21,6 +21,6 @@ func mapFile(f *os.File, _, _ int64, _ bool) (Mapping, error) {
 	return Mapping{}, &fs.PathError{Op: "mmap", Path: f.Name(), Err: errors.ErrUnsupported}
 }
 
-func readAtCached(*os.File, []byte, int64) bool { return false }
+func readAtCached(*os.File, []byte, int64) (int, bool) { return 0, false }
 
 func advise(*os.File, Advice) error { return nil }

@@ -172,9 +172,9 @@ func (f *File) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // ReadAtCached implements vfs.File. What has to be opened first may have to wait for the disk: it is not.
-func (f *File) ReadAtCached(p []byte, off int64) bool {
+func (f *File) ReadAtCached(p []byte, off int64) (n int, coming bool) {
 	if !f.tryAcquire() {
-		return false
+		return 0, false
 	}
 	defer f.release()
 	return f.handle.ReadAtCached(p, off)

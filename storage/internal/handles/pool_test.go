@@ -136,7 +136,7 @@ func TestFailureToOpenIsThatOfTheCallAndPasses(t *testing.T) {
 		if _, err := all[0].ReadAt(make([]byte, 1), 0); !errors.Is(err, cause) {
 			t.Errorf("read: %v, want %v", err, cause)
 		}
-		if all[0].ReadAtCached(make([]byte, 1), 0) {
+		if n, coming := all[0].ReadAtCached(make([]byte, 1), 0); n > 0 || coming {
 			t.Error("read what is closed")
 		}
 		if err := all[0].Hold(); !errors.Is(err, cause) {

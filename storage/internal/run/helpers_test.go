@@ -64,6 +64,8 @@ type memFile struct {
 	b []byte
 }
 
+func (m *memFile) ReadAtCached([]byte, int64) (int, bool) { return 0, false }
+
 func (m *memFile) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 || off > int64(len(m.b)) {
 		return 0, io.EOF

@@ -157,7 +157,7 @@ func (r *Reader) bytesAt(off, n int64) ([]byte, error) {
 var errCut = errors.New("file has become shorter")
 
 func (r *Reader) readAt(b []byte, off int64) error {
-	n, err := r.f.ReadAt(b, off)
+	n, err := vfs.Read(r.f, b, off)
 	if n == len(b) {
 		return nil
 	}

@@ -22,8 +22,11 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // ReadAtCached leaves what must fail to ReadAt.
-func (f *file) ReadAtCached(p []byte, off int64) bool {
-	return f.fs.control().FailShare == 0 && f.File.ReadAtCached(p, off)
+func (f *file) ReadAtCached(p []byte, off int64) (n int, coming bool) {
+	if f.fs.control().FailShare > 0 {
+		return 0, false
+	}
+	return f.File.ReadAtCached(p, off)
 }
 
 // WriteAt implements vfs.File. Of a write that fails any part may be written.

@@ -192,7 +192,7 @@ func (f *file) Close() error {
 }
 
 // ReadAtCached has nothing in its cache, so that faults of ReadAt strike every reader.
-func (f *file) ReadAtCached([]byte, int64) bool { return false }
+func (f *file) ReadAtCached([]byte, int64) (int, bool) { return 0, false }
 
 // Map is not supported, for the same reason.
 func (f *file) Map(int64, int64, bool) (vfs.Mapping, error) {

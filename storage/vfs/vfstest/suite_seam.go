@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/ringcask/ringcask/storage/vfs"
@@ -54,16 +55,17 @@ func testFree(t *testing.T, fsys vfs.FS, root string) {
 func testReadAtCached(t *testing.T, fsys vfs.FS, path string) {
 	f := create(t, fsys, path, "hello")
 	buf := make([]byte, 3)
-	if f.ReadAtCached(buf, 1) && string(buf) != "ell" {
-		t.Errorf("read %q", buf)
-	}
-	for _, off := range []int64{3, 5, 1 << 40, -1} {
-		if f.ReadAtCached(buf, off) {
-			t.Errorf("read 3 bytes at %d of 5", off)
+	for off, want := range map[int64]string{1: "ell", 3: "lo", 5: "", 1 << 40: "", -1: ""} {
+		n, coming := f.ReadAtCached(buf, off)
+		if !strings.HasPrefix(want, string(buf[:n])) || coming && want == "" {
+			t.Errorf("read %q at %d, want %q; more is coming: %v", buf[:n], off, want, coming)
+		}
+		if n, err := vfs.Read(f, buf, off); string(buf[:n]) != want || (err == nil) != (n == len(buf)) {
+			t.Errorf("Read: %q at %d, want %q; %v", buf[:n], off, want, err)
 		}
 	}
 	must(t, f.Close())
-	if f.ReadAtCached(buf, 1) {
+	if n, coming := f.ReadAtCached(buf, 1); n > 0 || coming {
 		t.Error("read a closed file")
 	}
 }
