@@ -52,7 +52,7 @@ type File interface {
 	Size() (int64, error)
 	// ReadAtCached reads the first n bytes of p from off, as ReadAt does, as far as that needs no disk. If n is less than len(p), nothing
 	// is said of the file: the other bytes are not in the page cache, or not in the file, or the file system cannot tell. ReadAt
-	// tells which. coming says that the system has begun to read them.
+	// tells which. coming says that the system may have begun to read them.
 	ReadAtCached(p []byte, off int64) (n int, coming bool)
 	// Map maps n bytes at off into memory. off is a multiple of the page size (os.Getpagesize); n > 0 need not be. The
 	// file may be shorter: see Mapping. writable asks for a file that is open for writing. A mapping outlives the File.

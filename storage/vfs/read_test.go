@@ -67,11 +67,13 @@ func TestReadLooksWhileOthersWait(t *testing.T) {
 	} {
 		f, p := &c.file, make([]byte, c.size)
 		blocking.Add(c.waiting)
+		began := time.Now()
 		n, err := Read(f, p, 5)
+		late := f.slice == 0 && time.Since(began) >= lookWait // it may have looked less often: the machine is busy
 		if left := blocking.Add(-c.waiting); left != 0 {
 			t.Errorf("%s: %d still wait", c.name, left)
 		}
-		if f.looks > c.looks || c.file.slice == 0 && c.looks < looksMax && f.looks < c.looks || f.reads != c.reads {
+		if f.looks > c.looks || !late && (f.looks < c.looks || f.reads != c.reads) {
 			t.Errorf("%s: %d looks and %d reads, want %d and %d", c.name, f.looks, f.reads, c.looks, c.reads)
 		}
 		if !errors.Is(err, f.err) || (err == nil) != (n == len(p)) {
