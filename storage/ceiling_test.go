@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ func TestWritesGoOnWhileAnIndexShrinksThatWasTooLargeAtOpen(t *testing.T) {
 // within waits until something is so.
 func within(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for began := time.Now(); !so(); time.Sleep(time.Millisecond) {
+	for began := time.Now(); !so(); runtime.Gosched() {
 		if time.Since(began) > 20*time.Second {
 			t.Fatalf("there is no %s", what)
 		}

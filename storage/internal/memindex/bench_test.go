@@ -190,34 +190,48 @@ func benchmarkOverwrite(b *testing.B, spread int) {
 	t.Close()
 }
 
+// growingLog is a table of which all keys were written once, in random order, into a log that goes on growing.
+type growingLog struct {
+	r                     *records
+	t                     *Table
+	rng                   *rand.Rand
+	written, segmentBytes int
+}
+
+func newGrowingLog(r *records, segmentBytes int) *growingLog {
+	l := &growingLog{r: r, t: New(Options{}), rng: rand.New(rand.NewPCG(5, 6)), segmentBytes: segmentBytes}
+	for _, i := range r.shuffled() {
+		l.put(i)
+	}
+	return l
+}
+
+func (l *growingLog) someKey() int { return l.rng.IntN(len(l.r.keys)) }
+
+// put writes a key at the end of the log.
+func (l *growingLog) put(i int) {
+	const recordBytes = 220
+	at := l.written * recordBytes
+	l.written++
+	l.t.Set(l.r.keys[i], l.r.meta(i), Location{
+		Seq: uint64(l.written), Segment: uint32(at / l.segmentBytes), Offset: uint32(at % l.segmentBytes), Length: recordBytes,
+	})
+}
+
 // BenchmarkRewrite overwrites in random order the keys of a table of which the log goes on growing, as a store's does.
 func BenchmarkRewrite(b *testing.B) {
-	const recordBytes, segmentBytes = 220, 256 << 20
 	for _, kind := range []struct {
 		name string
 		key  func(*rand.Rand, int) []byte
 		keys int
 	}{{"random/keys=1e6", randomKey, benchKeys}, {"random/keys=2e4", randomKey, 20_000}, {"decimal/keys=2e4", decimalKey, 20_000}} {
 		b.Run(kind.name, func(b *testing.B) {
-			r := newRecords(kind.keys, kind.key)
-			t := New(Options{})
-			written := 0
-			put := func(i int) {
-				at := written * recordBytes
-				t.Set(r.keys[i], r.meta(i), Location{
-					Seq: uint64(written + 1), Segment: uint32(at / segmentBytes), Offset: uint32(at % segmentBytes), Length: recordBytes,
-				})
-				written++
-			}
-			for _, i := range r.shuffled() {
-				put(i)
-			}
-			rng := rand.New(rand.NewPCG(5, 6))
+			l := newGrowingLog(newRecords(kind.keys, kind.key), 256<<20)
 			for b.Loop() {
-				put(rng.IntN(kind.keys))
+				l.put(l.someKey())
 			}
-			reportSize(b, t)
-			t.Close()
+			reportSize(b, l.t)
+			l.t.Close()
 		})
 	}
 }

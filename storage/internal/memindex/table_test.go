@@ -617,26 +617,15 @@ func TestFramesHaveRoomInTheSegmentThatIsWritten(t *testing.T) {
 
 // TestLeavesSeldomTakeAnotherFormWhileALogGrows rewrites keys in random order, and looks at the frame of each leaf before and after.
 func TestLeavesSeldomTakeAnotherFormWhileALogGrows(t *testing.T) {
-	const keys, writes, recordBytes, segmentBytes = 20_000, 200_000, 220, 20 << 20
-	r := newRecords(keys, randomKey)
-	tab := New(Options{})
-	written, changed := 0, 0
-	put := func(i int) {
-		at := written * recordBytes
-		tab.Set(r.keys[i], r.meta(i), Location{
-			Seq: uint64(written + 1), Segment: uint32(at / segmentBytes), Offset: uint32(at % segmentBytes), Length: recordBytes,
-		})
-		written++
-	}
-	for _, i := range r.shuffled() {
-		put(i)
-	}
-	rng := rand.New(rand.NewPCG(5, 6))
+	const writes = 200_000
+	l := newGrowingLog(newRecords(20_000, randomKey), 20<<20)
+	frameOf := func(i int) frame { return l.t.locate(l.r.keys[i]).frame() }
+	changed := 0
 	for range writes {
-		i := rng.IntN(keys)
-		before := tab.locate(r.keys[i]).frame()
-		put(i)
-		if tab.locate(r.keys[i]).frame() != before {
+		i := l.someKey()
+		before := frameOf(i)
+		l.put(i)
+		if frameOf(i) != before {
 			changed++
 		}
 	}
