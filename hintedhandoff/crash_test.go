@@ -92,6 +92,7 @@ func (d *diary) work(t *testing.T, o Options) {
 			}
 		}
 		s.need(Pair{"n3", 99})
+		synctest.Wait() // Run may have taken it to write it: then there is nothing left to write below, and it is not durable yet
 		if s.writeNeeds() == nil {
 			d.needs = append(d.needs, Pair{"n3", 99})
 		}

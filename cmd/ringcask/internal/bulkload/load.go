@@ -127,7 +127,7 @@ func (l *Loader) read(ctx context.Context, src Source, workers []*worker) error 
 		var bad *records.LineError
 		switch {
 		case err == nil:
-			w := workers[maphash.Bytes(l.seed, record.Key)%uint64(len(workers))]
+			w := workers[l.workerOf(record.Key)]
 			if err := w.add(ctx, record, src.Line()); err != nil {
 				return err
 			}
@@ -142,6 +142,11 @@ func (l *Loader) read(ctx context.Context, src Source, workers []*worker) error 
 			return err
 		}
 	}
+}
+
+// workerOf is the number of the worker that writes a key, so that two writes of one key stay in their order.
+func (l *Loader) workerOf(key []byte) int {
+	return int(maphash.Bytes(l.seed, key) % uint64(l.opts.Concurrency))
 }
 
 func (l *Loader) count(change func(*Summary)) {

@@ -199,13 +199,16 @@ func TestAnInterruptedLoadWaitsForWhatIsUnderWayAndLeavesTheRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newFakeStore(t)
 		store.delay = func() time.Duration { return time.Second }
-		var lines []string
-		for i := range 1000 {
-			lines = append(lines, line(fmt.Sprint(i), i))
-		}
 		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
 		defer cancel()
 		l := New(store, Options{BatchLen: 10, Concurrency: 2})
+		var lines []string
+		for i := 0; len(lines) < 1000; i++ {
+			// The workers' turns: one whose queue is full would keep the reader from the other.
+			if key := fmt.Sprint(i); l.workerOf([]byte(key)) == len(lines)%2 {
+				lines = append(lines, line(key, i))
+			}
+		}
 		if err := l.Run(ctx, source(t, lines...)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v", err)
 		}
