@@ -42,12 +42,18 @@ func TestWritesGoOnWhileAnIndexShrinksThatWasTooLargeAtOpen(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("writes wait")
 	}
+	if m := e.Stats().Merge; m.HeldWrites > 0 || m.HeldTime > 0 {
+		t.Errorf("%d writes were held up, for %v", m.HeldWrites, m.HeldTime)
+	}
 	// What makes it grow waits at the ceiling for the merge, which is held back no more.
 	for i := range 500 {
 		mustPut(t, e, key(keys+i), "more")
 		if n := e.index.entriesBytes(); n > ceiling {
 			t.Fatalf("an index of %d is over its ceiling of %d", n, ceiling)
 		}
+	}
+	if m := e.Stats().Merge; m.HeldWrites == 0 || m.HeldTime == 0 {
+		t.Errorf("%d writes were held up, for %v", m.HeldWrites, m.HeldTime)
 	}
 	within(t, "a lower ceiling", func() bool { return e.merger.ceiling.Load() < ceiling })
 	if n, least := e.merger.ceiling.Load(), indexGrowth*o.IndexBytesMax; n > max(ceiling-o.IndexBytesMax/8, least) {

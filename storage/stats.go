@@ -74,6 +74,10 @@ type MergeStats struct {
 	// DebtBytes is the most that the merges which are due, or under way, have yet to write; zero if none is. FullBytes is the
 	// most that Merge would write at once.
 	DebtBytes, FullBytes int64
+	// HeldWrites (total) have waited for a merge, because the index had outgrown its memory or the runs were too many. HeldTime (total) is
+	// the time for which any of them did.
+	HeldWrites int64
+	HeldTime   time.Duration
 	// LastError is why the last merge in the background failed; empty if it did not.
 	LastError string
 }
@@ -137,6 +141,7 @@ func (e *Engine) mergeStats() MergeStats {
 		Merges: e.merges.Load(), BytesWritten: e.mergeBytes.Load(), Dropped: e.dropped.Load(),
 		DebtBytes: e.merger.debt(), FullBytes: e.fullBytes(),
 	}
+	m.HeldWrites, m.HeldTime = e.writer.held.total()
 	for _, k := range e.merger.kinds() {
 		if k.underWay() {
 			m.Running = true

@@ -68,6 +68,8 @@ type writer struct {
 	undecided             int
 	pending, pendingBytes atomic.Int64
 	closing               bool // no more is submitted
+	// held are the writes that wait for a merge.
+	held held
 	// sealing says that the active segment is being sealed, without the lock: nothing is decided meanwhile. settled tells when that is over.
 	sealing bool
 
@@ -169,7 +171,7 @@ func (w *writer) submit(m Mutation, bytes int) (done bool, err error) {
 			return false, err
 		}
 		if w.overgrown() {
-			w.space.Wait()
+			w.awaitMerge()
 			continue
 		}
 		if w.sealing {
@@ -187,6 +189,15 @@ func (w *writer) submit(m Mutation, bytes int) (done bool, err error) {
 	w.pendingBytes.Add(r.bytes)
 	w.undecided++
 	return w.takeAndUnlock(&r)
+}
+
+// awaitMerge waits until writes need not wait for a merge, or there is another reason to look again.
+func (w *writer) awaitMerge() {
+	w.held.begin()
+	defer w.held.end()
+	for w.overgrown() && w.refusal() == nil {
+		w.space.Wait()
+	}
 }
 
 // overgrown says whether writes must wait for a merge that is under way: the index has so outgrown its memory, or the runs are so many.

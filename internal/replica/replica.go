@@ -356,7 +356,7 @@ func (r *Replica) Status() wire.StorageStatus {
 		ReadOnly: s.ReadOnly, Damage: s.Damage, DiskFull: s.DiskFull, DiskFree: s.DiskFreeBytes,
 		IndexBytes: s.IndexBytes + s.RunIndexBytes, MappedBytes: s.MappedBytes, OpenFiles: int64(s.OpenFiles), Runs: int64(s.Runs), RunBytes: s.RunBytes,
 		Merges: s.Merge.Merges, MergeBytes: s.Merge.BytesWritten, MergeDropped: s.Merge.Dropped, MergeDebtBytes: s.Merge.DebtBytes,
-		MergeRunning: s.Merge.Running, MergeError: s.Merge.LastError,
+		MergeHeldWrites: s.Merge.HeldWrites, MergeHeldMicros: s.Merge.HeldTime.Microseconds(), MergeRunning: s.Merge.Running, MergeError: s.Merge.LastError,
 		CacheBytes: s.Cache.Bytes, CacheHits: int64(s.Cache.Hits), CacheMisses: int64(s.Cache.Misses), ScrubBytes: s.ScrubBytes,
 	}
 	if !s.ScrubbedAt.IsZero() {

@@ -86,7 +86,7 @@ var messages = []struct {
 			Keys: 1, Segments: 2, DiskBytes: 3, LiveBytes: 4, DeadBytes: 5, ReadOnly: "disk full", Damage: 6, DiskFull: true, DiskFree: -1,
 			IndexBytes: 7, MappedBytes: 8, Runs: 9, RunBytes: 10, Merges: 11, MergeBytes: 12, MergeDropped: 13, MergeDebtBytes: 14,
 			MergeRunning: true, MergeError: "input/output error", CacheBytes: 15, CacheHits: 16, CacheMisses: 17,
-			ScrubbedAt: 1700000000123, ScrubBytes: 18, OpenFiles: 19,
+			ScrubbedAt: 1700000000123, ScrubBytes: 18, OpenFiles: 19, MergeHeldWrites: 20, MergeHeldMicros: 21,
 		},
 		Hints: HintStatus{Count: 3, Bytes: 4, BytesMax: 5, Oldest: 1700000000123, ReadOnly: "no space", Targets: []HintTarget{
 			{Node: "n2", Count: 3, Counted: 1, Bytes: 4, Oldest: 1700000000123, State: "waiting", Refused: 2, LastError: "refused", Needs: 6},

@@ -67,6 +67,9 @@ type StorageStatus struct {
 	MergeDebtBytes int64  `json:"merge_debt_bytes"`
 	MergeRunning   bool   `json:"merge_running"`
 	MergeError     string `json:"merge_error,omitempty"`
+	// MergeHeldWrites have waited for a merge, and for MergeHeldMicros there were some that did.
+	MergeHeldWrites int64 `json:"merge_held_writes"`
+	MergeHeldMicros int64 `json:"merge_held_us"`
 	CacheBytes     int64  `json:"cache_bytes"`
 	CacheHits      int64  `json:"cache_hits"`
 	CacheMisses    int64  `json:"cache_misses"`

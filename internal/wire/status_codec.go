@@ -218,6 +218,10 @@ func (s *StorageStatus) decode(r *Reader) {
 			s.MergeDropped = r.Int64()
 		case "merge_debt_bytes":
 			s.MergeDebtBytes = r.Int64()
+		case "merge_held_writes":
+			s.MergeHeldWrites = r.Int64()
+		case "merge_held_us":
+			s.MergeHeldMicros = r.Int64()
 		case "cache_bytes":
 			s.CacheBytes = r.Int64()
 		case "cache_hits":

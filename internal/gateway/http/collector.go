@@ -26,6 +26,7 @@ type statusCollector struct {
 	runs, runBytes, openFiles                *prometheus.Desc
 	merges, mergeBytes, dropped              *prometheus.Desc
 	mergeDebt, mergeRunning, mergeFailed     *prometheus.Desc
+	heldWrites, heldTime                     *prometheus.Desc
 	cache, cacheHits, cacheMisses            *prometheus.Desc
 	scrubbed, scrubBytes                     *prometheus.Desc
 	inFlight, inFlightBytes, total, refusals *prometheus.Desc
@@ -74,6 +75,8 @@ func newStatusCollector(inspector gateway.Inspector, admission *gateway.Admissio
 		mergeBytes:   desc("storage_merge_bytes_total", "Bytes that merges have written."),
 		dropped:      desc("storage_merge_dropped_total", "Records that merges left out because they had expired or were filtered out."),
 		mergeDebt:    desc("storage_merge_debt_bytes", "Most that the merge which is due has yet to write."),
+		heldWrites:   desc("storage_merge_held_writes_total", "Writes that have waited for a merge."),
+		heldTime:     desc("storage_merge_held_seconds_total", "Time for which there were writes that waited for a merge."),
 		mergeRunning: desc("storage_merge_running", "1 if a merge is under way, else 0."),
 		mergeFailed:  desc("storage_merge_failed", "1 if the last merge in the background failed, else 0."),
 		cache:        desc("storage_cache_bytes", "Memory that the cache of blocks takes."),
@@ -97,7 +100,7 @@ func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
 		c.info, c.ready, c.started, c.offset, c.reachable, c.rtt, c.memberOffset, c.primaries, c.replicas, c.liveness, c.slow,
 		c.keys, c.segments, c.disk, c.live, c.dead, c.readOnly, c.damage, c.inFlight, c.inFlightBytes, c.total, c.refusals,
 		c.diskFull, c.diskFree, c.index, c.mapped, c.openFiles, c.runs, c.runBytes, c.merges, c.mergeBytes, c.dropped, c.mergeDebt,
-		c.mergeRunning, c.mergeFailed, c.cache, c.cacheHits, c.cacheMisses, c.scrubbed, c.scrubBytes,
+		c.mergeRunning, c.mergeFailed, c.heldWrites, c.heldTime, c.cache, c.cacheHits, c.cacheMisses, c.scrubbed, c.scrubBytes,
 	} {
 		ch <- d
 	}
@@ -113,6 +116,7 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
 	}
 	s := c.inspector.Status()
+	ch <- prometheus.MustNewConstMetric(c.heldTime, prometheus.CounterValue, float64(s.Storage.MergeHeldMicros)/1e6)
 	gauge(c.info, 1, s.Node, s.Version)
 	gauge(c.ready, oneIf(c.inspector.Ready() == nil))
 	gauge(c.started, float64(s.StartedAt.UnixMilli())/1e3)
@@ -174,6 +178,7 @@ func (c *statusCollector) collectMerges(gauge func(*prometheus.Desc, float64, ..
 	counter(c.merges, s.Merges)
 	counter(c.mergeBytes, s.MergeBytes)
 	counter(c.dropped, s.MergeDropped)
+	counter(c.heldWrites, s.MergeHeldWrites)
 	counter(c.cacheHits, s.CacheHits)
 	counter(c.cacheMisses, s.CacheMisses)
 	counter(c.scrubBytes, s.ScrubBytes)
