@@ -69,7 +69,8 @@
 //	             Options.SpaceAmpMax allows, or could be dropped, as Options.Droppable has it
 //
 // So the memory tier stays in its bounds while a merge of runs takes minutes, and all runs are older than all segments at any time.
-// Tombstones go when nothing older is left. Merges are paced by Options.MergeBytesPerSecond, but for those that are behind: writes
+// Tombstones go when nothing older is left. Merges are paced by Options.MergeBytesPerSecond. They take a quarter of it while there are readers and next to no
+// writers, and all that they can get if they are behind and writes come: these
 // wait for a merge of segments when the memory tier has twice its bound, or, if it had more when the store was opened, that and its bound
 // once, and for one of runs when there are 64.
 //

@@ -32,6 +32,13 @@ func (h *held) end() {
 	}
 }
 
+// any says whether any are waiting.
+func (h *held) any() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.waiting > 0
+}
+
 // total returns how many have waited, and for how long there were any.
 func (h *held) total() (writes int64, d time.Duration) {
 	h.mu.Lock()

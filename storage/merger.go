@@ -213,7 +213,7 @@ func (g *merger) step(k *work, due func() plan) bool {
 		k.failed.Store(nil)
 		return false
 	}
-	err := g.e.mergeAndCount(p, g.pace(k, g.e.opts.MergeBytesPerSecond))
+	err := g.e.mergeAndCount(p, newPacer(g, k).wait)
 	k.failed.Store(&err)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		g.e.opts.Logger.Warn("storage: merge failed", "error", err)
@@ -271,61 +271,6 @@ func (g *merger) lastError() error {
 	}
 	return nil
 }
-
-const (
-	// logGrowth is how many times as many segments as a merge is due for there may be before it is not held back.
-	logGrowth = 2
-	// quietOps is how few reads and writes in quietWindow leave a merge the machine, as far as quietFactor times its rate goes.
-	quietOps    = 100
-	quietWindow = 50 * time.Millisecond
-	quietFactor = 4
-)
-
-// pace returns what holds a merge to a number of bytes a second on average, more if there is little else to do, or just looks
-// whether it is to stop. What is behind is not held back: segments when the index has outgrown its bound or the log grows faster
-// than it is merged, runs when they are many.
-func (g *merger) pace(k *work, bytesPerSecond int64) func(int64) error {
-	next := time.Now()
-	looked, ops, quiet, behind := next, g.e.ops(), false, false
-	return func(n int64) error {
-		now := time.Now()
-		if now.Sub(looked) >= quietWindow {
-			was := ops
-			looked, ops = now, g.e.ops()
-			quiet = ops-was < quietOps
-			behind = g.behind(k)
-		}
-		if bytesPerSecond > 0 && !behind {
-			if next.Before(now) {
-				next = now
-			}
-			rate := float64(bytesPerSecond)
-			if quiet {
-				rate *= quietFactor
-			}
-			next = next.Add(time.Duration(float64(n) / rate * float64(time.Second)))
-			if wait := next.Sub(now); wait > time.Millisecond {
-				timer := time.NewTimer(wait)
-				defer timer.Stop()
-				select {
-				case <-timer.C:
-				case <-g.stop.Done():
-				}
-			}
-		}
-		return g.stop.Err()
-	}
-}
-
-func (g *merger) behind(k *work) bool {
-	if k == &g.runs {
-		return len(g.e.index.runs()) > runsGrowth*mergeRuns
-	}
-	return g.indexBehind() || g.e.unsettled() > logGrowth*mergeSegments*g.e.opts.SegmentBytesMax
-}
-
-// ops counts what others did with the engine.
-func (e *Engine) ops() int64 { return e.records.Load() + e.reads.Load() - e.mergeReads.Load() }
 
 // sealBytesLeast is what must be free for a segment to be sealed: many times what its last frame takes.
 const sealBytesLeast = 64 << 10
