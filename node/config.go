@@ -72,7 +72,7 @@ type Config struct {
 	SegmentBytesMax int64
 	// Compression is how merges compress what they write: none (the default), s2, lz4, gzip or zstd.
 	Compression string
-	// MergeBytesPerSecond bounds what merges write in the background (default 256 MiB).
+	// MergeBytesPerSecond is storage.Options.MergeBytesPerSecond (default 64 MiB).
 	MergeBytesPerSecond int64
 	// ReserveBytes are left free on the disk: with less, writes are refused (default 256 MiB).
 	ReserveBytes int64

@@ -92,8 +92,8 @@ type Options struct {
 	// of it is merged. DeadRatioMax does the same for the log. Zero is 2.
 	SpaceAmpMax float64
 	// MergeBytesPerSecond bounds what merges in the background write, those of segments and those of runs each. Zero is 64 MiB, negative is no bound.
-	// While there is next to nothing else to do they write four times as much, while there are reads and next to no writes a quarter of it, and
-	// more when writes would have to wait for them.
+	// They write four times as much while there is next to nothing else to do, and as much as they can where writes outrun them. Of a store that is
+	// larger than MapBytesMax a merge of segments writes a quarter of it while there are reads and next to no writes.
 	MergeBytesPerSecond int64
 	// IdleMergeAfter is how long nothing must have been written before what is in the log is merged, if it is 16 MiB or more: scans
 	// are in order then, and the next Open has nothing to load. Zero is 1 s.

@@ -392,9 +392,11 @@ func TestConformanceMergeWaitsForLookups(t *testing.T) {
 	o := Options{Sync: SyncNever, MergeDisabled: true, ExpiresAt: func([]byte) int64 {
 		if armed.CompareAndSwap(true, false) {
 			go func() { merged <- e.Merge(context.Background()) }()
-			for e.life.TryRLock() { // until the merge waits for the reader
-				e.life.RUnlock()
+			for !e.readers.waiting.Load() { // until the merge waits for the reader
 				runtime.Gosched()
+			}
+			if value, err := e.Get([]byte("k"), nil); err != nil || string(value) != "v" { // who comes now does not
+				t.Errorf("%q %v", value, err)
 			}
 		}
 		return 0

@@ -69,8 +69,7 @@
 //	             Options.SpaceAmpMax allows, or could be dropped, as Options.Droppable has it
 //
 // So the memory tier stays in its bounds while a merge of runs takes minutes, and all runs are older than all segments at any time.
-// Tombstones go when nothing older is left. Merges are paced by Options.MergeBytesPerSecond. They take a quarter of it while there are readers and next to no
-// writers, and all that they can get if they are behind and writes come: these
+// Tombstones go when nothing older is left. Merges are paced by Options.MergeBytesPerSecond, but for those that are behind while writes come: these
 // wait for a merge of segments when the memory tier has twice its bound, or, if it had more when the store was opened, that and its bound
 // once, and for one of runs when there are 64.
 //
@@ -91,7 +90,7 @@
 //
 // All methods of an Engine may be called from many goroutines. The engine's own are the committer and the absorber (SyncAlways) or the syncer (the
 // other policies), the value readers, the hint file writer, the merger and the scrubber. Close waits for all of them. Readers share
-// a shard of the index under a lock that is held for a change or two at a time and never across I/O; a scan reads an immutable
+// a shard of the index under a lock that is held for a change or two at a time, or for those of one batch, and never across I/O; a scan reads an immutable
 // copy-on-write view (a merge takes one for some hundred entries at a time, so that writers have little to copy), and pins the files that it was taken of. A file that is not read is closed when there are more than
 // Options.OpenFilesMax, and opened again by its name; before a merge takes that away, or gives it to another, it has those files open
 // that are pinned; if they are too many they keep their names until they are not. That a file cannot be opened is an *IOError of the read. No reader waits for a sync, a write or a merge. Who

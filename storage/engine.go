@@ -58,8 +58,8 @@ type Engine struct {
 
 	failure atomic.Pointer[failure]
 
-	// life is held by whoever uses a segment's file, and taken by Close before it closes them.
-	life      sync.RWMutex
+	// readers are all who use the files, but for who has a pin or is waited for by Close.
+	readers   *readers
 	closed    atomic.Bool
 	closing   sync.Once
 	closeErr  error
@@ -175,8 +175,7 @@ func (e *Engine) Close() error {
 		}
 		e.hintFiles.close()
 		e.refuse()
-		e.life.Lock()
-		defer e.life.Unlock()
+		e.readers.wait()
 		e.files.Shut() // the directory may be another engine's before the last scan has ended
 		e.closeErr = errors.Join(err, e.release())
 	})

@@ -2,10 +2,12 @@ package storage
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,6 +153,12 @@ func TestForeignSegmentsAreRefused(t *testing.T) {
 	for name, change := range map[string]func(h *segmentHeader, raw []byte) []byte{
 		"of another engine": func(h *segmentHeader, _ []byte) []byte { h.engine[0]++; return h.encode() },
 		"renamed":           func(h *segmentHeader, _ []byte) []byte { h.id++; return h.encode() },
+		"of a later version": func(_ *segmentHeader, raw []byte) []byte {
+			b := bytes.Clone(raw[:segmentHeaderBytes])
+			binary.LittleEndian.PutUint16(b[8:], segmentVersion+1)
+			binary.LittleEndian.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
+			return b
+		},
 	} {
 		fs := goldenStore(t)
 		path := segmentPath(dataDir, 2)

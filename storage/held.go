@@ -8,10 +8,10 @@ import (
 // held counts the writes that wait for a merge, and the time for which there are any.
 type held struct {
 	mu sync.Mutex
-	// writes have waited, of which waiting still do, since the first of them began to.
-	writes, waiting int64
-	since           time.Time
-	time            time.Duration
+	// waits have begun, of which waiting last; since is when the first of those began.
+	waits, waiting int64
+	since          time.Time
+	time           time.Duration
 }
 
 func (h *held) begin() {
@@ -21,7 +21,7 @@ func (h *held) begin() {
 		h.since = time.Now()
 	}
 	h.waiting++
-	h.writes++
+	h.waits++
 }
 
 func (h *held) end() {
@@ -39,13 +39,13 @@ func (h *held) any() bool {
 	return h.waiting > 0
 }
 
-// total returns how many have waited, and for how long there were any.
-func (h *held) total() (writes int64, d time.Duration) {
+// total returns how often one has waited, and for how long there were any that did.
+func (h *held) total() (waits int64, d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	d = h.time
 	if h.waiting > 0 {
 		d += time.Since(h.since)
 	}
-	return h.writes, d
+	return h.waits, d
 }

@@ -20,6 +20,8 @@ const mergeStepBytes = 64 << 10
 type plan struct {
 	segments []*segment // the oldest of the log, oldest first
 	runs     []*runFile // the youngest ones, or without segments any that are neighbours; youngest first
+	// under are younger runs: what they have goes, too.
+	under []*runFile
 	// last says that nothing older is left: what is deleted can be forgotten.
 	last bool
 	// rewrite says that a single run is worth it, for what is dead in it.
@@ -70,6 +72,9 @@ type merge struct {
 	// older are the runs behind the plan's, shadowed counts the records whose keys they have, too.
 	older    []*runFile
 	shadowed int64
+	// unshadowed counts, for each of plan.under, the records whose keys it no longer shares with an older run.
+	unshadowed []int64
+	lookup     run.Buffer
 	// spill is the file of the list of buckets, if there had to be one.
 	spill vfs.File
 	// outside says that it is the caller's code that runs.
@@ -108,7 +113,7 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 		return err
 	}
 	// It takes no pin: nobody else retires what it reads, and what others retire meanwhile need not wait for it.
-	m := &merge{e: e, plan: p, pace: pace, all: e.index.beginMerge(), segments: e.log.table.Load()}
+	m := &merge{e: e, plan: p, pace: pace, all: e.index.beginMerge(), segments: e.log.table.Load(), unshadowed: make([]int64, len(p.under))}
 	defer e.index.endMerge()
 	first, last := p.span()
 	m.noteOlder(first)
@@ -428,7 +433,9 @@ func (m *merge) addEntry() error {
 
 // addRecord adds what a run has.
 func (m *merge) addRecord(rec *run.Record) error {
-	switch {
+	switch above, err := m.supersededAbove(rec.Key); {
+	case above, err != nil:
+		return err
 	case rec.Flags&run.FlagTombstone != 0:
 		return m.addTombstone(rec.Key, rec.Seq)
 	case m.drops(rec):

@@ -22,7 +22,11 @@ func (m *merge) finish(path string) (err error) {
 	if m.out, err = e.nameRun(p, path); err != nil {
 		return err
 	}
-	m.out.counted, m.out.shadowed = true, m.shadowed
+	m.out.counted = true
+	m.out.shadowed.Store(m.shadowed)
+	for i, y := range p.under {
+		y.shadowed.Add(-m.unshadowed[i])
+	}
 	m.install()
 	m.noteFailed()
 	e.strays = slices.DeleteFunc(e.strays, func(stray string) bool { return stray == path })
@@ -91,10 +95,10 @@ func (m *merge) retire() error {
 	// No hint file is made of what goes.
 	e.maintenance.Lock()
 	defer e.maintenance.Unlock()
-	// Whoever looked a place up before is done with it when life is free, and has found its segment until then.
-	e.life.Lock()
+	// Whoever has looked a place up in the index finds its segment in the log until he is done, and who has found a segment in there finds it open.
+	e.readers.wait()
 	e.log.remove(m.plan.segments)
-	e.life.Unlock()
+	e.readers.wait()
 	held := e.holdPinned(m.plan)
 	e.pins.retire(func() {
 		for _, s := range m.plan.segments {
@@ -102,6 +106,7 @@ func (m *merge) retire() error {
 		}
 		for _, r := range m.plan.runs {
 			e.logClosed(r.close())
+			e.cache.Drop(r.fileID)
 		}
 		if held != nil {
 			e.logClosed(e.removeMerged(m.plan, first, last))
@@ -118,7 +123,7 @@ func (m *merge) retire() error {
 var errHeld = errors.New("storage: too many merged files are being read")
 
 // holdPinned has the files that are about to lose their names stay open for those who found them before. Others than the merge
-// have pins then: everybody else held life. An error says that they have to keep their names, to be opened by.
+// have pins then: everybody else was among the readers. An error says that they have to keep their names, to be opened by.
 func (e *Engine) holdPinned(p plan) error {
 	if !e.pins.any() {
 		return nil

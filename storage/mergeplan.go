@@ -172,6 +172,9 @@ func (e *Engine) readable(segments []*segment) (some []*segment, live int64) {
 	return segments, live
 }
 
+// fitSlackShare is the part that a run may take more than the frames of its records, and hint files that are being written beside it.
+const fitSlackShare = 32
+
 // fit makes a plan smaller that the disk has no room for: without its oldest runs, as far as need be, and then without the youngest
 // segments, as long as it gives more back than it takes. Where nothing fits the plan is as it was, and is refused.
 func (e *Engine) fit(p plan, free int64) plan {
@@ -194,6 +197,7 @@ func (e *Engine) fit(p plan, free int64) plan {
 	gain := int64(0)
 	for _, s := range p.segments {
 		live := e.index.liveIn(s.id)
+		live += live / fitSlackShare
 		if small.bytes+live > free {
 			break
 		}

@@ -131,41 +131,41 @@ func (g *merger) hold(ctx context.Context) (release func(), err error) {
 	}, nil
 }
 
-// loop merges segments when they are due, and when nobody writes.
+// mergeRetryAfter is the time after which what has failed is tried again although nothing new was written.
+const mergeRetryAfter = time.Minute
+
+// loop merges segments when they are due, and when nobody writes. Whatever is due shows when a segment is full, and at the latest after
+// Options.IdleMergeAfter.
 func (g *merger) loop() {
 	idle := time.NewTicker(g.e.opts.IdleMergeAfter)
 	defer idle.Stop()
-	seen, failed := g.e.records.Load(), int64(-1)
+	seen, failed := g.e.records.Load(), time.Time{}
 	for {
 		settle := false
 		select {
 		case <-g.stop.Done():
 			return
 		case <-g.segments.due:
-			if g.e.space.full.Load() {
-				// What is dead in the active segment counts, too, now.
-				if err := g.sealActive(); err != nil {
-					g.e.opts.Logger.Warn("storage: active segment not sealed", "error", err)
-				}
-			}
 		case <-idle.C:
 			now := g.e.records.Load()
-			settle = now == seen && now != failed && (g.e.unsettled() >= idleMergeBytes || g.e.overDead() || g.e.overDroppable(false))
+			settle = now == seen && (g.e.unsettled() >= idleMergeBytes || g.e.overDead() || g.e.overDroppable(false))
 			seen = now
-			if !settle {
+			if g.e.failure.Load() != nil || g.lastError() != nil && !g.e.space.full.Load() && time.Since(failed) < mergeRetryAfter {
 				continue
 			}
-			if err := g.sealActive(); err != nil {
-				g.e.opts.Logger.Warn("storage: idle store not settled", "error", err)
-				continue
+		}
+		if settle || g.e.space.full.Load() {
+			// What is dead in the active segment counts, too, now.
+			if err := g.sealActive(); err != nil && !errors.Is(err, ErrDiskFull) {
+				g.e.opts.Logger.Warn("storage: active segment not sealed", "error", err)
 			}
 		}
 		for g.stepSegments(settle) {
 			g.runs.wake()
 		}
 		g.runs.wake()
-		if settle && g.lastError() != nil {
-			failed = seen // it is not tried again until there is more
+		if g.lastError() != nil {
+			failed = time.Now()
 		}
 	}
 }
@@ -196,7 +196,9 @@ func (g *merger) stepSegments(settle bool) bool {
 	return g.step(&g.segments, func() plan { return g.e.planSegments(settle) })
 }
 
-func (g *merger) stepRuns() bool { return g.step(&g.runs, g.e.planRuns) }
+func (g *merger) stepRuns() bool {
+	return g.step(&g.runs, g.e.planRuns) || g.e.space.full.Load() && g.stepRoom()
+}
 
 // step carries out one merge of a kind if one is due.
 func (g *merger) step(k *work, due func() plan) bool {

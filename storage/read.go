@@ -13,8 +13,7 @@ import (
 // only where dst has no room for the record. It sees what is durable under the sync policy and never waits for a sync.
 // Errors: ErrNotFound, ErrClosed, *CorruptError (the key is Unknown), *IOError.
 func (e *Engine) Get(key, dst []byte) ([]byte, error) {
-	e.life.RLock()
-	defer e.life.RUnlock()
+	defer e.readers.leave(e.readers.enter())
 	en, runs, ok, err := e.find(key)
 	if err != nil {
 		return dst, err
@@ -48,8 +47,7 @@ func (e *Engine) getSettled(runs []*runFile, key, dst []byte) ([]byte, error) {
 // Read returns one consistent record. Its Meta and Value stand in dst's storage beyond its length, if there is room,
 // else in a new slice; Key is the caller's. Errors are those of Get.
 func (e *Engine) Read(key, dst []byte) (Record, error) {
-	e.life.RLock()
-	defer e.life.RUnlock()
+	defer e.readers.leave(e.readers.enter())
 	en, runs, ok, err := e.find(key)
 	if err != nil {
 		return Record{}, err
@@ -84,8 +82,7 @@ func (e *Engine) readSettled(runs []*runFile, key, dst []byte) (Record, error) {
 // Meta appends the meta of key to dst. It reads no value, and no file unless the key was merged.
 // Errors: ErrNotFound, ErrClosed, *CorruptError (the key is Unknown), *IOError.
 func (e *Engine) Meta(key, dst []byte) ([]byte, error) {
-	e.life.RLock()
-	defer e.life.RUnlock()
+	defer e.readers.leave(e.readers.enter())
 	if e.closed.Load() {
 		return dst, ErrClosed
 	}
@@ -102,8 +99,8 @@ func (e *Engine) Meta(key, dst []byte) ([]byte, error) {
 	return en.meta, nil
 }
 
-// stored is what the index or a run knows of a key, with its meta behind dst. What a run has is in no segment. The caller holds
-// life, or is a goroutine that Close waits for.
+// stored is what the index or a run knows of a key, with its meta behind dst. What a run has is in no segment. The caller is one of
+// readers, or is a goroutine that Close waits for.
 func (e *Engine) stored(key, dst []byte) (en entry, ok bool, err error) {
 	en, _, ok, err = e.storedAt(key, dst)
 	return en, ok, err
@@ -122,7 +119,7 @@ func (e *Engine) storedAt(key, dst []byte) (en entry, at memindex.Place, ok bool
 	return en, at, ok, err
 }
 
-// find looks a key up in the index for reading; without an entry, runs are where to look next. The caller holds life.
+// find looks a key up in the index for reading; without an entry, runs are where to look next. The caller is one of readers.
 func (e *Engine) find(key []byte) (en entry, runs []*runFile, ok bool, err error) {
 	if e.closed.Load() {
 		return entry{}, nil, false, ErrClosed
@@ -208,7 +205,7 @@ func (e *Engine) expired(meta []byte) bool {
 }
 
 // readFrame reads and checks the record that an entry points at, into buf if its capacity suffices. A record that
-// fails the check is counted, and its key is Unknown from then on. The caller holds life, or is a goroutine that
+// fails the check is counted, and its key is Unknown from then on. The caller is one of readers, or is a goroutine that
 // Close waits for.
 func (e *Engine) readFrame(en *entry, buf []byte) (frame, error) {
 	return e.readFrameIn(e.log.table.Load(), en, buf)

@@ -105,7 +105,7 @@ type attempt struct {
 func newEngine(dir string, o Options, a *attempt) *Engine {
 	e := &Engine{
 		attempt: a,
-		opts:    o, fs: o.FS, dir: dir, log: newSegmentLog(), blockings: newBlockingPool(),
+		opts:    o, fs: o.FS, dir: dir, log: newSegmentLog(), blockings: newBlockingPool(), readers: newReaders(),
 		files: handles.NewPool(o.FS, o.OpenFilesMax),
 		cache: blockcache.New(max(o.CacheBytes, 0)), stopSyncs: make(chan struct{}), behind: make(chan struct{}, 1),
 	}

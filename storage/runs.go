@@ -26,17 +26,21 @@ type runFile struct {
 	mapping     vfs.Mapping
 	reader      *run.Reader
 	info        run.Info
+	// fileID is its name in the cache of blocks.
+	fileID uint64
 	// replaced says that the path may be that of another run by now: the file is held then. shadowed counts the records whose keys
 	// older runs had when it was written, too, as far as their filters could tell; it was not counted for a run that was there when
 	// the engine was opened.
 	replaced atomic.Bool
 	counted  bool
-	shadowed int64
+	shadowed atomic.Int64
 	// claimed says that a merge has it, or is about to. It is under the merger's planning.
 	claimed bool
 	// damaged has the offsets of the damage that was noted, and whether it touches keys. failures counts the merges that could not read it.
 	damaged  sync.Map
 	failures atomic.Int32
+	// roomSought is one more than how many records had been written when stepRoom last looked what is live in it.
+	roomSought atomic.Int64
 }
 
 // runSpan is the first and last segment that a run stands for.
@@ -86,7 +90,8 @@ func (e *Engine) readRun(r *runFile) error {
 	if err != nil {
 		return &IOError{"open", r.path, err}
 	}
-	o := run.ReaderOptions{Mapped: r.mapping.Bytes, FileID: runFileIDs.Add(1)}
+	r.fileID = runFileIDs.Add(1)
+	o := run.ReaderOptions{Mapped: r.mapping.Bytes, FileID: r.fileID}
 	if e.cache != nil {
 		o.Cache = e.cache
 	}
@@ -122,7 +127,7 @@ func (r *runFile) keys() int64 { return int64(r.info.Records - r.info.Tombstones
 var runBuffers = sync.Pool{New: func() any { return new(run.Buffer) }}
 
 // settled looks a key up in runs, the youngest first, and hands what it finds to use: the record is good during the call
-// only, and may say that the key is Absent or Unknown. found is false if no run knows the key. The caller holds life, or is a
+// only, and may say that the key is Absent or Unknown. found is false if no run knows the key. The caller is one of readers, or is a
 // goroutine that Close waits for.
 func (e *Engine) settled(runs []*runFile, key []byte, use func(run.Record)) (found bool, err error) {
 	if len(runs) == 0 || len(key) > keyBytesLimit {
@@ -300,8 +305,7 @@ func (x *index) cold() bool {
 
 // warm looks keys up that a decision is about to look at under the writer's lock: it shall not wait for the disk then.
 func (e *Engine) warm(keys [][]byte) {
-	e.life.RLock()
-	defer e.life.RUnlock()
+	defer e.readers.leave(e.readers.enter())
 	if e.closed.Load() {
 		return
 	}

@@ -74,8 +74,8 @@ type MergeStats struct {
 	// DebtBytes is the most that the merges which are due, or under way, have yet to write; zero if none is. FullBytes is the
 	// most that Merge would write at once.
 	DebtBytes, FullBytes int64
-	// HeldWrites (total) have waited for a merge, because the index had outgrown its memory or the runs were too many. HeldTime (total) is
-	// the time for which any of them did.
+	// HeldWrites (total) is how often a write has waited for a merge, because the index had outgrown its memory or the runs were too many.
+	// HeldTime (total) is for how long there were writes that did.
 	HeldWrites int64
 	HeldTime   time.Duration
 	// LastError is why the last merge in the background failed; empty if it did not.
@@ -179,7 +179,7 @@ func (x *index) usage() (u usage) {
 		u.runTombstones += int64(r.info.Tombstones)
 		u.runBytes += r.reader.Size()
 		u.runIndexBytes += r.reader.MemoryBytes()
-		u.superseded += r.shadowed
+		u.superseded += r.shadowed.Load()
 	}
 	return u
 }

@@ -43,7 +43,7 @@ func (w *writer) decided(v *values, c *change, g *group) Current {
 }
 
 // published is the published state of the i-th key, with its value if that was read and is still the key's value. The meta is
-// the writer's until the next decision. What is damaged is Unknown. The caller holds life.
+// the writer's until the next decision. What is damaged is Unknown. The caller is one of readers.
 func (w *writer) published(i int, v *values, key []byte) (Current, error) {
 	from := len(w.metas)
 	en, at, ok, err := w.e.storedAt(key, w.metas)
@@ -137,8 +137,7 @@ func (e *Engine) readValues(keys [][]byte, v *values) {
 }
 
 func (e *Engine) readValue(key []byte, item *valueRead) error {
-	e.life.RLock()
-	defer e.life.RUnlock()
+	defer e.readers.leave(e.readers.enter())
 	item.ok = false
 	en, runs, ok := e.index.find(key, nil, false)
 	if !ok {

@@ -151,8 +151,7 @@ func (e *Engine) verifySegment(ctx context.Context, s *segment, end int64, repor
 
 // alive runs fn while the files are open.
 func (e *Engine) alive(fn func() error) error {
-	e.life.RLock()
-	defer e.life.RUnlock()
+	defer e.readers.leave(e.readers.enter())
 	if e.closed.Load() {
 		return ErrClosed
 	}

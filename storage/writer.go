@@ -328,8 +328,7 @@ func (w *writer) see(keys [][]byte, v *values) (pending bool, err error) {
 	w.places = slices.Grow(w.places, len(keys))[:len(keys)]
 	clear(w.places)
 	over := w.enterUnpublished()
-	w.e.life.RLock() // a merge must not close what is looked at
-	defer w.e.life.RUnlock()
+	defer w.e.readers.leave(w.e.readers.enter()) // a merge must not close what is looked at
 	for i, key := range keys {
 		if over {
 			if c, g := w.unpublished(key); c != nil {

@@ -67,12 +67,13 @@ type StorageStatus struct {
 	MergeDebtBytes int64  `json:"merge_debt_bytes"`
 	MergeRunning   bool   `json:"merge_running"`
 	MergeError     string `json:"merge_error,omitempty"`
-	// MergeHeldWrites have waited for a merge, and for MergeHeldMicros there were some that did.
+	// MergeHeldWrites is how often a write has waited for a merge, MergeHeldMicros for how long there were any.
 	MergeHeldWrites int64 `json:"merge_held_writes"`
 	MergeHeldMicros int64 `json:"merge_held_us"`
-	CacheBytes     int64  `json:"cache_bytes"`
-	CacheHits      int64  `json:"cache_hits"`
-	CacheMisses    int64  `json:"cache_misses"`
+
+	CacheBytes  int64 `json:"cache_bytes"`
+	CacheHits   int64 `json:"cache_hits"`
+	CacheMisses int64 `json:"cache_misses"`
 	// ScrubbedAt is when everything was last read and checked, in milliseconds since the Unix epoch; zero if it never was.
 	ScrubbedAt int64 `json:"scrubbed_at"`
 	ScrubBytes int64 `json:"scrub_bytes"`

@@ -116,7 +116,6 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v))
 	}
 	s := c.inspector.Status()
-	ch <- prometheus.MustNewConstMetric(c.heldTime, prometheus.CounterValue, float64(s.Storage.MergeHeldMicros)/1e6)
 	gauge(c.info, 1, s.Node, s.Version)
 	gauge(c.ready, oneIf(c.inspector.Ready() == nil))
 	gauge(c.started, float64(s.StartedAt.UnixMilli())/1e3)
@@ -141,6 +140,7 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.collectStorage(gauge, &s.Storage)
 	c.collectMerges(gauge, counter, &s.Storage)
+	ch <- prometheus.MustNewConstMetric(c.heldTime, prometheus.CounterValue, float64(s.Storage.MergeHeldMicros)/1e6)
 	c.replication.collect(gauge, counter, &s.Replication, c.now())
 	r := c.admission.Status()
 	gauge(c.inFlight, float64(r.InFlight))

@@ -214,7 +214,7 @@ func (n *fakeNode) Status() *wire.Status {
 	return &wire.Status{
 		Node: "n1", State: "serving", Version: "test", StartedAt: wall,
 		Members: []wire.MemberStatus{{ID: "n1", Reachable: true, Primaries: 3, Replicas: 7}, {ID: "n2"}},
-		Storage: wire.StorageStatus{Keys: 42, ReadOnly: "disk is full"},
+		Storage: wire.StorageStatus{Keys: 42, ReadOnly: "disk is full", MergeHeldWrites: 3, MergeHeldMicros: 1_500_000},
 		Replication: wire.ReplicationStatus{
 			Partitions: 7, Unfilled: 1, UnderReplicatedSince: wall.Add(-time.Minute).UnixMilli(), KeysFetched: 5,
 			Peers: []wire.ExchangeStatus{{ID: "n2", Needs: 2, Never: 3, OldestComplete: wall.Add(-time.Hour).UnixMilli()}},

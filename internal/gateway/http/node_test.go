@@ -56,7 +56,7 @@ func TestMetricsShowRequestsAndTheNode(t *testing.T) {
 		`ringcask_member_reachable{member="n2"} 0`,
 		`ringcask_member_primaries{member="n1"} 3`,
 		`ringcask_member_replicas{member="n1"} 7`,
-		`ringcask_storage_keys 42`,
+		`ringcask_storage_keys 42`, `ringcask_storage_merge_held_writes_total 3`, `ringcask_storage_merge_held_seconds_total 1.5`,
 		`ringcask_storage_read_only 1`,
 		`ringcask_requests_in_flight 0`,
 		`ringcask_requests_total 2`,

@@ -30,8 +30,11 @@ func Random(seed uint64) Keep { return Keep{rng: rand.New(rand.NewPCG(seed, 0))}
 func (m *FS) Crash(keep Keep) *FS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, n := range m.written {
+		n.absorb()
+	}
 	after := New()
-	after.capacity = m.capacity
+	after.capacity, after.mappings = m.capacity, m.mappings
 	nodes := map[*inode]*inode{} // a file has one content, under however many names it was kept
 	for _, path := range slices.Sorted(maps.Keys(m.dirs)) {
 		before := m.dirs[path]
@@ -59,8 +62,11 @@ func (m *FS) Crash(keep Keep) *FS {
 func (m *FS) Restart() *FS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, n := range m.written {
+		n.absorb()
+	}
 	after := New()
-	after.capacity = m.capacity
+	after.capacity, after.mappings = m.capacity, m.mappings
 	nodes := map[*inode]*inode{nil: nil}
 	copyOf := func(n *inode) *inode {
 		if _, ok := nodes[n]; !ok {

@@ -27,6 +27,6 @@
 // golden list.
 //
 // An FS may be used from several goroutines at once. It is a model: it has no permissions, symbolic links or
-// open-file limits, and no page cache: ReadAtCached never has anything and Map is errors.ErrUnsupported, so that every
+// open-file limits, and no page cache: ReadAtCached never has anything and Map is errors.ErrUnsupported until AllowMappings, so that every
 // read is one that a Fault can strike.
 package vfstest

@@ -82,6 +82,7 @@ func (m *FS) begin(e Event) error {
 	if e.Op&OpChange != 0 {
 		if m.changes == m.crashAfter {
 			m.crashed = true
+			m.cutMappingsLocked()
 			m.events = append(m.events, e)
 			return ErrCrashed
 		}

@@ -1,7 +1,6 @@
 package vfstest
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -14,6 +13,9 @@ import (
 type inode struct {
 	data, durable []byte
 	unsynced      []change
+	// mapped says that data must stay where it is; known is data as the changes have made it, if there may be others, by a mapping.
+	mapped bool
+	known  []byte
 }
 
 // change is a write of bytes at off, or a truncation to off.
@@ -41,12 +43,20 @@ func (c change) on(data []byte) []byte {
 }
 
 func (n *inode) apply(c change) {
+	n.absorb()
+	if n.mapped && int(c.off)+len(c.bytes) > cap(n.data) {
+		panic("vfstest: a mapped file has outgrown its memory")
+	}
 	n.data = c.on(n.data)
+	if n.known != nil {
+		n.known = c.on(n.known)
+	}
 	n.unsynced = append(n.unsynced, c)
 }
 
 // sync makes the changes durable one by one, which costs what was written and not what the file holds.
 func (n *inode) sync() {
+	n.absorb()
 	for _, c := range n.unsynced {
 		n.durable = c.on(n.durable)
 	}
@@ -193,11 +203,6 @@ func (f *file) Close() error {
 
 // ReadAtCached has nothing in its cache, so that faults of ReadAt strike every reader.
 func (f *file) ReadAtCached([]byte, int64) (int, bool) { return 0, false }
-
-// Map is not supported, for the same reason.
-func (f *file) Map(int64, int64, bool) (vfs.Mapping, error) {
-	return vfs.Mapping{}, pathError("mmap", f.path, errors.ErrUnsupported)
-}
 
 // Advise changes nothing.
 func (f *file) Advise(vfs.Advice) error {

@@ -27,6 +27,9 @@ type FS struct {
 	// opened counts the open Files of each file. capacity is in bytes, 0 is unlimited.
 	opened   map[*inode]int
 	capacity int64
+	// mappings says that files can be mapped; written are those that are, to be written to.
+	mappings bool
+	written  []*inode
 }
 
 var _ vfs.FS = (*FS)(nil)

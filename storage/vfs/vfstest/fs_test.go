@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -360,5 +361,62 @@ func TestMemoryHasNoWayAroundFaultsOfReadAt(t *testing.T) {
 	}
 	if _, err := f.Map(0, 1, false); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("mapped: %v", err)
+	}
+}
+
+func TestAMappingIsTheFilesMemory(t *testing.T) {
+	fs := New()
+	fs.AllowMappings()
+	testMap(t, fs, "/mapped")
+}
+
+// TestACrashKeepsAnySectorsOfAMapping writes to three sectors of a mapping.
+func TestACrashKeepsAnySectorsOfAMapping(t *testing.T) {
+	zeros := strings.Repeat("\x00", 4*sectorBytes)
+	fs := New()
+	fs.AllowMappings()
+	f := create(t, fs, "/f", zeros)
+	must(t, f.Sync())
+	must(t, fs.SyncDir("/"))
+	m, err := f.Map(0, int64(len(zeros)), true)
+	must(t, err)
+	for _, at := range []int{0, 1, 3} {
+		m.Bytes[at*sectorBytes] = 'x'
+	}
+	has := func(keep Keep) (kept string) {
+		data, err := fs.Crash(keep).Content("/f")
+		must(t, err)
+		for at := range 4 {
+			kept += string(data[at*sectorBytes])
+		}
+		return strings.ReplaceAll(kept, "\x00", "-")
+	}
+	if kept := has(Nothing()); kept != "----" {
+		t.Errorf("kept %s of nothing", kept)
+	}
+	if kept := has(Everything()); kept != "xx-x" {
+		t.Errorf("kept %s of everything", kept)
+	}
+	seen := map[string]bool{}
+	for seed := range uint64(300) {
+		seen[has(Random(seed))] = true
+	}
+	for _, want := range []string{"----", "x---", "-x--", "---x", "xx--", "x--x", "-x-x", "xx-x"} {
+		if !seen[want] {
+			t.Errorf("%s was never kept", want)
+		}
+	}
+	must(t, f.Sync())
+	m.Bytes[2*sectorBytes] = 'x'
+	if kept := has(Nothing()); kept != "xx-x" {
+		t.Errorf("kept %s of what was synced", kept)
+	}
+	fs.CrashAfter(0)
+	if err := f.Sync(); !errors.Is(err, ErrCrashed) {
+		t.Fatal(err)
+	}
+	m.Bytes[sectorBytes] = 'y' // the power is gone
+	if kept := has(Everything()); kept != "xxxx" {
+		t.Errorf("kept %s of what was written before the crash", kept)
 	}
 }

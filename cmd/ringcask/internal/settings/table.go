@@ -85,7 +85,7 @@ func Table() []Setting {
 			field: func(c *node.Config) any { return &c.SegmentBytesMax }},
 		{Name: "compression", Unit: Text, Help: "How merges compress what they write: none, s2, lz4, gzip or zstd; what was written before is read under any setting",
 			field: func(c *node.Config) any { return &c.Compression }},
-		{Name: "merge-bytes-per-second", Unit: Bytes, Help: "Most that merges write in a second",
+		{Name: "merge-bytes-per-second", Unit: Bytes, Help: "What merges of each of the two kinds write in a second beside reads and writes; four times as much where there are none, more where writes outrun them",
 			field: func(c *node.Config) any { return &c.MergeBytesPerSecond }},
 		{Name: "reserve-bytes", Unit: Bytes, Help: "Free space of the disk below which writes are refused, so that merges can make room",
 			field: func(c *node.Config) any { return &c.ReserveBytes }},

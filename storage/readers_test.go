@@ -1,0 +1,73 @@
+package storage
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+)
+
+func TestReadersAreWaitedForAndWaitForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReaders()
+		for turn := range 3 { // each begins with another generation
+			r.generation.Add(uint32(turn))
+			first := r.enter()
+			var waited atomic.Bool
+			go func() {
+				r.wait()
+				waited.Store(true)
+			}()
+			synctest.Wait()
+			if waited.Load() {
+				t.Fatal("a reader was not waited for")
+			}
+			second := r.enter()
+			r.leave(second)
+			synctest.Wait()
+			if waited.Load() {
+				t.Fatal("a reader was not waited for once another had left")
+			}
+			r.leave(first)
+			synctest.Wait()
+			if !waited.Load() {
+				t.Fatal("the wait has no end")
+			}
+			r.wait() // nobody is there
+		}
+	})
+}
+
+// TestNothingIsTakenAwayThatAReaderSees has readers look at what others replace, who spoil it when nobody can see it any more.
+func TestNothingIsTakenAwayThatAReaderSees(t *testing.T) {
+	type thing struct{ spoilt atomic.Bool }
+	r := newReaders()
+	var shown atomic.Pointer[thing]
+	shown.Store(new(thing))
+	var stop atomic.Bool
+	var reading, replacing sync.WaitGroup
+	for range 4 {
+		reading.Go(func() {
+			for !stop.Load() {
+				g := r.enter()
+				if seen := shown.Load(); seen.spoilt.Load() {
+					t.Error("a reader sees what was taken away")
+					stop.Store(true)
+				}
+				r.leave(g)
+			}
+		})
+	}
+	for range 2 {
+		replacing.Go(func() {
+			for range 2000 {
+				old := shown.Swap(new(thing))
+				r.wait()
+				old.spoilt.Store(true)
+			}
+		})
+	}
+	replacing.Wait()
+	stop.Store(true)
+	reading.Wait()
+}
