@@ -44,7 +44,7 @@ func TestConformanceCrashKeepsAPrefixThroughMerges(t *testing.T) {
 // order or not at all.
 func TestConformanceCrashOfAMappedLogKeepsAPrefix(t *testing.T) {
 	t.Parallel()
-	eachSeed(t, 5, func(t *testing.T, seed uint64) {
+	eachSeed(t, 2, func(t *testing.T, seed uint64) {
 		for point := 0; crashUnsynced(t, seed, point, true); point += every(1, 4) {
 		}
 	})
