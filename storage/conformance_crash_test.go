@@ -67,6 +67,9 @@ func crashUnsynced(t *testing.T, seed uint64, point int, mapped bool) bool {
 			break
 		}
 		settleHintFiles(e)
+		if rng.IntN(2) == 0 {
+			fs.TakeMappings()
+		}
 		states = append(states, maps.Clone(h.acked))
 		if h.merged {
 			durable = len(states) - 1

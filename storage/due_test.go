@@ -2,6 +2,8 @@ package storage
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
@@ -38,29 +40,139 @@ func TestSpaceIsGivenBackThoughAFewWritesGoOn(t *testing.T) {
 func TestAFullDiskIsMergedOutOfInTheBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fs := vfstest.New()
-		e := mustOpenMerging(t, fs, Options{SegmentBytesMax: 256 << 10, ReserveBytes: 1 << 20, Sync: SyncNever})
+		o := Options{SegmentBytesMax: 256 << 10, ReserveBytes: 1 << 20, Sync: SyncNever}
+		e := mustOpenMerging(t, fs, o)
 		const keys = 500
-		value := []byte(strings.Repeat("a", 4000)) // 2 MB live
 		fs.SetCapacity(7 << 20)
 		rng := rand.New(rand.NewPCG(1, 1))
-		refused := 0
+		want, refused := map[string]string{}, 0
 		for i := range 20 * keys {
-			err := e.Put([]byte(key(rng.IntN(keys))), value)
+			k, v := key(rng.IntN(keys)), fmt.Sprintf("%04000d", i) // 2 MB live
+			var b Batch
+			if b.Put([]byte(k), []byte(v)); i%10 == 0 {
+				v = ""
+				b = Batch{}
+				b.Delete([]byte(k))
+			}
+			err := e.Apply(&b)
 			for tries := 0; errors.Is(err, ErrDiskFull); tries++ {
 				if refused++; tries == 10 {
 					t.Fatalf("after %d puts, for good: %+v", i, e.Stats())
 				}
 				time.Sleep(e.opts.IdleMergeAfter)
-				err = e.Put([]byte(key(rng.IntN(keys))), value)
+				err = e.Apply(&b)
 			}
 			if err != nil {
 				t.Fatal(i, err)
 			}
+			apply(want, map[string]string{k: v})
 		}
 		if refused == 0 {
 			t.Error("the disk was never full")
 		}
+		if !maps.Equal(contents(t, e), want) {
+			t.Error("the store is not what was written")
+		}
+		mustClose(t, e)
+		if e = mustOpenMerging(t, fs, o); !maps.Equal(contents(t, e), want) {
+			t.Error("the store is not what was written, once opened again")
+		}
+		mustClose(t, e)
 	})
+}
+
+// underYounger is a store of three runs: of 300 keys, of 100 of them that were written again, and of 30 others that were deleted.
+func underYounger(t *testing.T, fs *vfstest.FS, o Options) (e *Engine, want map[string]string) {
+	t.Helper()
+	e = mustOpen(t, fs, o)
+	want = map[string]string{}
+	for i := range 300 {
+		want[key(i)] = strings.Repeat("a", 1000)
+		mustPut(t, e, key(i), want[key(i)])
+	}
+	sealAll(t, e)
+	e.merger.stepSegments(true)
+	for i := range 100 {
+		want[key(i)] = strings.Repeat("b", 1000)
+		mustPut(t, e, key(i), want[key(i)])
+	}
+	sealAll(t, e)
+	e.merger.stepSegments(true)
+	for i := range 30 {
+		delete(want, key(200+i))
+		mustDelete(t, e, key(200+i))
+	}
+	sealAll(t, e)
+	e.merger.stepSegments(true)
+	if n := len(e.index.runs()); n != 3 {
+		t.Fatalf("%d runs", n)
+	}
+	return e, want
+}
+
+func mustBe(t *testing.T, e *Engine, want map[string]string, when string) {
+	t.Helper()
+	if !maps.Equal(contents(t, e), want) {
+		t.Errorf("%s: the store is not what was written", when)
+	}
+	if s := e.Stats(); s.DeadBytes < 0 || s.LiveBytes < 0 || s.Keys < int64(len(want))-10 || s.Keys > int64(len(want))+130 {
+		t.Errorf("%s: %d keys, want about %d; live %d, dead %d", when, s.Keys, len(want), s.LiveBytes, s.DeadBytes)
+	}
+}
+
+// TestARunIsWrittenAnewUnderYoungerOnes is what is done on a full disk without room for all of them.
+func TestARunIsWrittenAnewUnderYoungerOnes(t *testing.T) {
+	for name, again := range map[string]bool{"": false, "opened again": true} {
+		t.Run(name, func(t *testing.T) {
+			fs := vfstest.New()
+			e, want := underYounger(t, fs, Options{})
+			if again {
+				mustClose(t, e)
+				e = mustOpen(t, fs, Options{})
+			}
+			mustBe(t, e, want, "before")
+			oldest := e.index.runs()[2].reader.Size()
+			e.space.full.Store(true)
+			if !e.merger.stepRoom() {
+				t.Fatal("nothing was done")
+			}
+			runs := e.index.runs()
+			if n := runs[len(runs)-1].reader.Size(); len(runs) != 3 || n > oldest*2/3 || n < oldest/2 {
+				t.Errorf("%d runs, the oldest of %d bytes, had %d", len(runs), n, oldest)
+			}
+			mustBe(t, e, want, "after")
+			e.space.full.Store(true)
+			if e.merger.stepRoom() {
+				t.Error("it is done again, for nothing")
+			}
+			mustClose(t, e)
+			e = mustOpen(t, fs, Options{})
+			mustBe(t, e, want, "opened again")
+			mustMerge(t, e)
+			mustBe(t, e, want, "merged")
+			if n := e.Stats().Keys; n != int64(len(want)) {
+				t.Errorf("%d keys, want %d", n, len(want))
+			}
+		})
+	}
+}
+
+func TestACrashWhileARunIsWrittenAnewLosesNothing(t *testing.T) {
+	for point, reached := 0, true; reached; point++ {
+		fs := vfstest.New()
+		e, want := underYounger(t, fs, Options{})
+		e.space.full.Store(true)
+		fs.CrashAfter(point)
+		e.merger.stepRoom()
+		if reached = fs.Crashed(); !reached && point < 3 {
+			t.Fatalf("only %d crash points", point)
+		}
+		for seed := range uint64(3) {
+			after := mustOpen(t, fs.Crash(vfstest.Random(seed)), Options{})
+			mustBe(t, after, want, fmt.Sprintf("crash point %d, seed %d", point, seed))
+			mustClose(t, after)
+		}
+	}
 }
 
 // TestAMergeThatFailsIsTriedAgainAfterAWhile has the disk fail each merge of a store that nobody writes to.

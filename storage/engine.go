@@ -58,6 +58,9 @@ type Engine struct {
 
 	failure atomic.Pointer[failure]
 
+	// deadLeft is how much is dead in runs though they were merged for that.
+	deadLeft atomic.Int64
+
 	// readers are all who use the files, but for who has a pin or is waited for by Close.
 	readers   *readers
 	closed    atomic.Bool

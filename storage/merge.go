@@ -24,8 +24,8 @@ type plan struct {
 	under []*runFile
 	// last says that nothing older is left: what is deleted can be forgotten.
 	last bool
-	// rewrite says that a single run is worth it, for what is dead in it.
-	rewrite bool
+	// rewrite says that a single run is worth it, for what is dead in it; dead that the merge is due for that.
+	rewrite, dead bool
 	// drops says that it is due for what Filter would drop.
 	drops bool
 	// bytes are at most what the run will have.
@@ -279,6 +279,11 @@ func (m *merge) addAll() error {
 		more, err := m.addNext()
 		if err != nil || !more || planted.On(planted.HalfMerge) && 2*added > m.recordsMax() {
 			return err
+		}
+		if added%1024 == 0 { // it may leave out all of a long stretch
+			if err := m.pace(0); err != nil {
+				return err
+			}
 		}
 		if n := m.w.Size(); n-m.paced >= mergeStepBytes {
 			if err := m.pace(n - m.paced); err != nil {

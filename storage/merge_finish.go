@@ -25,7 +25,12 @@ func (m *merge) finish(path string) (err error) {
 	m.out.counted = true
 	m.out.shadowed.Store(m.shadowed)
 	for i, y := range p.under {
-		y.shadowed.Add(-m.unshadowed[i])
+		if y.counted {
+			y.shadowed.Add(-m.unshadowed[i])
+		}
+	}
+	if len(p.under) > 0 {
+		m.out.room = roomNeed{true, e.records.Load(), m.out.reader.Size()} // no more is to be had until more is written
 	}
 	m.install()
 	m.noteFailed()

@@ -101,7 +101,8 @@ func (e *Engine) planRuns() (p plan) {
 	case !claimed && len(runs) > 0 && e.overDroppable(true):
 		p.runs, p.rewrite, p.drops = runs, true, true
 	case !claimed && (e.overDead() || e.overSpace(runs)):
-		p.runs, p.rewrite = runs, e.overDead()
+		p.dead = e.overDead()
+		p.runs, p.rewrite = runs, p.dead
 	case len(runs) > mergeRuns:
 		p.runs = runs[:max(alike(runs), 2)]
 	}
@@ -260,11 +261,13 @@ func (e *Engine) overSpace(runs []*runFile) bool {
 const overDeadBytes = 1 << 20
 
 // overDead says whether so much of the runs is superseded or deleted, as far as their filters can tell, that they are larger than
-// SpaceAmpMax times what is live in them.
+// SpaceAmpMax times what is live in them. What is dead and a merge for it has left, because it must, is not merged for again until there is more.
 func (e *Engine) overDead() bool {
 	u := e.index.usage()
 	dead := u.deadRunBytes()
-	return dead >= overDeadBytes && float64(u.runBytes) > e.opts.SpaceAmpMax*float64(u.runBytes-dead)
+	left := min(e.deadLeft.Load(), dead)
+	e.deadLeft.Store(left)
+	return dead-left >= overDeadBytes && float64(u.runBytes) > e.opts.SpaceAmpMax*float64(u.runBytes-dead)
 }
 
 // droppableMin is how many records there must be to drop before anything is merged for them.

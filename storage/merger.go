@@ -33,6 +33,8 @@ type work struct {
 	planned, written atomic.Int64
 	// failed is why the last one in the background failed; another is tried when there is more.
 	failed atomic.Pointer[error]
+	// failedAt is when one failed last, in nanoseconds since the Unix epoch.
+	failedAt atomic.Int64
 }
 
 // turn is a lock that is held for long: who waits for it can give up.
@@ -139,9 +141,9 @@ const mergeRetryAfter = time.Minute
 func (g *merger) loop() {
 	idle := time.NewTicker(g.e.opts.IdleMergeAfter)
 	defer idle.Stop()
-	seen, failed := g.e.records.Load(), time.Time{}
+	seen := g.e.records.Load()
 	for {
-		settle := false
+		settle, tick := false, false
 		select {
 		case <-g.stop.Done():
 			return
@@ -149,24 +151,30 @@ func (g *merger) loop() {
 		case <-idle.C:
 			now := g.e.records.Load()
 			settle = now == seen && (g.e.unsettled() >= idleMergeBytes || g.e.overDead() || g.e.overDroppable(false))
-			seen = now
-			if g.e.failure.Load() != nil || g.lastError() != nil && !g.e.space.full.Load() && time.Since(failed) < mergeRetryAfter {
+			seen, tick = now, true
+			if g.e.failure.Load() != nil {
 				continue
 			}
 		}
-		if settle || g.e.space.full.Load() {
-			// What is dead in the active segment counts, too, now.
-			if err := g.sealActive(); err != nil && !errors.Is(err, ErrDiskFull) {
-				g.e.opts.Logger.Warn("storage: active segment not sealed", "error", err)
-			}
+		if !tick || !g.later(&g.segments) {
+			g.mergeSegments(settle)
 		}
-		for g.stepSegments(settle) {
+		if !tick || !g.later(&g.runs) {
 			g.runs.wake()
 		}
-		g.runs.wake()
-		if g.lastError() != nil {
-			failed = time.Now()
+	}
+}
+
+// mergeSegments carries out all merges of segments that are due.
+func (g *merger) mergeSegments(settle bool) {
+	if settle || g.e.space.full.Load() {
+		// What is dead in the active segment counts, too, now.
+		if err := g.sealActive(); err != nil && !errors.Is(err, ErrDiskFull) {
+			g.e.opts.Logger.Warn("storage: active segment not sealed", "error", err)
 		}
+	}
+	for g.stepSegments(settle) {
+		g.runs.wake()
 	}
 }
 
@@ -216,11 +224,29 @@ func (g *merger) step(k *work, due func() plan) bool {
 		return false
 	}
 	err := g.e.mergeAndCount(p, newPacer(g, k).wait)
-	k.failed.Store(&err)
-	if err != nil && !errors.Is(err, context.Canceled) {
+	g.ended(k, err)
+	return err == nil
+}
+
+// ended notes how a merge ended. That there is still no room is not said again.
+func (g *merger) ended(k *work, err error) {
+	var before, now *SpaceError
+	if last := k.failed.Swap(&err); last != nil {
+		errors.As(*last, &before)
+	}
+	if err == nil || errors.Is(err, context.Canceled) {
+		return
+	}
+	k.failedAt.Store(time.Now().UnixNano())
+	if !errors.As(err, &now) || before == nil {
 		g.e.opts.Logger.Warn("storage: merge failed", "error", err)
 	}
-	return err == nil
+}
+
+// later says that a merge of a kind has failed, and is not tried again yet, unless the disk is full, which it may lead out of.
+func (g *merger) later(k *work) bool {
+	err := k.failed.Load()
+	return err != nil && *err != nil && !g.e.space.full.Load() && time.Since(time.Unix(0, k.failedAt.Load())) < mergeRetryAfter
 }
 
 // claim chooses what to merge, as far as the disk has room for it, and has nobody else merge its runs until release.
@@ -228,7 +254,10 @@ func (g *merger) claim(choose func() plan) plan {
 	g.planning.Lock()
 	defer g.planning.Unlock()
 	p := choose()
-	if free, err := g.e.freeForMerge(&p); err == nil && !p.empty() {
+	if p.empty() {
+		return p
+	}
+	if free, err := g.e.freeForMerge(&p); err == nil {
 		p = g.e.fit(p, free)
 	}
 	for _, r := range p.runs {
@@ -369,6 +398,10 @@ func (e *Engine) mergeAndCount(p plan, pace func(int64) error) error {
 			e.kept.Store(0)
 		case p.drops:
 			e.kept.Store(e.opts.Droppable())
+		}
+		if p.dead {
+			u := e.index.usage()
+			e.deadLeft.Store(u.deadRunBytes())
 		}
 		e.opts.Logger.Info("storage: merged", "dir", e.dir, "segments", len(p.segments), "runs", len(p.runs),
 			"duration", time.Since(began))

@@ -95,10 +95,10 @@ func (p *pacer) look(now time.Time) {
 	switch {
 	case p.g.awaited(p.k), !few && p.g.behind(p.k):
 		p.rate = 0
-	case e.space.full.Load():
-		p.rate = most
 	case float64(reads+writes) < quiet && !e.writer.held.any():
 		p.rate = most * quietFactor
+	case e.space.full.Load():
+		p.rate = most
 	case few && cold && p.k == &p.g.segments:
 		p.rate = most / readersShare
 	default:

@@ -19,7 +19,7 @@ type readers struct {
 	turn sync.Mutex
 }
 
-// readerCount has a cache line of its own.
+// readerCount keeps its distance from the other one: they are not to share a cache line.
 type readerCount struct {
 	atomic.Int64
 	_ [56]byte

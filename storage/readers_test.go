@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,8 +11,8 @@ import (
 func TestReadersAreWaitedForAndWaitForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReaders()
-		for turn := range 3 { // each begins with another generation
-			r.generation.Add(uint32(turn))
+		for turn := range 4 {
+			r.generation.Store(uint32(turn))
 			first := r.enter()
 			var waited atomic.Bool
 			go func() {
@@ -38,6 +39,31 @@ func TestReadersAreWaitedForAndWaitForNobody(t *testing.T) {
 	})
 }
 
+// TestAReaderWhoCameLateIsWaitedForByTheNext enters a reader who had looked at the generation before it was changed.
+func TestAReaderWhoCameLateIsWaitedForByTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newReaders()
+		late := r.generation.Load() & 1
+		r.wait()
+		r.generation.Add(1) // so that he has the count that the next wait looks at last
+		r.counts[late].Add(1)
+		var waited atomic.Bool
+		go func() {
+			r.wait()
+			waited.Store(true)
+		}()
+		synctest.Wait()
+		if waited.Load() {
+			t.Fatal("he was not waited for")
+		}
+		r.leave(late)
+		synctest.Wait()
+		if !waited.Load() {
+			t.Fatal("the wait has no end")
+		}
+	})
+}
+
 // TestNothingIsTakenAwayThatAReaderSees has readers look at what others replace, who spoil it when nobody can see it any more.
 func TestNothingIsTakenAwayThatAReaderSees(t *testing.T) {
 	type thing struct{ spoilt atomic.Bool }
@@ -55,12 +81,13 @@ func TestNothingIsTakenAwayThatAReaderSees(t *testing.T) {
 					stop.Store(true)
 				}
 				r.leave(g)
+				runtime.Gosched() // rather than be sent away in the middle
 			}
 		})
 	}
 	for range 2 {
 		replacing.Go(func() {
-			for range 2000 {
+			for range 200 {
 				old := shown.Swap(new(thing))
 				r.wait()
 				old.spoilt.Store(true)

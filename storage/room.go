@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"errors"
+	"math"
 	"slices"
 
 	"github.com/ringcask/ringcask/storage/internal/run"
@@ -8,48 +10,75 @@ import (
 )
 
 // On a full disk there may be no room for a merge of neighbours, which leaves the live records of all of them, though much of what is in each
-// is dead because younger runs have it. Then one run is written anew without that, which takes as much room as is live in that one: first, and so on
+// is dead because younger runs have it. Then one run is written anew without that, which takes as much room as is live in that one: the oldest first, and so on
 // until there is room.
 const (
 	// roomGainLeast is the part of a run that must be dead for it.
 	roomGainLeast = 1. / 8
-	// roomSlack is allowed for: filters take one key in a hundred for known that is not.
+	// roomSlack is allowed for what the estimate does not know.
 	roomSlack = 1. / 32
+	// filterMisses is the part of keys that a filter takes for known though they are not.
+	filterMisses = 1. / 100
 )
 
 // stepRoom carries out one such merge, if there is one to do.
 func (g *merger) stepRoom() bool {
-	pinned := g.e.pins.pin() // others may retire the runs meanwhile
-	defer g.e.pins.unpin(pinned)
-	runs := g.e.soundRuns()
-	for i := len(runs) - 1; i > 0 && g.e.space.full.Load() && g.stop.Err() == nil; i-- {
-		r := runs[i]
-		if now := g.e.records.Load(); r.roomSought.Swap(now+1) == now+1 {
-			continue // nothing was written since it was found to be no use
+	k := &g.runs
+	if k.one.take(g.stop) != nil {
+		return false
+	}
+	defer k.one.give()
+	// All are claimed while they are looked at, so that nobody retires them; who retires others is not held up.
+	all := g.claimSound()
+	defer g.release(&all)
+	for i := len(all.runs) - 1; i > 0 && g.e.space.full.Load() && g.stop.Err() == nil && g.e.failure.Load() == nil; i-- {
+		p, err := g.planRoom(all.runs[:i], all.runs[i])
+		if err == nil && !p.empty() {
+			err = g.e.mergeAndCount(p, newPacer(g, k).wait)
 		}
-		size, err := g.e.liveUnder(runs[:i], r, newPacer(g, &g.runs).wait)
-		if err != nil || float64(size) > (1-roomGainLeast)*float64(r.reader.Size()) {
-			continue
-		}
-		if g.step(&g.runs, func() plan { return g.e.planRoom(r, size) }) {
+		if err != nil || !p.empty() {
+			g.ended(k, err)
 			g.e.look()
-			return true
+			return err == nil
 		}
 	}
 	return false
 }
 
-// planRoom is the merge of one run that leaves size bytes, if there is room for them.
-func (e *Engine) planRoom(r *runFile, size int64) plan {
-	free, err := e.fs.Free(e.dir)
-	runs := e.soundRuns()
-	i := slices.Index(runs, r)
-	if err != nil || size > free || i <= 0 || r.claimed {
-		return plan{}
+// claimSound claims the runs that can be merged, as far as nobody else has.
+func (g *merger) claimSound() (p plan) {
+	g.planning.Lock()
+	defer g.planning.Unlock()
+	p.runs = unclaimed(g.e.soundRuns())
+	for _, r := range p.runs {
+		r.claimed = true
 	}
-	p := plan{runs: runs[i : i+1], under: runs[:i], rewrite: true, bytes: size}
-	p.last = e.oldest(p.runs)
 	return p
+}
+
+// planRoom is the merge of one run under younger ones; it is empty if there is no room for it, or it is not worth it. Errors are those of reading the run.
+func (g *merger) planRoom(younger []*runFile, r *runFile) (plan, error) {
+	e := g.e
+	p := plan{runs: []*runFile{r}, under: younger, rewrite: true, last: e.oldest([]*runFile{r})}
+	if now := e.records.Load(); !r.room.known || r.room.records != now {
+		size, err := e.liveUnder(younger, r, newPacer(g, &g.runs).wait)
+		if err != nil {
+			return plan{}, err
+		}
+		r.room.known, r.room.records, r.room.bytes = true, now, size
+	}
+	p.bytes = r.room.bytes
+	free, err := e.freeForMerge(&p)
+	if err != nil || p.bytes > free || float64(p.bytes) > (1-roomGainLeast)*float64(r.reader.Size()) {
+		return plan{}, nil
+	}
+	return p, nil
+}
+
+// roomNeed is what a merge of a run under all younger ones would leave, when so many records had been written. It belongs to who has the turn to merge runs.
+type roomNeed struct {
+	known          bool
+	records, bytes int64
 }
 
 // liveUnder is about how much a run would leave without what younger ones or the memory tier have, as far as their filters can tell.
@@ -74,18 +103,20 @@ func (e *Engine) liveUnder(younger []*runFile, r *runFile, pace func(bytes int64
 				live += n
 			}
 		}
-		if err = it.Err(); it.Damage() != nil {
-			err = it.Damage()
+		err = it.Err()
+		if d := it.Damage(); d != nil {
+			err = d
 		}
 	})
-	if fault != nil {
-		err = fault
+	if err = errors.Join(err, fault); err != nil {
+		return 0, e.runFailed(r, err)
 	}
 	// Where blocks are compressed, what is live has the same share of them.
-	return int64((float64(live)/float64(all) + roomSlack) * float64(r.reader.Size())), err
+	share := float64(live)/float64(all)/math.Pow(1-filterMisses, float64(len(younger))) + roomSlack
+	return int64(share * float64(r.reader.Size())), nil
 }
 
-// supersededAbove says whether a younger run that is not of the plan has the key. The oldest of those no longer has it in common with this one.
+// supersededAbove says whether a younger run that is not of the plan has the key.
 func (m *merge) supersededAbove(key []byte) (bool, error) {
 	if len(m.plan.under) == 0 {
 		return false, nil
@@ -100,7 +131,9 @@ func (m *merge) supersededAbove(key []byte) (bool, error) {
 			return false, m.e.runFailed(y, err)
 		}
 		if found {
-			m.unshadowed[i]++
+			if !m.shadows(hash) {
+				m.unshadowed[i]++ // the oldest one that has it shadows nothing of it any more
+			}
 			return true, nil
 		}
 	}

@@ -39,8 +39,7 @@ type runFile struct {
 	// damaged has the offsets of the damage that was noted, and whether it touches keys. failures counts the merges that could not read it.
 	damaged  sync.Map
 	failures atomic.Int32
-	// roomSought is one more than how many records had been written when stepRoom last looked what is live in it.
-	roomSought atomic.Int64
+	room     roomNeed
 }
 
 // runSpan is the first and last segment that a run stands for.

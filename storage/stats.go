@@ -189,7 +189,7 @@ func (u *usage) deadRunBytes() int64 {
 	if u.runRecords == 0 {
 		return u.runBytes
 	}
-	dead := min(u.superseded+u.runTombstones, u.runRecords)
+	dead := max(min(u.superseded+u.runTombstones, u.runRecords), 0)
 	return int64(float64(u.runBytes) * float64(dead) / float64(u.runRecords))
 }
 
@@ -207,8 +207,12 @@ func (m *merge) countShadowed(key []byte) {
 	if len(m.older) == 0 {
 		return
 	}
-	hash := run.Hash(key)
-	if slices.ContainsFunc(m.older, func(r *runFile) bool { return r.reader.MayContain(hash) }) {
+	if m.shadows(run.Hash(key)) {
 		m.shadowed++
 	}
+}
+
+// shadows says whether an older run may have the key with this hash.
+func (m *merge) shadows(hash uint64) bool {
+	return slices.ContainsFunc(m.older, func(r *runFile) bool { return r.reader.MayContain(hash) })
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"math"
 	"runtime"
 	"testing"
 
@@ -36,12 +37,16 @@ func TestPutsAllocateNothing(t *testing.T) {
 			}
 			round(0)
 			for what, from := range map[string]int{"new keys": puts, "overwrites": 0} {
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				round(from)
-				runtime.ReadMemStats(&after)
-				if n := float64(after.Mallocs-before.Mallocs) / float64(puts); n > 0.1 && !raceEnabled {
-					t.Errorf("%s: %.2f allocations per put", what, n)
+				least := math.Inf(1) // of three: others may allocate, too
+				for turn := range 3 {
+					var before, after runtime.MemStats
+					runtime.ReadMemStats(&before)
+					round(from * (turn + 1))
+					runtime.ReadMemStats(&after)
+					least = min(least, float64(after.Mallocs-before.Mallocs)/float64(puts))
+				}
+				if least > 0.1 && !raceEnabled {
+					t.Errorf("%s: %.2f allocations per put", what, least)
 				}
 			}
 		})

@@ -234,7 +234,7 @@ func (m *FS) SetContent(path string, data []byte) error {
 	if node == nil {
 		node = &inode{}
 	}
-	node.data, node.durable, node.unsynced = append([]byte(nil), data...), append([]byte(nil), data...), nil
+	*node = inode{data: append([]byte(nil), data...), durable: append([]byte(nil), data...)}
 	d.now[name], d.durable[name] = node, node
 	return nil
 }
@@ -254,6 +254,9 @@ func (m *FS) Damage(path string, off int64, n int) error {
 	for i := range n {
 		node.data[off+int64(i)] ^= 0xff
 		node.durable[off+int64(i)] ^= 0xff
+		if node.known != nil {
+			node.known[off+int64(i)] ^= 0xff
+		}
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 const mapSlackBytes = 2 << 20
 
 // AllowMappings has files support Map from now on. What is written to a mapping is no operation: no fault and no crash point counts it, and Crash
-// keeps any subset of its sectors, like those of a write that comes at the latest before the next operation on the file. A mapping is the file's memory itself,
+// keeps any subset of its sectors, like those of a write that comes at the latest before the next change or sync of the file, or TakeMappings. A mapping is the file's memory itself,
 // so, other than on a system, the race detector sees one who writes to it while another syncs or reads the same bytes.
 func (m *FS) AllowMappings() {
 	m.mu.Lock()
@@ -48,6 +48,15 @@ func (f *file) Map(off, n int64, writable bool) (vfs.Mapping, error) {
 		f.fs.written = append(f.fs.written, node)
 	}
 	return vfs.Mapping{Bytes: node.data[off : off+n : off+n], Unmap: func() error { return nil }}, nil
+}
+
+// TakeMappings takes what was written to mappings for writes of now: of what is written to the same sectors later, a crash may keep this alone.
+func (m *FS) TakeMappings() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, n := range m.written {
+		n.absorb()
+	}
 }
 
 // absorb takes what was written to mappings for changes.
