@@ -66,7 +66,8 @@
 //	of segments  the sealed ones, and the youngest runs that are not much larger. Due when much of them is dead, when they are
 //	             many, when the memory tier has half of Options.IndexBytesMax, or when the store is idle
 //	of runs      neighbours in age. Due when there are more than eight, and, of all of them, when more is dead than
-//	             Options.SpaceAmpMax allows, or could be dropped, as Options.Droppable has it
+//	             Options.SpaceAmpMax allows, or could be dropped, as Options.Droppable has it; on a full disk without
+//	             room for that one alone, without what younger ones have
 //
 // So the memory tier stays in its bounds while a merge of runs takes minutes, and all runs are older than all segments at any time.
 // Tombstones go when nothing older is left. Merges are paced by Options.MergeBytesPerSecond, but for those that are behind while writes come: these

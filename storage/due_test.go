@@ -157,6 +157,41 @@ func TestARunIsWrittenAnewUnderYoungerOnes(t *testing.T) {
 	}
 }
 
+// TestDeletesStayInARunThatIsWrittenAnewAboveAnother has the middle one of three runs written anew, which says that keys of the oldest are deleted.
+func TestDeletesStayInARunThatIsWrittenAnewAboveAnother(t *testing.T) {
+	fs := vfstest.New()
+	e := mustOpen(t, fs, Options{})
+	want := map[string]string{}
+	put := func(from, to int, v string) {
+		for i := from; i < to; i++ {
+			want[key(i)] = strings.Repeat(v, 1000)
+			mustPut(t, e, key(i), want[key(i)])
+		}
+	}
+	settle := func() {
+		sealAll(t, e)
+		e.merger.stepSegments(true)
+	}
+	put(0, 300, "a")
+	settle()
+	put(300, 400, "b")
+	for i := range 30 {
+		delete(want, key(200+i))
+		mustDelete(t, e, key(200+i))
+	}
+	settle()
+	put(300, 345, "c")
+	settle()
+	before := e.index.runs()
+	e.space.full.Store(true)
+	if len(before) != 3 || !e.merger.stepRoom() || e.index.runs()[2] != before[2] || e.index.runs()[1] == before[1] {
+		t.Fatal("it was not the middle one that was written anew")
+	}
+	mustBe(t, e, want, "after")
+	mustClose(t, e)
+	mustBe(t, mustOpen(t, fs, Options{}), want, "opened again")
+}
+
 func TestACrashWhileARunIsWrittenAnewLosesNothing(t *testing.T) {
 	for point, reached := 0, true; reached; point++ {
 		fs := vfstest.New()
