@@ -56,7 +56,7 @@ func TestAFullDiskIsMergedOutOfInTheBackground(t *testing.T) {
 			}
 			err := e.Apply(&b)
 			for tries := 0; errors.Is(err, ErrDiskFull); tries++ {
-				if refused++; tries == 10 {
+				if refused++; tries == 200 {
 					t.Fatalf("after %d puts, for good: %+v", i, e.Stats())
 				}
 				time.Sleep(e.opts.IdleMergeAfter)
@@ -190,6 +190,75 @@ func TestDeletesStayInARunThatIsWrittenAnewAboveAnother(t *testing.T) {
 	mustBe(t, e, want, "after")
 	mustClose(t, e)
 	mustBe(t, mustOpen(t, fs, Options{}), want, "opened again")
+}
+
+// TestARunIsLookedAtAgainWhenThereIsAYoungerOne has the youngest run be somebody else's when it is first looked for what is dead.
+func TestARunIsLookedAtAgainWhenThereIsAYoungerOne(t *testing.T) {
+	e := mustOpen(t, vfstest.New(), Options{})
+	for _, keys := range [][2]int{{0, 600}, {1000, 1250}, {0, 120}} {
+		for i := keys[0]; i < keys[1]; i++ {
+			mustPut(t, e, key(i), strings.Repeat("a", 1000))
+		}
+		sealAll(t, e)
+		e.merger.stepSegments(true)
+	}
+	runs := e.index.runs()
+	if len(runs) != 3 {
+		t.Fatalf("%d runs", len(runs))
+	}
+	e.space.full.Store(true)
+	runs[0].claimed = true
+	if e.merger.stepRoom() {
+		t.Fatal("a run is written anew though all in it is live")
+	}
+	runs[0].claimed = false
+	e.space.full.Store(true)
+	if !e.merger.stepRoom() {
+		t.Fatal("it is not looked at again")
+	}
+}
+
+// TestRunsThatCannotBeMergedAreNoPlan has much that is dead, under a youngest run that cannot be read.
+func TestRunsThatCannotBeMergedAreNoPlan(t *testing.T) {
+	e, _ := underYounger(t, vfstest.New(), Options{SpaceAmpMax: 1.01})
+	for i := range 2000 {
+		mustPut(t, e, key(i%300), strings.Repeat("c", 1000))
+	}
+	e.index.runs()[0].failures.Store(runFailuresMax)
+	if p := e.planRuns(); len(p.runs) > 0 || !p.empty() {
+		t.Errorf("a plan of %d runs, empty: %v", len(p.runs), p.empty())
+	}
+	if err := e.mergeNow(plan{rewrite: true}, func(int64) error { return nil }); err == nil {
+		t.Error("a merge of nothing is one")
+	}
+}
+
+// TestWhatAMergeMustLeaveIsNotMergedForAgain has a merge leave the tombstones of what an unreadable older run has.
+func TestWhatAMergeMustLeaveIsNotMergedForAgain(t *testing.T) {
+	e := mustOpen(t, vfstest.New(), Options{SpaceAmpMax: 1.01})
+	for _, from := range []int{0, 10_000} {
+		for i := range 2000 {
+			mustPut(t, e, key(from+i), strings.Repeat("a", 1000))
+		}
+		sealAll(t, e)
+		e.merger.stepSegments(true)
+		for i := range 1900 {
+			mustDelete(t, e, key(from+i))
+		}
+		sealAll(t, e)
+	}
+	e.merger.stepSegments(true)
+	runs := e.index.runs()
+	if len(runs) < 2 {
+		t.Fatalf("%d runs", len(runs))
+	}
+	runs[len(runs)-1].failures.Store(runFailuresMax)
+	merges := 0
+	for e.merger.stepRuns() {
+		if merges++; merges > 5 {
+			t.Fatal("it is merged again and again")
+		}
+	}
 }
 
 func TestACrashWhileARunIsWrittenAnewLosesNothing(t *testing.T) {

@@ -98,6 +98,9 @@ func (e *SpaceError) Error() string {
 	return fmt.Sprintf("storage: up to %d bytes of disk are needed, %d are free", e.NeedBytes, e.FreeBytes)
 }
 
+// errNoRun says that a plan has nothing in it: a run must stand for segments.
+var errNoRun = errors.New("storage: a merge of nothing")
+
 // mergeNow carries out a plan. At each step a crash leaves the old files or the new one, whole: the run is durable before it
 // has its name, and has it durably before anything that it replaces goes.
 func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
@@ -116,6 +119,9 @@ func (e *Engine) mergeNow(p plan, pace func(bytes int64) error) (err error) {
 	m := &merge{e: e, plan: p, pace: pace, all: e.index.beginMerge(), segments: e.log.table.Load(), unshadowed: make([]int64, len(p.under))}
 	defer e.index.endMerge()
 	first, last := p.span()
+	if first == 0 {
+		return errNoRun
+	}
 	m.noteOlder(first)
 	path := runPath(e.dir, first, last)
 	if err := m.write(path + vfs.TempSuffix); err != nil {

@@ -30,7 +30,8 @@ func (m *merge) finish(path string) (err error) {
 		}
 	}
 	if len(p.under) > 0 {
-		m.out.room = roomNeed{true, e.records.Load(), m.out.reader.Size()} // no more is to be had until more is written
+		m.out.room = p.runs[0].room // no more is to be had until more is written
+		m.out.room.bytes = m.out.reader.Size()
 	}
 	m.install()
 	m.noteFailed()

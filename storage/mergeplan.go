@@ -95,14 +95,13 @@ func (e *Engine) planRuns() (p plan) {
 		return plan{} // that gives back more
 	}
 	runs := e.soundRuns()
-	claimed := slices.ContainsFunc(runs, isClaimed)
+	claimed, dead := slices.ContainsFunc(runs, isClaimed), e.overDead()
 	runs = unclaimed(runs)
 	switch {
 	case !claimed && len(runs) > 0 && e.overDroppable(true):
 		p.runs, p.rewrite, p.drops = runs, true, true
-	case !claimed && (e.overDead() || e.overSpace(runs)):
-		p.dead = e.overDead()
-		p.runs, p.rewrite = runs, p.dead
+	case !claimed && len(runs) > 0 && (dead || e.overSpace(runs)):
+		p.runs, p.rewrite, p.dead = runs, dead, dead
 	case len(runs) > mergeRuns:
 		p.runs = runs[:max(alike(runs), 2)]
 	}
@@ -185,7 +184,7 @@ func (e *Engine) fit(p plan, free int64) plan {
 	}
 	for n := len(p.runs); fewer.bytes > free && n > 0; n-- {
 		fewer.bytes -= p.runs[n-1].reader.Size()
-		fewer.runs, fewer.last, fewer.rewrite = p.runs[:n-1], false, false
+		fewer.runs, fewer.last, fewer.rewrite, fewer.dead, fewer.drops = p.runs[:n-1], false, false, false, false
 	}
 	fewer.last = e.oldest(fewer.runs)
 	if fewer.bytes <= free && !fewer.empty() {
@@ -265,9 +264,13 @@ const overDeadBytes = 1 << 20
 func (e *Engine) overDead() bool {
 	u := e.index.usage()
 	dead := u.deadRunBytes()
-	left := min(e.deadLeft.Load(), dead)
-	e.deadLeft.Store(left)
-	return dead-left >= overDeadBytes && float64(u.runBytes) > e.opts.SpaceAmpMax*float64(u.runBytes-dead)
+	left := e.deadLeft.Load()
+	if left > dead {
+		e.deadLeft.CompareAndSwap(left, dead)
+		left = dead
+	}
+	dead -= left
+	return dead >= overDeadBytes && float64(u.runBytes) > e.opts.SpaceAmpMax*float64(u.runBytes-dead)
 }
 
 // droppableMin is how many records there must be to drop before anything is merged for them.

@@ -205,7 +205,7 @@ func (g *merger) stepSegments(settle bool) bool {
 }
 
 func (g *merger) stepRuns() bool {
-	return g.step(&g.runs, g.e.planRuns) || g.e.space.full.Load() && g.stepRoom()
+	return g.step(&g.runs, g.e.planRuns) || g.e.space.full.Load() && !g.later(&g.runs) && g.stepRoom()
 }
 
 // step carries out one merge of a kind if one is due.
@@ -220,7 +220,9 @@ func (g *merger) step(k *work, due func() plan) bool {
 	p := g.claim(due)
 	defer g.release(&p)
 	if p.empty() {
-		k.failed.Store(nil)
+		if !g.e.space.full.Load() { // else stepRoom may have failed
+			k.failed.Store(nil)
+		}
 		return false
 	}
 	err := g.e.mergeAndCount(p, newPacer(g, k).wait)
@@ -230,23 +232,27 @@ func (g *merger) step(k *work, due func() plan) bool {
 
 // ended notes how a merge ended. That there is still no room is not said again.
 func (g *merger) ended(k *work, err error) {
-	var before, now *SpaceError
-	if last := k.failed.Swap(&err); last != nil {
-		errors.As(*last, &before)
+	if err != nil {
+		k.failedAt.Store(time.Now().UnixNano())
 	}
+	last := k.failed.Swap(&err)
 	if err == nil || errors.Is(err, context.Canceled) {
 		return
 	}
-	k.failedAt.Store(time.Now().UnixNano())
-	if !errors.As(err, &now) || before == nil {
+	if !isSpaceError(err) || last == nil || !isSpaceError(*last) {
 		g.e.opts.Logger.Warn("storage: merge failed", "error", err)
 	}
 }
 
-// later says that a merge of a kind has failed, and is not tried again yet, unless the disk is full, which it may lead out of.
+func isSpaceError(err error) bool {
+	var s *SpaceError
+	return errors.As(err, &s)
+}
+
+// later says that a merge of a kind has failed, and is not tried again yet. That there was no room is soon otherwise.
 func (g *merger) later(k *work) bool {
 	err := k.failed.Load()
-	return err != nil && *err != nil && !g.e.space.full.Load() && time.Since(time.Unix(0, k.failedAt.Load())) < mergeRetryAfter
+	return err != nil && *err != nil && !isSpaceError(*err) && time.Since(time.Unix(0, k.failedAt.Load())) < mergeRetryAfter
 }
 
 // claim chooses what to merge, as far as the disk has room for it, and has nobody else merge its runs until release.
@@ -255,7 +261,7 @@ func (g *merger) claim(choose func() plan) plan {
 	defer g.planning.Unlock()
 	p := choose()
 	if p.empty() {
-		return p
+		return plan{}
 	}
 	if free, err := g.e.freeForMerge(&p); err == nil {
 		p = g.e.fit(p, free)
@@ -400,8 +406,12 @@ func (e *Engine) mergeAndCount(p plan, pace func(int64) error) error {
 			e.kept.Store(e.opts.Droppable())
 		}
 		if p.dead {
-			u := e.index.usage()
-			e.deadLeft.Store(u.deadRunBytes())
+			left := int64(0)
+			if !p.last || e.lostSeq.Load() > 0 { // it had to leave tombstones, or there are runs that it cannot merge
+				u := e.index.usage()
+				left = u.deadRunBytes()
+			}
+			e.deadLeft.Store(left)
 		}
 		e.opts.Logger.Info("storage: merged", "dir", e.dir, "segments", len(p.segments), "runs", len(p.runs),
 			"duration", time.Since(began))

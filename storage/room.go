@@ -32,18 +32,28 @@ func (g *merger) stepRoom() bool {
 	all := g.claimSound()
 	defer g.release(&all)
 	for i := len(all.runs) - 1; i > 0 && g.e.space.full.Load() && g.stop.Err() == nil && g.e.failure.Load() == nil; i-- {
-		p, err := g.planRoom(all.runs[:i], all.runs[i])
-		if err == nil && !p.empty() {
-			err = g.e.mergeAndCount(p, newPacer(g, k).wait)
+		r := all.runs[i]
+		p, err := g.planRoom(all.runs[:i], r)
+		if err == nil && p.empty() || errors.Is(err, errHasRoom) {
+			continue
 		}
-		if err != nil || !p.empty() {
-			g.ended(k, err)
-			g.e.look()
-			return err == nil
+		if err == nil {
+			if err = g.e.mergeAndCount(p, newPacer(g, k).wait); err != nil {
+				r.room.bytes = r.reader.Size() // it may have been more than was thought
+			}
 		}
+		if err != nil && g.stop.Err() == nil {
+			r.failures.Add(1)
+		}
+		g.ended(k, err)
+		g.e.look()
+		return err == nil
 	}
 	return false
 }
+
+// errHasRoom ends what is done because the disk is full.
+var errHasRoom = errors.New("storage: the disk is full no longer")
 
 // claimSound claims the runs that can be merged, as far as nobody else has.
 func (g *merger) claimSound() (p plan) {
@@ -60,12 +70,18 @@ func (g *merger) claimSound() (p plan) {
 func (g *merger) planRoom(younger []*runFile, r *runFile) (plan, error) {
 	e := g.e
 	p := plan{runs: []*runFile{r}, under: younger, rewrite: true, last: e.oldest([]*runFile{r})}
-	if now := e.records.Load(); !r.room.known || r.room.records != now {
-		size, err := e.liveUnder(younger, r, newPacer(g, &g.runs).wait)
+	if now := e.records.Load(); r.room.top != younger[0] || r.room.records != now {
+		pacer := newPacer(g, &g.runs)
+		size, err := e.liveUnder(younger, r, func(n int64) error {
+			if !e.space.full.Load() {
+				return errHasRoom
+			}
+			return pacer.wait(n)
+		})
 		if err != nil {
 			return plan{}, err
 		}
-		r.room.known, r.room.records, r.room.bytes = true, now, size
+		r.room = roomNeed{younger[0], now, size}
 	}
 	p.bytes = r.room.bytes
 	free, err := e.freeForMerge(&p)
@@ -75,9 +91,10 @@ func (g *merger) planRoom(younger []*runFile, r *runFile) (plan, error) {
 	return p, nil
 }
 
-// roomNeed is what a merge of a run under all younger ones would leave, when so many records had been written. It belongs to who has the turn to merge runs.
+// roomNeed is what a merge of a run under those from top on would leave, when so many records had been written. It belongs to who has the turn to merge
+// runs.
 type roomNeed struct {
-	known          bool
+	top            *runFile
 	records, bytes int64
 }
 
@@ -108,7 +125,10 @@ func (e *Engine) liveUnder(younger []*runFile, r *runFile, pace func(bytes int64
 			err = d
 		}
 	})
-	if err = errors.Join(err, fault); err != nil {
+	switch err = errors.Join(err, fault); {
+	case errors.Is(err, errHasRoom) || e.merger.stop.Err() != nil:
+		return 0, err
+	case err != nil:
 		return 0, e.runFailed(r, err)
 	}
 	// Where blocks are compressed, what is live has the same share of them.

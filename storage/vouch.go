@@ -30,6 +30,7 @@ func (e *Engine) Vouch(ctx context.Context, damage int64) error {
 	}
 	e.index.lock()
 	e.lostSeq.Store(0)
+	e.deadLeft.Store(0) // what had to be left may go now
 	e.index.keepTombstones = false
 	e.index.unlock()
 	e.vouched.Store(&known)
