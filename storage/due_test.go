@@ -70,6 +70,11 @@ func TestAFullDiskIsMergedOutOfInTheBackground(t *testing.T) {
 		if refused == 0 {
 			t.Error("the disk was never full")
 		}
+		for _, r := range e.index.runs() {
+			if r.failures.Load() > 0 {
+				t.Errorf("%s was taken for unreadable", r.path)
+			}
+		}
 		if !maps.Equal(contents(t, e), want) {
 			t.Error("the store is not what was written")
 		}
@@ -256,6 +261,29 @@ func TestWhatAMergeMustLeaveIsNotMergedForAgain(t *testing.T) {
 	merges := 0
 	for e.merger.stepRuns() {
 		if merges++; merges > 5 {
+			t.Fatal("it is merged again and again")
+		}
+	}
+}
+
+// TestWhatFiltersTakeForDeadIsNotMergedForAgain has so many new keys beside a small run that filters take much of it for superseded.
+func TestWhatFiltersTakeForDeadIsNotMergedForAgain(t *testing.T) {
+	e := mustOpen(t, vfstest.New(), Options{Sync: SyncNever, SpaceAmpMax: 1.1})
+	for i := range 200 {
+		mustPut(t, e, key(i), strings.Repeat("a", 20_000))
+	}
+	sealAll(t, e)
+	e.merger.stepSegments(true)
+	for i := 0; !e.overDead(); i++ {
+		if i == 300_000 {
+			u := e.index.usage()
+			t.Fatalf("filters take %d of %d records for superseded", u.superseded, u.runRecords)
+		}
+		mustPut(t, e, fmt.Sprint("new ", i), "")
+	}
+	merges := 0
+	for e.merger.stepRuns() {
+		if merges++; merges > 3 {
 			t.Fatal("it is merged again and again")
 		}
 	}

@@ -16,7 +16,9 @@ type merger struct {
 	stop           context.Context
 	quit           context.CancelFunc
 	segments, runs work
-	running        sync.WaitGroup
+	// room has how the last merge of stepRoom ended.
+	room    work
+	running sync.WaitGroup
 	// planning is held while runs are chosen, which says who merges them. finishing is held while a run takes its place.
 	planning, finishing sync.Mutex
 	// ceiling is how large the index may get before writes wait for the merge of segments that is under way. It only falls.
@@ -205,7 +207,7 @@ func (g *merger) stepSegments(settle bool) bool {
 }
 
 func (g *merger) stepRuns() bool {
-	return g.step(&g.runs, g.e.planRuns) || g.e.space.full.Load() && !g.later(&g.runs) && g.stepRoom()
+	return g.step(&g.runs, g.e.planRuns) || g.e.space.full.Load() && !g.later(&g.room) && g.stepRoom()
 }
 
 // step carries out one merge of a kind if one is due.
@@ -220,9 +222,7 @@ func (g *merger) step(k *work, due func() plan) bool {
 	p := g.claim(due)
 	defer g.release(&p)
 	if p.empty() {
-		if !g.e.space.full.Load() { // else stepRoom may have failed
-			k.failed.Store(nil)
-		}
+		k.failed.Store(nil)
 		return false
 	}
 	err := g.e.mergeAndCount(p, newPacer(g, k).wait)
@@ -301,7 +301,7 @@ func (e *Engine) freeForMerge(p *plan) (int64, error) {
 
 // lastError is why the last merge in the background failed, or nil.
 func (g *merger) lastError() error {
-	for _, k := range g.kinds() {
+	for _, k := range [...]*work{&g.segments, &g.runs, &g.room} {
 		if err := k.failed.Load(); err != nil && *err != nil {
 			return *err
 		}
@@ -383,7 +383,7 @@ func (g *merger) fullSegments(ctx context.Context, pace func(int64) error) (rest
 }
 
 func (e *Engine) mergeAndCount(p plan, pace func(int64) error) error {
-	began, dropped := time.Now(), e.dropped.Load()
+	began, dropped, before := time.Now(), e.dropped.Load(), e.index.usage()
 	k := e.merger.kindOf(&p)
 	k.written.Store(0)
 	k.planned.Store(max(p.bytes, 1))
@@ -406,9 +406,9 @@ func (e *Engine) mergeAndCount(p plan, pace func(int64) error) error {
 			e.kept.Store(e.opts.Droppable())
 		}
 		if p.dead {
-			left := int64(0)
-			if !p.last || e.lostSeq.Load() > 0 { // it had to leave tombstones, or there are runs that it cannot merge
-				u := e.index.usage()
+			u, left := e.index.usage(), int64(0)
+			// It had to leave tombstones, or there are runs that it cannot merge, or there was less than filters say.
+			if !p.last || e.lostSeq.Load() > 0 || u.runBytes > before.runBytes-overDeadBytes {
 				left = u.deadRunBytes()
 			}
 			e.deadLeft.Store(left)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/ringcask/ringcask/storage/internal/run"
 	"github.com/ringcask/ringcask/storage/vfs"
@@ -23,32 +24,29 @@ const (
 
 // stepRoom carries out one such merge, if there is one to do.
 func (g *merger) stepRoom() bool {
-	k := &g.runs
-	if k.one.take(g.stop) != nil {
+	if g.runs.one.take(g.stop) != nil {
 		return false
 	}
-	defer k.one.give()
+	defer g.runs.one.give()
 	// All are claimed while they are looked at, so that nobody retires them; who retires others is not held up.
 	all := g.claimSound()
 	defer g.release(&all)
 	for i := len(all.runs) - 1; i > 0 && g.e.space.full.Load() && g.stop.Err() == nil && g.e.failure.Load() == nil; i-- {
 		r := all.runs[i]
 		p, err := g.planRoom(all.runs[:i], r)
-		if err == nil && p.empty() || errors.Is(err, errHasRoom) {
+		switch {
+		case err == nil && p.empty(), errors.Is(err, errHasRoom):
 			continue
-		}
-		if err == nil {
-			if err = g.e.mergeAndCount(p, newPacer(g, k).wait); err != nil {
-				r.room.bytes = r.reader.Size() // it may have been more than was thought
+		case err == nil:
+			if err = g.e.mergeAndCount(p, newPacer(g, &g.runs).wait); err != nil && !isSpaceError(err) {
+				r.room.after = time.Now().Add(10 * mergeRetryAfter) // others first
 			}
 		}
-		if err != nil && g.stop.Err() == nil {
-			r.failures.Add(1)
-		}
-		g.ended(k, err)
+		g.ended(&g.room, err)
 		g.e.look()
 		return err == nil
 	}
+	g.room.failed.Store(nil)
 	return false
 }
 
@@ -69,8 +67,11 @@ func (g *merger) claimSound() (p plan) {
 // planRoom is the merge of one run under younger ones; it is empty if there is no room for it, or it is not worth it. Errors are those of reading the run.
 func (g *merger) planRoom(younger []*runFile, r *runFile) (plan, error) {
 	e := g.e
+	if time.Now().Before(r.room.after) {
+		return plan{}, nil
+	}
 	p := plan{runs: []*runFile{r}, under: younger, rewrite: true, last: e.oldest([]*runFile{r})}
-	if now := e.records.Load(); r.room.top != younger[0] || r.room.records != now {
+	if now := e.records.Load(); r.room.top != younger[0].fileID || r.room.records != now {
 		pacer := newPacer(g, &g.runs)
 		size, err := e.liveUnder(younger, r, func(n int64) error {
 			if !e.space.full.Load() {
@@ -81,7 +82,7 @@ func (g *merger) planRoom(younger []*runFile, r *runFile) (plan, error) {
 		if err != nil {
 			return plan{}, err
 		}
-		r.room = roomNeed{younger[0], now, size}
+		r.room = roomNeed{top: younger[0].fileID, records: now, bytes: size}
 	}
 	p.bytes = r.room.bytes
 	free, err := e.freeForMerge(&p)
@@ -91,11 +92,13 @@ func (g *merger) planRoom(younger []*runFile, r *runFile) (plan, error) {
 	return p, nil
 }
 
-// roomNeed is what a merge of a run under those from top on would leave, when so many records had been written. It belongs to who has the turn to merge
-// runs.
+// roomNeed is what a merge of a run under those from top on, the fileID of one, would leave when so many records had been written. It belongs to who has
+// the turn to merge runs.
 type roomNeed struct {
-	top            *runFile
+	top            uint64
 	records, bytes int64
+	// after is when it may be tried again.
+	after time.Time
 }
 
 // liveUnder is about how much a run would leave without what younger ones or the memory tier have, as far as their filters can tell.
@@ -127,8 +130,9 @@ func (e *Engine) liveUnder(younger []*runFile, r *runFile, pace func(bytes int64
 	})
 	switch err = errors.Join(err, fault); {
 	case errors.Is(err, errHasRoom) || e.merger.stop.Err() != nil:
-		return 0, err
+		return 0, errors.Join(err, e.merger.stop.Err())
 	case err != nil:
+		r.failures.Add(1)
 		return 0, e.runFailed(r, err)
 	}
 	// Where blocks are compressed, what is live has the same share of them.
@@ -148,7 +152,7 @@ func (m *merge) supersededAbove(key []byte) (bool, error) {
 		}
 		_, found, err := y.reader.Get(key, hash, &m.lookup)
 		if err != nil {
-			return false, m.e.runFailed(y, err)
+			return false, m.runFailed(y, err)
 		}
 		if found {
 			if !m.shadows(hash) {
