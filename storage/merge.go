@@ -303,8 +303,9 @@ func (m *merge) addAll() error {
 	}
 }
 
-// mergeWriteBackBytes is how much is written before the disk is to begin with it.
-const mergeWriteBackBytes = 1 << 20
+// mergeWriteBackBytes is how much is written before the disk is to begin with it: a sync of the log that comes then waits for about as much. With 1 MiB
+// the p99 of durable puts beside a merge was 1.4 ms in place of 0.9 to 1.1.
+const mergeWriteBackBytes = 256 << 10
 
 // eagerFile has the disk begin with what is written.
 type eagerFile struct {
