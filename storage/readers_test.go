@@ -8,17 +8,23 @@ import (
 	"testing/synctest"
 )
 
+// startWait waits in a goroutine of its own, and says when that is over.
+func startWait(r *readers) (over *atomic.Bool) {
+	over = new(atomic.Bool)
+	go func() {
+		r.wait()
+		over.Store(true)
+	}()
+	return over
+}
+
 func TestReadersAreWaitedForAndWaitForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReaders()
 		for turn := range 4 {
 			r.generation.Store(uint32(turn))
 			first := r.enter()
-			var waited atomic.Bool
-			go func() {
-				r.wait()
-				waited.Store(true)
-			}()
+			waited := startWait(r)
 			synctest.Wait()
 			if waited.Load() {
 				t.Fatal("a reader was not waited for")
@@ -47,11 +53,7 @@ func TestAReaderWhoCameLateIsWaitedForByTheNext(t *testing.T) {
 		r.wait()
 		r.generation.Add(1) // so that he has the count that the next wait looks at last
 		r.counts[late].Add(1)
-		var waited atomic.Bool
-		go func() {
-			r.wait()
-			waited.Store(true)
-		}()
+		waited := startWait(r)
 		synctest.Wait()
 		if waited.Load() {
 			t.Fatal("he was not waited for")
