@@ -8,8 +8,9 @@ import (
 	"github.com/ringcask/ringcask/ring"
 )
 
-// conditionInterval is how often the node looks whether it still serves, to tell the others.
-const conditionInterval = 50 * time.Millisecond
+// conditionInterval is how often the node looks whether it still serves, to tell the others. A change of
+// phase is told at once.
+const conditionInterval = 250 * time.Millisecond
 
 func (n *Node) livenessOptions() cluster.Options {
 	members := make([]cluster.Peer, len(n.cfg.Members))
@@ -40,9 +41,22 @@ func (n *Node) tellCondition(ctx context.Context) {
 	for {
 		n.liveness.SetCondition(n.condition())
 		select {
+		case <-n.turned:
 		case <-tick.C:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// enter takes the node to a later phase; there is no way back.
+func (n *Node) enter(phase int32) {
+	for now := n.phase.Load(); now < phase; now = n.phase.Load() {
+		if n.phase.CompareAndSwap(now, phase) {
+			select {
+			case n.turned <- struct{}{}:
+			default: // it has not looked since the last turn
+			}
 		}
 	}
 }

@@ -94,6 +94,8 @@ type Node struct {
 	// offset is the last measured offset of this node's clock, in nanoseconds.
 	offset atomic.Int64
 	phase  atomic.Int32
+	// turned says that phase has changed.
+	turned chan struct{}
 	// verdict is that of a peer that this node must not run; refused is closed once it stands.
 	verdict atomic.Pointer[error]
 	refused chan struct{}
@@ -116,7 +118,7 @@ func Open(cfg Config, o Options) (*Node, error) {
 	o = o.withDefaults()
 	n := &Node{
 		cfg: cfg, opt: o, log: o.Logger, now: o.Now, ownClock: ownClock, metrics: new(coordinator.Metrics),
-		refused: make(chan struct{}), outdated: make(chan replica.Run, 1),
+		turned: make(chan struct{}, 1), refused: make(chan struct{}), outdated: make(chan replica.Run, 1),
 	}
 	if cfg.TestDiskControl != "" {
 		n.opt.FS = vfscontrol.New(o.FS, cfg.TestDiskControl)

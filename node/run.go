@@ -63,7 +63,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.log.Info("listening", "http", http, "rpc", rpc, "peer", peer, "gossip", n.cfg.GossipAddr, "dir", n.cfg.Dir,
 		"members", len(n.cfg.Members), "replicas", n.cfg.Replicas, "sync", n.cfg.Sync, "table", n.table.Fingerprint())
 	<-faces.Done()
-	n.phase.Store(phaseDraining)
+	n.enter(phaseDraining)
 	n.log.Info("draining", "reason", context.Cause(faces))
 
 	err := upper.Wait()
@@ -154,7 +154,7 @@ func (n *Node) awaitContact(ctx context.Context) error {
 		}
 	}
 	n.offset.Store(int64(n.peers.ClockOffset()))
-	n.phase.CompareAndSwap(phaseStarting, phaseServing)
+	n.enter(phaseServing)
 	return nil
 }
 

@@ -304,7 +304,7 @@ func (c *conn) tend() {
 			return
 		case <-opened:
 			opened, pinging = nil, c.dialled
-			nextPing = c.pinged + opt.PingInterval
+			nextPing = c.pinged + c.pingInterval()
 		case <-c.calls.sooner:
 		case <-timer.C:
 			if opened != nil {

@@ -113,7 +113,7 @@ func (c *conn) keepAsking(now, due time.Duration) (nextPing, look time.Duration)
 	}
 	if now >= due {
 		c.remote.sendPing(c)
-		due = now + c.p.opt.PingInterval
+		due = now + c.pingInterval()
 		if c.class == foreground {
 			c.remote.judgeSpeed()
 			again = true
@@ -141,6 +141,16 @@ func (c *conn) watch(now time.Duration) (probe, again bool) {
 		probe = c.remote.doubt(fmt.Sprintf("no answer to a ping for %v", age.Round(time.Millisecond)))
 	}
 	return probe, age < opt.PingInterval
+}
+
+// pingInterval is the time between two pings of the link. A bulk link says nothing of its peer that its foreground link does not say
+// sooner: it needs pings enough not to be taken for dead.
+func (c *conn) pingInterval() time.Duration {
+	opt := &c.p.opt
+	if c.class == foreground {
+		return opt.PingInterval
+	}
+	return min(4*opt.PingInterval, opt.LinkTimeout/2)
 }
 
 // pingDue says whether an answer to a ping is due.

@@ -99,7 +99,8 @@ type Options struct {
 	HandshakeTimeout time.Duration
 	// BackoffMin and BackoffMax bound the wait between two attempts to dial a member. Zero is 50 ms and 1 s.
 	BackoffMin, BackoffMax time.Duration
-	// PingInterval is the time between pings; a peer is unreachable when one was not answered in that time. Zero is 500 ms.
+	// PingInterval is the time between pings of a foreground link; a peer is unreachable when one was not answered in that time. A bulk
+	// link is pinged a quarter as often. Zero is 500 ms.
 	PingInterval time.Duration
 	// LinkTimeout is for how long pings may stay unanswered before the link is closed and dialled anew. Zero is 5 s.
 	LinkTimeout time.Duration
