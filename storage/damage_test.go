@@ -443,7 +443,7 @@ func TestHintFileThatEndsBeforeItsSegmentIsRebuilt(t *testing.T) {
 	mustPut(t, e, "k", "old")
 	mustPut(t, e, "deleted", "v")
 	seg := e.log.last()
-	if err := e.makeHintFile(seg); err != nil {
+	if err := e.makeHintFile(seg, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	hintFile, err := fs.Content(seg.hintFilePath())

@@ -143,6 +143,9 @@ func fillHintFile(f vfs.File, seg *segment, r *replay) (int64, error) {
 		at += int64(len(block))
 		h.blocks++
 		block = block[:8]
+		if r.rest != nil {
+			r.rest()
+		}
 	}
 	_, err := f.WriteAt(h.encode(seg.sum), 0)
 	return at, err

@@ -1,6 +1,9 @@
 package storage
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // hintFileWriter writes the hint files of sealed segments in the background, one at a time. It reads each segment
 // back for it, which needs no memory while the segment is filled and checks what was written. A hint file that cannot
@@ -13,7 +16,9 @@ type hintFileWriter struct {
 	// idle says that every sealed segment was looked at.
 	idle bool
 	// upTo is the youngest segment looked at.
-	upTo    SegmentID
+	upTo SegmentID
+	// hurried says that others wait for it: more segments, a merge, or Close. It does not rest then.
+	hurried atomic.Bool
 	running sync.WaitGroup
 }
 
@@ -34,6 +39,7 @@ func (h *hintFileWriter) start() { h.running.Go(h.loop) }
 func (h *hintFileWriter) wake() {
 	h.mu.Lock()
 	h.idle = false
+	h.hurry()
 	h.mu.Unlock()
 	h.changed.Broadcast()
 }
@@ -42,6 +48,7 @@ func (h *hintFileWriter) wake() {
 func (h *hintFileWriter) close() {
 	h.mu.Lock()
 	h.closing = true
+	h.hurry()
 	h.mu.Unlock()
 	h.changed.Broadcast()
 	h.running.Wait()
@@ -51,7 +58,8 @@ func (h *hintFileWriter) loop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for {
-		seg := h.pending()
+		seg, more := h.pending()
+		h.hurried.Store(more || h.closing)
 		if seg == nil {
 			if h.closing {
 				return
@@ -63,32 +71,46 @@ func (h *hintFileWriter) loop() {
 		}
 		h.upTo = seg.id
 		h.mu.Unlock()
-		if err := h.e.makeHintFile(seg); err != nil {
+		if err := h.e.makeHintFile(seg, h.rest); err != nil {
 			h.e.opts.Logger.Warn("storage: hint file not written", "segment", seg.id, "error", err)
 		}
 		h.mu.Lock()
 	}
 }
 
-// pending is the oldest sealed segment that was not looked at.
-func (h *hintFileWriter) pending() *segment {
-	for _, s := range h.e.log.all() {
-		if s.id > h.upTo && s.sealed.Load() {
-			return s
-		}
+// hurry has it come to the end of the file that it is making, if there is one.
+func (h *hintFileWriter) hurry() { h.hurried.Store(true) }
+
+// rest lets others run.
+func (h *hintFileWriter) rest() {
+	if !h.hurried.Load() {
+		yield()
 	}
-	return nil
 }
 
-// makeHintFile scans a sealed segment and writes its hint file. A damaged segment gets none, so that every Open reads
-// it and finds the damage again.
-func (e *Engine) makeHintFile(seg *segment) error {
+// pending is the oldest sealed segment that was not looked at, and whether there are more.
+func (h *hintFileWriter) pending() (oldest *segment, more bool) {
+	for _, s := range h.e.log.all() {
+		switch {
+		case s.id <= h.upTo || !s.sealed.Load():
+		case oldest != nil:
+			return oldest, true
+		default:
+			oldest = s
+		}
+	}
+	return oldest, false
+}
+
+// makeHintFile scans a sealed segment and writes its hint file, and rests after each few records. A damaged segment gets none, so that
+// every Open reads it and finds the damage again.
+func (e *Engine) makeHintFile(seg *segment, rest func()) error {
 	e.maintenance.Lock()
 	defer e.maintenance.Unlock()
 	if e.log.segment(uint32(seg.id)) != seg {
 		return nil // it was merged
 	}
-	r, end := &replay{}, seg.written.Load()
+	r, end := &replay{rest: rest, keys: keyList{rest: rest}}, seg.written.Load()
 	if records := int64(e.firstSeqAfter(seg) - seg.firstSeq); records > 0 && records <= end/frameBytesMin {
 		r.keys.reserve(records, end)
 	}

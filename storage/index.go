@@ -320,8 +320,8 @@ func (x *index) install(old []*runFile, now *runFile) {
 
 // sweep takes the entries out of the memory tier that point to the segments from first to last, whose records are in a run
 // now, and counts anew how many of the rest the runs have, too.
-func (x *index) sweep(first, last SegmentID) {
+func (x *index) sweep(first, last SegmentID, rest func()) {
 	for i := range x.shards {
-		x.shards[i].sweep(x, first, last)
+		x.shards[i].sweep(x, first, last, rest)
 	}
 }

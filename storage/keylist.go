@@ -34,6 +34,8 @@ type keyList struct {
 	arena   []byte
 	items   []keyItem
 	at      int // of next
+	// rest, if not nil, is called after each few comparisons; one goroutine sorts then.
+	rest func()
 	// reserved is the memory that reserve has set aside.
 	reserved [2][]byte
 }
@@ -103,7 +105,7 @@ const sortAlone = 1 << 14
 
 func (k *keyList) order(items []keyItem, goroutines int) {
 	if goroutines < 2 || len(items) <= sortAlone {
-		slices.SortFunc(items, k.compare)
+		slices.SortFunc(items, k.restful())
 		return
 	}
 	at := k.part(items)
@@ -132,6 +134,23 @@ func (k *keyList) part(items []keyItem) int {
 	}
 	return i
 }
+
+// restful is compare, with a rest now and then.
+func (k *keyList) restful() func(a, b keyItem) int {
+	if k.rest == nil {
+		return k.compare
+	}
+	compared := 0
+	return func(a, b keyItem) int {
+		if compared++; compared%compareRest == 0 {
+			k.rest()
+		}
+		return k.compare(a, b)
+	}
+}
+
+// compareRest is after how many comparisons there is a rest: some tens of µs.
+const compareRest = 1024
 
 // compare orders by key, and by falling sequence number for the same key.
 func (k *keyList) compare(a, b keyItem) int {

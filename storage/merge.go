@@ -64,8 +64,9 @@ type merge struct {
 	inputs []*run.Iterator
 	inOK   []bool
 	buf    []byte
-	pace   func(bytes int64) error
-	paced  int64
+	// pace is called for each few records, with what was written since: it holds the merge to its rate and lets others run.
+	pace  func(bytes int64) error
+	paced int64
 	// file is the run being written, synced how much of it was synced.
 	file   vfs.File
 	synced int64
@@ -156,7 +157,7 @@ func (m *merge) write(path string) error {
 	if err != nil {
 		return &IOError{"create", path, err}
 	}
-	err = errors.Join(m.fill(&eagerFile{File: f}, path), m.removeSpill())
+	err = errors.Join(m.fill(&eagerFile{File: f, rest: m.rest}, path), m.removeSpill())
 	if err == nil {
 		if err = f.Sync(); err != nil {
 			err = &IOError{"sync", path, err}
@@ -286,7 +287,7 @@ func (m *merge) addAll() error {
 		if err != nil || !more || planted.On(planted.HalfMerge) && 2*added > m.recordsMax() {
 			return err
 		}
-		if added%1024 == 0 { // it may leave out all of a long stretch
+		if added%yieldRecords == 0 { // it may leave out all of a long stretch
 			if err := m.pace(0); err != nil {
 				return err
 			}
@@ -307,21 +308,34 @@ func (m *merge) addAll() error {
 // the p99 of durable puts beside a merge was 1.4 ms in place of 0.9 to 1.1.
 const mergeWriteBackBytes = 256 << 10
 
-// eagerFile has the disk begin with what is written.
+// mergeWriteBytes is the most that a merge hands over with one system call: meanwhile nobody else has the processor.
+const mergeWriteBytes = 64 << 10
+
+// eagerFile writes a little at a time, and has the disk begin with what is written.
 type eagerFile struct {
 	vfs.File
-	// waiting is how much was written since.
+	// rest is called after each write.
+	rest func()
+	// waiting is how much was written since the disk was told.
 	waiting int
 }
 
-func (f *eagerFile) WriteAt(p []byte, off int64) (int, error) {
-	n, err := f.File.WriteAt(p, off)
-	if f.waiting += n; err == nil && f.waiting >= mergeWriteBackBytes {
-		f.waiting = 0
-		_ = f.File.Advise(vfs.AdviseWriteBack) // not every system can; what cannot be written shows when it is synced
+func (f *eagerFile) WriteAt(p []byte, off int64) (written int, err error) {
+	for written < len(p) && err == nil {
+		var n int
+		n, err = f.File.WriteAt(p[written:min(len(p), written+mergeWriteBytes)], off+int64(written))
+		written += n
+		if f.waiting += n; err == nil && f.waiting >= mergeWriteBackBytes {
+			f.waiting = 0
+			_ = f.File.Advise(vfs.AdviseWriteBack) // not every system can; what cannot be written shows when it is synced
+		}
+		f.rest()
 	}
-	return n, err
+	return written, err
 }
+
+// rest lets others run. That the merge is to stop shows the next time that it is held to its rate.
+func (m *merge) rest() { _ = m.pace(0) }
 
 // mergeSyncBytes is how much is written between two syncs of a run: the last one must not keep the disk from others for long.
 const mergeSyncBytes = 16 << 20

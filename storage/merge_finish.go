@@ -37,9 +37,9 @@ func (m *merge) finish(path string) (err error) {
 	m.noteFailed()
 	e.strays = slices.DeleteFunc(e.strays, func(stray string) bool { return stray == path })
 	if n := len(p.segments); n > 0 {
-		e.index.sweep(p.segments[0].id, p.segments[n-1].id)
+		e.index.sweep(p.segments[0].id, p.segments[n-1].id, m.rest)
 	} else {
-		e.index.sweep(1, 0)
+		e.index.sweep(1, 0, m.rest)
 	}
 	return m.retire()
 }
@@ -98,7 +98,8 @@ func (e *Engine) removeStrays() error {
 func (m *merge) retire() error {
 	e := m.e
 	first, last := m.plan.span()
-	// No hint file is made of what goes.
+	// No hint file is made of what goes, and one that is being made must not take long.
+	e.hintFiles.hurry()
 	e.maintenance.Lock()
 	defer e.maintenance.Unlock()
 	// Whoever has looked a place up in the index finds its segment in the log until he is done, and who has found a segment in there finds it open.

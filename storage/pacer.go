@@ -24,7 +24,7 @@ const (
 // much as it can if it is behind and writes come, or if they are about to wait for it. It is behind when the index has outgrown its bound or the
 // log grows faster than it is merged, or with too many runs. And it has a merge of segments write less while there are readers and next to no
 // writers, if the store is larger than what is mapped of it: such a merge reads in any order, and each of its reads is one less for
-// somebody who waits for the disk. One goroutine uses it.
+// somebody who waits for the disk. Each time that it is asked, others may run first, unless there is no bound. One goroutine uses it.
 type pacer struct {
 	g *merger
 	k *work
@@ -65,6 +65,9 @@ func (p *pacer) wait(n int64) error {
 			return p.g.stop.Err()
 		}
 		p.pass(time.Now())
+	}
+	if p.rate > 0 {
+		yield()
 	}
 	return p.g.stop.Err()
 }

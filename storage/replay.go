@@ -10,6 +10,8 @@ func leUint32(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
 // replay is what a segment was found to hold.
 type replay struct {
 	keys keyList
+	// rest, if not nil, is called after each few records.
+	rest func()
 	// started says that a header or a frame was found, whose firstSeq is then known.
 	started bool
 	// firstSeq is the number of the segment's first record, nextSeq that of the first one after it.
@@ -48,10 +50,14 @@ func (r *replay) all(s *logScan, engine engineID, id SegmentID) error {
 	if err := r.begin(s, engine, id); err != nil {
 		return err
 	}
+	steps := 0
 	for off := int64(segmentHeaderBytes); off >= 0 && off < s.size; {
 		var err error
 		if off, err = r.step(s, off); err != nil {
 			return err
+		}
+		if steps++; steps%yieldRecords == 0 && r.rest != nil {
+			r.rest()
 		}
 	}
 	return nil

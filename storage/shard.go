@@ -87,7 +87,7 @@ func (s *shard) countIn(segment uint32, by int64) {
 // sweepLeaves is how many leaves are swept under one hold of the lock.
 const sweepLeaves = 4
 
-func (s *shard) sweep(x *index, first, last SegmentID) {
+func (s *shard) sweep(x *index, first, last SegmentID, rest func()) {
 	shadows := int64(0)
 	for from, done := []byte(nil), false; !done; {
 		s.lock(x)
@@ -107,6 +107,7 @@ func (s *shard) sweep(x *index, first, last SegmentID) {
 			s.giveBack()
 		}
 		s.mu.Unlock()
+		rest()
 	}
 }
 

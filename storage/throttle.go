@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// throttle holds background work to a number of bytes a second on average. One goroutine uses it.
+// throttle holds background work to a number of bytes a second on average, and lets others run each time that it is asked. One goroutine uses it.
 type throttle struct {
 	// bytesPerSecond is the rate; zero or less is no bound.
 	bytesPerSecond int64
@@ -28,6 +28,7 @@ func (t *throttle) wait(ctx context.Context, n int64) error {
 			case <-ctx.Done():
 			}
 		}
+		yield()
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
