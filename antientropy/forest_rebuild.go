@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"runtime"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/ringcask/ringcask/internal/yield"
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage"
 )
@@ -156,14 +156,15 @@ func (b *build) poison(id ring.PartitionID, key []byte, leaf int) {
 }
 
 // paceStep is how many keys are scanned between two looks at the clock.
-const paceStep = 256
+const paceStep = yield.Records
 
-// pace holds a scan to a rate. One goroutine uses it.
+// pace holds a scan to a rate, and lets others run. One goroutine uses it.
 type pace struct {
 	// perSecond is the rate; zero or less is no bound.
 	perSecond int
 	steps     int
 	next      time.Time
+	yielder   yield.Yielder
 }
 
 // step returns when one more key is within the rate, or with the cause of ctx's end.
@@ -177,7 +178,7 @@ func (p *pace) step(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	runtime.Gosched()
+	p.yielder.Rest()
 	return nil
 }
 

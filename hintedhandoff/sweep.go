@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ringcask/ringcask/internal/yield"
 	"github.com/ringcask/ringcask/ring"
 	"github.com/ringcask/ringcask/storage"
 )
@@ -51,6 +52,8 @@ func (s *Store) sweep(ctx context.Context, target ring.NodeID, why reason, match
 // matching is the removal of the first hints from a key on that match, and the key where the next ones begin; nil at the end.
 func (s *Store) matching(target ring.NodeID, from []byte, why reason, match func(head) bool) (*removal, []byte, error) {
 	r := &removal{s: s, target: target, reason: why}
+	var yielder yield.Yielder
+	seen := 0
 	rng := storage.Range{Start: from, End: prefixEnd(appendHintKey(nil, target, nil)), KeysOnly: true}
 	for rec, err := range s.engine.Scan(rng) {
 		if isCorrupt(err) {
@@ -61,6 +64,9 @@ func (s *Store) matching(target ring.NodeID, from []byte, why reason, match func
 		}
 		if len(r.keys) == removalItemsMax {
 			return r, bytes.Clone(rec.Key), nil
+		}
+		if seen++; seen%yield.Records == 0 {
+			yielder.Rest()
 		}
 		if h, _, err := parseMeta(rec.Meta); err == nil && match(h) {
 			r.add(bytes.Clone(rec.Key), h.revision)

@@ -67,7 +67,7 @@ func (m *merge) buckets() *run.Buckets {
 		m.outside = false
 		return bucket
 	}
-	return &run.Buckets{Of: of, Scheme: o.BucketScheme, Spill: m.createSpill}
+	return &run.Buckets{Of: of, Scheme: o.BucketScheme, Spill: m.createSpill, Rest: m.rest}
 }
 
 func (m *merge) spillPath() string {
@@ -76,8 +76,10 @@ func (m *merge) spillPath() string {
 }
 
 func (m *merge) createSpill() (f vfs.File, err error) {
-	m.spill, err = m.e.fs.Create(m.spillPath())
-	return m.spill, err
+	if m.spill, err = m.e.fs.Create(m.spillPath()); err != nil {
+		return nil, err
+	}
+	return &eagerFile{File: m.spill, rest: m.rest}, nil
 }
 
 // removeSpill removes what a merge has spilled, if it has. A crash leaves it to the next Open.

@@ -164,6 +164,7 @@ func (e *Engine) syncActive() error {
 // returns the same error: nil, or why not everything acknowledged is known to be durable.
 func (e *Engine) Close() error {
 	e.closing.Do(func() {
+		e.hintFiles.hurry()
 		e.merger.close()
 		e.scrubber.close()
 		e.writer.close()

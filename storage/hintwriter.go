@@ -3,6 +3,8 @@ package storage
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/ringcask/ringcask/internal/yield"
 )
 
 // hintFileWriter writes the hint files of sealed segments in the background, one at a time. It reads each segment
@@ -17,13 +19,16 @@ type hintFileWriter struct {
 	idle bool
 	// upTo is the youngest segment looked at.
 	upTo SegmentID
-	// hurried says that others wait for it: more segments, a merge, or Close. It does not rest then.
-	hurried atomic.Bool
+	// behind says that more segments are sealed than the one it is at, awaited how many wait until it has come to the end of that.
+	// It does not rest then.
+	behind  atomic.Bool
+	awaited atomic.Int32
+	yielder yield.Yielder
 	running sync.WaitGroup
 }
 
 func newHintFileWriter(e *Engine) *hintFileWriter {
-	h := &hintFileWriter{e: e}
+	h := &hintFileWriter{e: e, yielder: yield.Yielder{Yield: e.opts.yield}}
 	h.changed.L = &h.mu
 	if last := e.log.last(); last != nil && last.sealed.Load() {
 		h.upTo = last.id // recovery has tried
@@ -39,7 +44,7 @@ func (h *hintFileWriter) start() { h.running.Go(h.loop) }
 func (h *hintFileWriter) wake() {
 	h.mu.Lock()
 	h.idle = false
-	h.hurry()
+	h.behind.Store(true)
 	h.mu.Unlock()
 	h.changed.Broadcast()
 }
@@ -48,7 +53,6 @@ func (h *hintFileWriter) wake() {
 func (h *hintFileWriter) close() {
 	h.mu.Lock()
 	h.closing = true
-	h.hurry()
 	h.mu.Unlock()
 	h.changed.Broadcast()
 	h.running.Wait()
@@ -59,7 +63,7 @@ func (h *hintFileWriter) loop() {
 	defer h.mu.Unlock()
 	for {
 		seg, more := h.pending()
-		h.hurried.Store(more || h.closing)
+		h.behind.Store(more)
 		if seg == nil {
 			if h.closing {
 				return
@@ -78,13 +82,20 @@ func (h *hintFileWriter) loop() {
 	}
 }
 
-// hurry has it come to the end of the file that it is making, if there is one.
-func (h *hintFileWriter) hurry() { h.hurried.Store(true) }
+// hurry has it rest no more.
+func (h *hintFileWriter) hurry() { h.awaited.Add(1) }
+
+// pause waits until no file is being made, and keeps others from being made until maintenance is unlocked.
+func (h *hintFileWriter) pause() {
+	h.awaited.Add(1)
+	h.e.maintenance.Lock()
+	h.awaited.Add(-1)
+}
 
 // rest lets others run.
 func (h *hintFileWriter) rest() {
-	if !h.hurried.Load() {
-		yield()
+	if !h.behind.Load() && h.awaited.Load() == 0 {
+		h.yielder.Rest()
 	}
 }
 

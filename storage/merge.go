@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/ringcask/ringcask/internal/planted"
+	"github.com/ringcask/ringcask/internal/yield"
 	"github.com/ringcask/ringcask/storage/internal/run"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
@@ -157,7 +158,7 @@ func (m *merge) write(path string) error {
 	if err != nil {
 		return &IOError{"create", path, err}
 	}
-	err = errors.Join(m.fill(&eagerFile{File: f, rest: m.rest}, path), m.removeSpill())
+	err = errors.Join(m.fill(&eagerFile{File: f, rest: m.rest, early: true}, path), m.removeSpill())
 	if err == nil {
 		if err = f.Sync(); err != nil {
 			err = &IOError{"sync", path, err}
@@ -287,7 +288,7 @@ func (m *merge) addAll() error {
 		if err != nil || !more || planted.On(planted.HalfMerge) && 2*added > m.recordsMax() {
 			return err
 		}
-		if added%yieldRecords == 0 { // it may leave out all of a long stretch
+		if added%yield.Records == 0 { // it may leave out all of a long stretch
 			if err := m.pace(0); err != nil {
 				return err
 			}
@@ -308,14 +309,13 @@ func (m *merge) addAll() error {
 // the p99 of durable puts beside a merge was 1.4 ms in place of 0.9 to 1.1.
 const mergeWriteBackBytes = 256 << 10
 
-// mergeWriteBytes is the most that a merge hands over with one system call: meanwhile nobody else has the processor.
-const mergeWriteBytes = 64 << 10
-
-// eagerFile writes a little at a time, and has the disk begin with what is written.
+// eagerFile writes a little at a time, and may have the disk begin with what is written.
 type eagerFile struct {
 	vfs.File
-	// rest is called after each write.
+	// rest is called after each write: during one nobody else has the processor.
 	rest func()
+	// early says that the disk is to begin.
+	early bool
 	// waiting is how much was written since the disk was told.
 	waiting int
 }
@@ -323,9 +323,9 @@ type eagerFile struct {
 func (f *eagerFile) WriteAt(p []byte, off int64) (written int, err error) {
 	for written < len(p) && err == nil {
 		var n int
-		n, err = f.File.WriteAt(p[written:min(len(p), written+mergeWriteBytes)], off+int64(written))
+		n, err = f.File.WriteAt(p[written:min(len(p), written+yield.Bytes)], off+int64(written))
 		written += n
-		if f.waiting += n; err == nil && f.waiting >= mergeWriteBackBytes {
+		if f.waiting += n; err == nil && f.early && f.waiting >= mergeWriteBackBytes {
 			f.waiting = 0
 			_ = f.File.Advise(vfs.AdviseWriteBack) // not every system can; what cannot be written shows when it is synced
 		}

@@ -98,9 +98,8 @@ func (e *Engine) removeStrays() error {
 func (m *merge) retire() error {
 	e := m.e
 	first, last := m.plan.span()
-	// No hint file is made of what goes, and one that is being made must not take long.
-	e.hintFiles.hurry()
-	e.maintenance.Lock()
+	// No hint file is made of what goes.
+	e.hintFiles.pause()
 	defer e.maintenance.Unlock()
 	// Whoever has looked a place up in the index finds its segment in the log until he is done, and who has found a segment in there finds it open.
 	e.readers.wait()

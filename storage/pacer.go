@@ -1,6 +1,10 @@
 package storage
 
-import "time"
+import (
+	"time"
+
+	"github.com/ringcask/ringcask/internal/yield"
+)
 
 const (
 	// logGrowth is how many times as many segments as a merge is due for there may be before it is not held back.
@@ -24,7 +28,8 @@ const (
 // much as it can if it is behind and writes come, or if they are about to wait for it. It is behind when the index has outgrown its bound or the
 // log grows faster than it is merged, or with too many runs. And it has a merge of segments write less while there are readers and next to no
 // writers, if the store is larger than what is mapped of it: such a merge reads in any order, and each of its reads is one less for
-// somebody who waits for the disk. Each time that it is asked, others may run first, unless there is no bound. One goroutine uses it.
+// somebody who waits for the disk. Each time that it is asked, others may run
+// first, unless somebody waits for the merge. One goroutine uses it.
 type pacer struct {
 	g *merger
 	k *work
@@ -34,10 +39,11 @@ type pacer struct {
 	// looked is when it looked last, at what others had done by then.
 	looked                 time.Time
 	reads, writes, written int64
+	yielder                yield.Yielder
 }
 
 func newPacer(g *merger, k *work) *pacer {
-	p := &pacer{g: g, k: k, rate: float64(g.e.opts.MergeBytesPerSecond), at: time.Now()}
+	p := &pacer{g: g, k: k, rate: float64(g.e.opts.MergeBytesPerSecond), at: time.Now(), yielder: yield.Yielder{Yield: g.e.opts.yield}}
 	p.looked = p.at
 	p.count()
 	return p
@@ -51,11 +57,11 @@ func (p *pacer) count() (reads, writes, written int64) {
 	return p.reads - reads, p.writes - writes, p.written - written
 }
 
-// wait returns when n more bytes are within the rate, or with an error when merges are to stop.
+// wait returns when n more bytes are within the rate, or with an error when merges are to stop. With none it lets others run and no more.
 func (p *pacer) wait(n int64) error {
 	p.pass(time.Now())
 	p.owed += float64(n)
-	for p.rate > 0 && p.owed/p.rate > time.Millisecond.Seconds() {
+	for n > 0 && p.rate > 0 && p.owed/p.rate > time.Millisecond.Seconds() {
 		// Not longer than to the next look: it may be needed by then.
 		timer := time.NewTimer(time.Duration(min(p.owed/p.rate, paceWindow.Seconds()) * float64(time.Second)))
 		select {
@@ -66,10 +72,11 @@ func (p *pacer) wait(n int64) error {
 		}
 		p.pass(time.Now())
 	}
-	if p.rate > 0 {
-		yield()
+	err := p.g.stop.Err()
+	if err == nil && p.rate > 0 && !p.g.e.space.full.Load() && !p.g.e.writer.held.any() {
+		p.yielder.Rest()
 	}
-	return p.g.stop.Err()
+	return err
 }
 
 // pass lets time pass.

@@ -3,6 +3,8 @@ package storage
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/ringcask/ringcask/internal/yield"
 )
 
 func leUint32(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
@@ -50,13 +52,14 @@ func (r *replay) all(s *logScan, engine engineID, id SegmentID) error {
 	if err := r.begin(s, engine, id); err != nil {
 		return err
 	}
-	steps := 0
+	steps, rested := 0, int64(0)
 	for off := int64(segmentHeaderBytes); off >= 0 && off < s.size; {
 		var err error
 		if off, err = r.step(s, off); err != nil {
 			return err
 		}
-		if steps++; steps%yieldRecords == 0 && r.rest != nil {
+		if steps++; r.rest != nil && (steps%yield.Records == 0 || off-rested >= yield.Bytes) {
+			rested = off
 			r.rest()
 		}
 	}

@@ -3,13 +3,16 @@ package storage
 import (
 	"context"
 	"time"
+
+	"github.com/ringcask/ringcask/internal/yield"
 )
 
-// throttle holds background work to a number of bytes a second on average, and lets others run each time that it is asked. One goroutine uses it.
+// throttle holds background work to a number of bytes a second on average, and lets others run each time that it is asked for some. One goroutine uses it.
 type throttle struct {
 	// bytesPerSecond is the rate; zero or less is no bound.
 	bytesPerSecond int64
 	next           time.Time
+	yielder        yield.Yielder
 }
 
 // wait returns when n more bytes are within the rate, or with the cause of ctx's end.
@@ -28,7 +31,7 @@ func (t *throttle) wait(ctx context.Context, n int64) error {
 			case <-ctx.Done():
 			}
 		}
-		yield()
+		t.yielder.Rest()
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

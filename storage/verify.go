@@ -112,7 +112,7 @@ func (e *Engine) verifyRun(ctx context.Context, r *runFile, report func(int64) e
 }
 
 // verifyStepBytes is how much is read between two looks at the context, and how long Close may have to wait.
-const verifyStepBytes = 4 << 20
+const verifyStepBytes = 128 << 10
 
 // verifySegment checks one segment up to end. It lets go of the engine's files between steps, so that Close can have
 // them.

@@ -43,7 +43,7 @@ type Options struct {
 	// ProbeInterval is the time between two probes, each of one member. Zero is 200 ms. ProbeTimeout is how long a probe
 	// waits before others are asked to try. Zero is half of ProbeInterval.
 	ProbeInterval, ProbeTimeout time.Duration
-	// GossipInterval is the time between two rounds of gossip. Zero is half of ProbeInterval.
+	// GossipInterval is the time between two rounds of gossip. Zero is a quarter of ProbeInterval.
 	GossipInterval time.Duration
 	// RejoinInterval is the time between two attempts to join the members that are not alive. Zero is 1 s.
 	RejoinInterval time.Duration
@@ -76,7 +76,7 @@ func (o Options) withDefaults() Options {
 	}
 	orDefault(&o.ProbeInterval, 200*time.Millisecond)
 	orDefault(&o.ProbeTimeout, o.ProbeInterval/2)
-	orDefault(&o.GossipInterval, o.ProbeInterval/2)
+	orDefault(&o.GossipInterval, o.ProbeInterval/4)
 	orDefault(&o.RejoinInterval, time.Second)
 	orDefault(&o.ReclaimAfter, time.Second)
 	orDefault(&o.LeaveTimeout, 200*time.Millisecond)

@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"integration/chaos":     {"client", "internal/wire", "internal/convergence", "ring", "internal/causal", "storage", "storage/vfs", "integration/history", "integration/fault", "integration/workload", "integration/report"},
 	"integration/sim":       {"node", "client", "storage", "storage/vfs", "internal/causal", "internal/wire", "ring", "integration/history", "integration/fault", "integration/workload", "internal/planted"},
 	"ring":                  {},
-	"storage":               {"storage/vfs", "internal/planted"},
+	"storage":               {"storage/vfs", "internal/planted", "internal/yield"},
 	"storage/vfs":           {},
 	"internal/causal":       {},
 	"internal/convergence":  {"internal/wire"},
@@ -41,10 +41,11 @@ var allowed = map[string][]string{
 	"internal/planted":      {},
 	"internal/tail":         {},
 	"internal/wire":         {},
+	"internal/yield":        {},
 	"internal/house":        {},
 	"internal/testport":     {},
-	"hintedhandoff":         {"ring", "internal/causal", "storage", "internal/planted"},
-	"antientropy":           {"ring", "internal/wire", "internal/causal", "storage", "storage/vfs"},
+	"hintedhandoff":         {"ring", "internal/causal", "storage", "internal/planted", "internal/yield"},
+	"antientropy":           {"ring", "internal/wire", "internal/causal", "storage", "storage/vfs", "internal/yield"},
 }
 
 type goPackage struct {

@@ -150,7 +150,7 @@ func (c *conn) pingInterval() time.Duration {
 	if c.class == foreground {
 		return opt.PingInterval
 	}
-	return min(4*opt.PingInterval, opt.LinkTimeout/2)
+	return min(2*opt.PingInterval, opt.LinkTimeout/2)
 }
 
 // pingDue says whether an answer to a ping is due.

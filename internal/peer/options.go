@@ -100,9 +100,9 @@ type Options struct {
 	// BackoffMin and BackoffMax bound the wait between two attempts to dial a member. Zero is 50 ms and 1 s.
 	BackoffMin, BackoffMax time.Duration
 	// PingInterval is the time between pings of a foreground link; a peer is unreachable when one was not answered in that time. A bulk
-	// link is pinged a quarter as often. Zero is 500 ms.
+	// link is pinged half as often, but twice in LinkTimeout. Zero is 500 ms.
 	PingInterval time.Duration
-	// LinkTimeout is for how long pings may stay unanswered before the link is closed and dialled anew. Zero is 5 s.
+	// LinkTimeout is for how long a link may bring nothing, not even an answer to a ping, before it is closed and dialled anew. Zero is 5 s.
 	LinkTimeout time.Duration
 	// SuspectAfter is how long a request must have waited for its expiry to make the peer unreachable until it answers
 	// a ping. Zero is 200 ms.

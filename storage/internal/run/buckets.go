@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 
 	"github.com/ringcask/ringcask/storage/vfs"
 )
@@ -20,6 +21,8 @@ type Buckets struct {
 	// Spill makes an empty file for what the writer has no room for, at most once. It stays the caller's, and is of no use after
 	// Finish.
 	Spill func() (vfs.File, error)
+	// Rest, if not nil, is called now and then while the list is sorted and written, to let others run.
+	Rest func()
 }
 
 // The list is of pairs: a bucket in the high half, in the low half a block that has a record of it. They stand in pages, so that a
@@ -47,8 +50,8 @@ type bucketDirectory struct {
 }
 
 // appendPart adds the pages of a part to b, all of the same size and without their checksums, and says where the last one's
-// pairs end.
-func (d *bucketDirectory) appendPart(b []byte, sorted []uint64) (pages []byte, end int) {
+// pairs end. It rests after each page.
+func (d *bucketDirectory) appendPart(b []byte, sorted []uint64, rest func()) (pages []byte, end int) {
 	d.parts = append(d.parts, 0)
 	page, count, last := len(b), 0, uint64(0)
 	for i, pair := range sorted {
@@ -58,6 +61,7 @@ func (d *bucketDirectory) appendPart(b []byte, sorted []uint64) (pages []byte, e
 		if i > 0 && len(b)+pairBytesMax > page+bucketPageBytes {
 			b = endBucketPage(b, page, count)
 			page, count = len(b), 0
+			rest()
 		}
 		if count == 0 {
 			d.parts[len(d.parts)-1]++
@@ -135,10 +139,16 @@ func (w *bucketWriter) endPart() (end int) {
 	if cap(w.scratch) < len(w.pairs) {
 		w.scratch = make([]uint64, cap(w.pairs))
 	}
-	w.pairs, w.scratch = sortByBucket(w.pairs, w.scratch[:len(w.pairs)])
-	w.pages, end = w.directory.appendPart(w.pages[:0], w.pairs)
+	w.pairs, w.scratch = sortByBucket(w.pairs, w.scratch[:len(w.pairs)], w.rest)
+	w.pages, end = w.directory.appendPart(w.pages[:0], w.pairs, w.rest)
 	w.pairs = w.pairs[:0]
 	return end
+}
+
+func (w *bucketWriter) rest() {
+	if w.o.Rest != nil {
+		w.o.Rest()
+	}
 }
 
 func (w *bucketWriter) spillPages() (err error) {
@@ -160,8 +170,11 @@ const (
 	radixMask = 1<<radixBits - 1
 )
 
-// sortByBucket sorts pairs whose blocks rise. It needs another slice of the same length, and may return either first.
-func sortByBucket(pairs, scratch []uint64) (sorted, other []uint64) {
+// sortPairs is how many pairs are moved between two rests.
+const sortPairs = 8 << 10
+
+// sortByBucket sorts pairs whose blocks rise, with rests. It needs another slice of the same length, and may return either first.
+func sortByBucket(pairs, scratch []uint64, rest func()) (sorted, other []uint64) {
 	buckets := uint64(0)
 	for _, pair := range pairs {
 		buckets |= pair >> 32
@@ -176,10 +189,13 @@ func sortByBucket(pairs, scratch []uint64) (sorted, other []uint64) {
 			at[i] = sum
 			sum += n
 		}
-		for _, pair := range pairs {
-			digit := pair >> shift & radixMask
-			scratch[at[digit]] = pair
-			at[digit]++
+		for some := range slices.Chunk(pairs, sortPairs) {
+			for _, pair := range some {
+				digit := pair >> shift & radixMask
+				scratch[at[digit]] = pair
+				at[digit]++
+			}
+			rest()
 		}
 		pairs, scratch = scratch, pairs
 		shift += radixBits

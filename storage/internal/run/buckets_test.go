@@ -252,7 +252,7 @@ func TestPairsAreSortedByBucket(t *testing.T) {
 			pairs[i] = rng.Uint64N(most)<<32 | uint64(i/3)
 		}
 		want := slices.Sorted(slices.Values(pairs))
-		if have, _ := sortByBucket(pairs, make([]uint64, len(pairs))); !slices.Equal(have, want) {
+		if have, _ := sortByBucket(pairs, make([]uint64, len(pairs)), func() {}); !slices.Equal(have, want) {
 			t.Errorf("buckets below %d are out of order", most)
 		}
 	}

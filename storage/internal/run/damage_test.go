@@ -257,7 +257,7 @@ func TestVerifyStopsWhenToldTo(t *testing.T) {
 func TestVerifyChecksLargeBlocks(t *testing.T) {
 	all := []Record{
 		{Key: []byte("a"), Seq: 100},
-		{Key: []byte("b"), Seq: 101, Value: make([]byte, 3*verifyStepBytes+5)},
+		{Key: []byte("b"), Seq: 101, Value: make([]byte, 3*verifyBlockMax+5)},
 		{Key: []byte("c"), Seq: 102},
 	}
 	fs, _, info := build(t, WriterOptions{}, all)
@@ -265,7 +265,7 @@ func TestVerifyChecksLargeBlocks(t *testing.T) {
 	if info.Blocks != 3 {
 		t.Fatalf("%d blocks", info.Blocks)
 	}
-	for _, at := range []int{0, 3 * verifyStepBytes / 2} {
+	for _, at := range []int{0, 3 * verifyBlockMax / 2} {
 		b[200+at] ^= 1
 		found, err := mustOpen(t, b, ReaderOptions{}).Verify(context.Background(), nil)
 		if err != nil || len(found) != 1 || string(found[0].FirstKey) != "b" || string(found[0].EndKey) != "c" {
@@ -337,7 +337,7 @@ func TestLengthsThatLieCostNoMemory(t *testing.T) {
 		}
 	}
 	runtime.ReadMemStats(&after)
-	if n := after.TotalAlloc - before.TotalAlloc; n > uint64(len(files))*(verifyStepBytes+1<<20) {
+	if n := after.TotalAlloc - before.TotalAlloc; n > uint64(len(files))*(verifyBlockMax+1<<20) {
 		t.Errorf("%d MiB allocated for %d files", n>>20, len(files))
 	}
 }

@@ -7,15 +7,19 @@ import (
 	"hash/crc32"
 )
 
-// verifyStepBytes is how much is read at a time, and the largest block whose records are looked at one by one.
-const verifyStepBytes = 1 << 20
+const (
+	// verifyStepBytes is how much is read at a time, but for larger blocks.
+	verifyStepBytes = 128 << 10
+	// verifyBlockMax is the largest block whose records are looked at one by one.
+	verifyBlockMax = 1 << 20
+)
 
 // Verify reads the whole file, never from the mapping or the cache, and checks every byte of it. It returns all damage
-// that it finds. step, unless nil, is called with the bytes read since it was called last, after at most 1 MiB: it may
+// that it finds. step, unless nil, is called with the bytes read since it was called last, after 128 KiB or one block of at most 1 MiB: it may
 // take its time, and its error ends the Verify. An error says why not everything was read: ctx's, step's or one of
 // reading, wrapped.
 func (r *Reader) Verify(ctx context.Context, step func(bytes int64) error) ([]*DamageError, error) {
-	v := &verifier{r: r, ctx: ctx, step: step, buf: make([]byte, min(verifyStepBytes, r.trailer.fileBytes))}
+	v := &verifier{r: r, ctx: ctx, step: step, buf: make([]byte, min(verifyBlockMax, r.trailer.fileBytes))}
 	err := v.run()
 	return v.found, err
 }
@@ -174,7 +178,7 @@ func (v *verifier) ends() error {
 func (v *verifier) blocks(i int) (n int, err error) {
 	x := v.r.index
 	off, total := x.extent(i)
-	if total > verifyStepBytes {
+	if total > verifyBlockMax {
 		return 1, v.largeBlock(i, off, total)
 	}
 	for n = 1; i+n < x.blocks(); n++ {
