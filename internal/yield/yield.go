@@ -18,39 +18,35 @@ const (
 	// Records is how many small records work goes through between two rests: some tens of µs. Bytes is the same for large ones.
 	Records = 64
 	Bytes   = 64 << 10
-	// RunLeast is how long work runs at least between two yields.
+	// RunLeast is how long work runs at least between two yields, and as long as the last one took.
 	RunLeast = 50 * time.Microsecond
-	// 1/share is how much of the time may go into yields, and spareMost how much of that may be put by.
-	share     = 4
-	spareMost = 10 * time.Millisecond
 )
 
-// Yielder yields now and then, for work that must go on also where the processors are busy: at most a quarter of the time goes into its yields. The zero
-// value is ready. One goroutine at a time uses it.
+// Yielder yields now and then, for work that must go on also where the processors are busy: at most half of the time goes into yields. While this
+// process keeps its processors busy there are none: what others wait for then is each other, and the work would only be in their way for longer. The zero value is
+// ready. One goroutine at a time uses it.
 type Yielder struct {
-	// Yield is called in place of Now, if it is not nil.
+	// Yield, if not nil, is called in place of Now, and also where the processors are busy. It is for tests.
 	Yield func()
-	// looked is when Rest was called last, ran when the last yield ended. spare is for how long it may be at yields.
-	looked, ran time.Time
-	spare       time.Duration
+	// next is when the next yield may be.
+	next time.Time
 }
 
 // Rest yields, unless it has just done so. It is for calls after each few records.
 func (y *Yielder) Rest() {
-	now := time.Now()
-	if y.looked.IsZero() {
-		y.looked = now
-	}
-	y.spare = min(y.spare+now.Sub(y.looked)/share, spareMost)
-	y.looked = now
-	if y.spare <= 0 || now.Sub(y.ran) < RunLeast {
+	began := time.Now()
+	if began.Before(y.next) {
 		return
 	}
-	if y.Yield != nil {
+	switch {
+	case y.Yield != nil:
 		y.Yield()
-	} else {
+	case process.busy(began):
+		y.next = began.Add(lookInterval)
+		return
+	default:
 		Now()
 	}
-	y.ran = time.Now()
-	y.spare -= y.ran.Sub(now)
+	ended := time.Now()
+	y.next = ended.Add(max(ended.Sub(began), RunLeast))
 }

@@ -1,6 +1,7 @@
 package yield
 
 import (
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,33 +21,52 @@ func TestRestIsNotTooOften(t *testing.T) {
 	})
 }
 
-func TestRestsTakeAQuarterOfTheTime(t *testing.T) {
+func TestRestsTakeHalfOfTheTimeAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const took = 10 * RunLeast
 		yields := time.Duration(0)
-		y := Yielder{Yield: func() { yields++; time.Sleep(10 * time.Millisecond) }}
+		y := Yielder{Yield: func() { yields++; time.Sleep(took) }}
 		began := time.Now()
 		for range 10_000 {
 			time.Sleep(RunLeast)
 			y.Rest()
 		}
-		if part := float64(yields*10*time.Millisecond) / float64(time.Since(began)); part < 0.2 || part > 0.27 {
-			t.Errorf("%.2f of the time went into yields", part)
+		if part := float64(yields*took) / float64(time.Since(began)); part < 0.45 || part > 0.5 {
+			t.Errorf("%.3f of the time went into yields", part)
 		}
 	})
 }
 
-func TestWhatIsPutByIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		yields := 0
-		y := Yielder{Yield: func() { yields++; time.Sleep(5 * time.Millisecond) }}
-		y.Rest()
-		time.Sleep(time.Hour)
-		for range 20 {
-			time.Sleep(RunLeast)
-			y.Rest()
+func TestProcessorsAreBusy(t *testing.T) {
+	const much = busyShare + 0.01
+	used, now := time.Hour, time.Now()
+	l := load{used: func() time.Duration { return used }}
+	all := float64(runtime.GOMAXPROCS(0))
+	for i, step := range []struct {
+		passed time.Duration
+		share  float64
+		busy   bool
+	}{
+		{lookInterval, 0, false},
+		{lookInterval, much, true},
+		{lookInterval / 2, 0, true}, // not looked yet
+		{lookInterval / 2, 0, false},
+		{time.Hour, much, true},
+		{time.Hour, busyShare - 0.01, false},
+	} {
+		now = now.Add(step.passed)
+		used += time.Duration(step.share * all * float64(step.passed))
+		if busy := l.busy(now); busy != step.busy {
+			t.Errorf("step %d: busy is %v", i, busy)
 		}
-		if yields > 5 {
-			t.Errorf("%d yields of 5 ms after an hour without", yields)
+	}
+}
+
+func TestABusyProcessIsSeen(t *testing.T) {
+	before := processorTime()
+	for began := time.Now(); processorTime() == before; {
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("10 s of work took no time of a processor")
 		}
-	})
+	}
 }
