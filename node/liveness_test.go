@@ -49,3 +49,20 @@ func TestTheGossipAddressesDefaultToThePortsAfterThePeers(t *testing.T) {
 		}
 	}
 }
+
+func TestANodeThatDrainsServesNoMore(t *testing.T) {
+	n := &Node{turned: make(chan struct{}, 1)}
+	for _, step := range []struct{ enter, want int32 }{
+		{phaseStarting, phaseStarting}, {phaseServing, phaseServing}, {phaseDraining, phaseDraining}, {phaseServing, phaseDraining},
+	} {
+		before := n.phase.Load()
+		n.enter(step.enter)
+		told := len(n.turned) == 1
+		if told {
+			<-n.turned
+		}
+		if now := n.phase.Load(); now != step.want || told != (now != before) {
+			t.Errorf("from %d to %d it is in %d, told %v", before, step.enter, now, told)
+		}
+	}
+}

@@ -117,3 +117,18 @@ func TestAQuietTableTellsOfTheNextRequestAndABusyOneIsLookedAtAgain(t *testing.T
 		t.Error("a table that was busy a moment ago is not looked at again")
 	}
 }
+
+func TestABulkLinkIsPingedHalfAsOften(t *testing.T) {
+	for _, c := range []struct{ ping, link, foreground, bulk time.Duration }{
+		{time.Second, 10 * time.Second, time.Second, 2 * time.Second},
+		{time.Second, 3 * time.Second, time.Second, 1500 * time.Millisecond},
+		{time.Second, 2 * time.Second, time.Second, time.Second},
+	} {
+		p := &Peers{opt: Options{PingInterval: c.ping, LinkTimeout: c.link}}
+		for class, want := range map[class]time.Duration{foreground: c.foreground, bulk: c.bulk} {
+			if have := (&conn{p: p, class: class}).pingInterval(); have != want {
+				t.Errorf("ping each %v, close after %v: %v links are pinged each %v, want %v", c.ping, c.link, class, have, want)
+			}
+		}
+	}
+}
