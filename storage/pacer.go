@@ -73,7 +73,7 @@ func (p *pacer) wait(n int64) error {
 		p.pass(time.Now())
 	}
 	err := p.g.stop.Err()
-	if err == nil && p.rate > 0 && !p.g.e.space.full.Load() && !p.g.e.writer.held.any() {
+	if err == nil && !p.g.e.space.full.Load() && !p.g.e.writer.held.any() {
 		p.yielder.Rest()
 	}
 	return err

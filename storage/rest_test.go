@@ -21,26 +21,22 @@ func TestAMergeThatNobodyWaitsForLetsOthersRun(t *testing.T) {
 		before func(e *Engine) (after func())
 		yields int
 	}{
-		"held to a rate":           {rate: 64 << 20, yields: 100},
-		"held to none":             {rate: -1},
-		"a write waits":            {rate: 64 << 20, before: func(e *Engine) func() { e.writer.held.begin(); return e.writer.held.end }},
-		"the disk is full":         {rate: 64 << 20, before: func(e *Engine) func() { e.space.full.Store(true); return func() { e.space.full.Store(false) } }},
-		"the engine closes":        {rate: 64 << 20, before: func(e *Engine) func() { e.merger.quit(); return func() {} }},
-		"a write is about to wait": {rate: 64 << 20, before: func(e *Engine) func() { e.merger.ceiling.Store(1); return func() {} }, yields: int(paceWindow/yield.RunLeast) - 1},
+		"held to a rate":    {rate: 64 << 20, yields: 100},
+		"held to none":      {rate: -1, yields: 100},
+		"a write waits":     {rate: 64 << 20, before: func(e *Engine) func() { e.writer.held.begin(); return e.writer.held.end }},
+		"the disk is full":  {rate: 64 << 20, before: func(e *Engine) func() { e.space.full.Store(true); return func() { e.space.full.Store(false) } }},
+		"the engine closes": {rate: 64 << 20, before: func(e *Engine) func() { e.merger.quit(); return func() {} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				yields, n := 0, 100
+				yields := 0
 				e := mustOpen(t, vfstest.New(), Options{MergeBytesPerSecond: c.rate, yield: func() { yields++ }})
 				mustPut(t, e, "key", "value")
 				if c.before != nil {
 					defer c.before(e)()
 				}
-				if c.yields > 100 {
-					n = 2 * c.yields // until the pacer has looked
-				}
 				p := newPacer(e.merger, &e.merger.segments)
-				for range n {
+				for range 100 {
 					time.Sleep(yield.RunLeast)
 					_ = p.wait(0)
 				}
