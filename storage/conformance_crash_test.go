@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/ringcask/ringcask/storage/vfs/vfstest"
@@ -127,4 +128,77 @@ func mustHoldExactly(t testing.TB, e *Engine, want map[string]string, when strin
 			t.Fatalf("%s: get %q: %.40q, want %.40q", when, key(i), have, want[key(i)])
 		}
 	}
+}
+
+// TestConformanceCrashInALargeBatchLeavesAllOfItOrNothing loses power at every change of the file system around batches that are large in each way that makes a
+// difference to the engine: changes enough for several goroutines to enter them, more bytes than are copied at a time, and more than a group takes.
+func TestConformanceCrashInALargeBatchLeavesAllOfItOrNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		changes, valueBytes, step int
+	}{
+		"many changes":   {600, 10, every(1, 5)},
+		"many bytes":     {40, 4 << 10, every(1, 5)},
+		"over the group": {50, groupBytesMax / 40, every(2, 9)},
+	} {
+		for how, o := range map[string]struct {
+			policy SyncPolicy
+			mapped bool
+		}{"synced": {SyncAlways, false}, "not synced": {SyncNever, false}, "mapped": {SyncNever, true}} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				t.Parallel()
+				for point := 0; crashInLargeBatches(t, c.changes, c.valueBytes, point, o.policy, o.mapped); point += c.step {
+				}
+			})
+		}
+	}
+}
+
+// crashInLargeBatches says whether the history came to the crash point.
+func crashInLargeBatches(t *testing.T, changes, valueBytes, point int, policy SyncPolicy, mapped bool) bool {
+	rng, fs := rand.New(rand.NewPCG(uint64(changes), uint64(point))), vfstest.New()
+	if mapped {
+		fs.AllowMappings()
+	}
+	fs.CrashAfter(point)
+	o := Options{FS: fs, Sync: policy, SegmentBytesMax: 2 * groupBytesMax, MergeDisabled: true}
+	states, acked := []map[string]string{{}}, 0
+	e, err := Open(dataDir, o)
+	for n := 0; err == nil && n < 6; n++ {
+		next := maps.Clone(states[len(states)-1])
+		var b Batch
+		for i := range 1 + n%2*changes { // one change, then many
+			k := key((i*7 + n) % (changes + changes/2))
+			if i%5 == 4 {
+				b.Delete([]byte(k))
+				delete(next, k)
+				continue
+			}
+			v := strings.Repeat(string(rune('a'+n)), valueBytes)
+			b.Put([]byte(k), []byte(v))
+			next[k] = v
+		}
+		states = append(states, next)
+		if err = e.Apply(&b); err == nil {
+			acked = len(states) - 1
+		}
+		fs.TakeMappings()
+	}
+	if err != nil && !errors.Is(err, vfstest.ErrCrashed) {
+		t.Fatalf("crash point %d: %v", point, err)
+	}
+	if e != nil {
+		e.Close()
+	}
+	reached := fs.Crashed()
+	_, after := reopen(t, fs.Crash(vfstest.Random(rng.Uint64())), rng, o)
+	defer after.Close()
+	if d := after.Recovery().Damage; len(d) > 0 {
+		t.Fatalf("crash point %d: taken for damage: %v", point, d)
+	}
+	at := lastIndex(states, contents(t, after))
+	if at < 0 || policy == SyncAlways && at < acked {
+		t.Fatalf("crash point %d: what is left is state %d of %d, %d was acknowledged", point, at, len(states), acked)
+	}
+	return reached
 }
