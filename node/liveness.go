@@ -34,12 +34,12 @@ func (n *Node) memberChanged(m cluster.Member) {
 	}
 }
 
-// tellCondition tells the other members whether this node serves, and each time that this changes.
-func (n *Node) tellCondition(ctx context.Context) {
+// tellCondition tells the other members whether this node serves, now and again and each time that its phase changes.
+func (n *Node) tellCondition(ctx context.Context, tell func(cluster.Condition)) {
 	tick := time.NewTicker(conditionInterval)
 	defer tick.Stop()
 	for {
-		n.liveness.SetCondition(n.condition())
+		tell(n.condition())
 		select {
 		case <-n.turned:
 		case <-tick.C:

@@ -1,7 +1,9 @@
 package node
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ringcask/ringcask/internal/cluster"
@@ -65,4 +67,22 @@ func TestANodeThatDrainsServesNoMore(t *testing.T) {
 			t.Errorf("from %d to %d it is in %d, told %v", before, step.enter, now, told)
 		}
 	}
+}
+
+func TestANodeTellsAtOnceThatItDrains(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &Node{turned: make(chan struct{}, 1)}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		told := make(chan cluster.Condition, 8)
+		go n.tellCondition(ctx, func(c cluster.Condition) { told <- c })
+		began := time.Now()
+		if c := <-told; c != cluster.Starting {
+			t.Errorf("told %v", c)
+		}
+		n.enter(phaseDraining)
+		if c := <-told; c != cluster.Draining || time.Since(began) > 0 {
+			t.Errorf("told %v after %v", c, time.Since(began))
+		}
+	})
 }

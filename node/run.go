@@ -44,7 +44,7 @@ func (n *Node) Run(ctx context.Context) error {
 	lower.Go(stopping(stopFaces, "peer links", func() error { return n.peers.Run(below) }))
 	lower.Go(stopping(stopFaces, "peer port", func() error { return n.peers.Serve(below, n.ports.peer) }))
 	lower.Go(stopping(stopFaces, "gossip port", func() error { return n.liveness.Run(below) }))
-	lower.Go(func() error { n.tellCondition(below); return nil })
+	lower.Go(func() error { n.tellCondition(below, n.liveness.SetCondition); return nil })
 	lower.Go(stopping(stopFaces, "trees", func() error { return n.keeper.Run(below) }))
 	lower.Go(stopping(stopFaces, "exchange", func() error { return n.exchanger.Run(below) }))
 	lower.Go(stopping(stopFaces, "hints", func() error { return n.handoff.store.Run(below) }))

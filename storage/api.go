@@ -146,7 +146,8 @@ type Options struct {
 	// mergeWalkEntries is how many entries of the index a merge looks at at a time, for tests of what goes on in between. Zero is
 	// mergeWalkEntriesDefault.
 	mergeWalkEntries int
-	// yield is what work in the background calls to let others run, for tests. Nil is yield.Now.
+	// yield is what work in the background calls to let others run, for tests. Nil is yield.Now,
+	// where the processors are not busy.
 	yield func()
 }
 

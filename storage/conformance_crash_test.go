@@ -130,57 +130,63 @@ func mustHoldExactly(t testing.TB, e *Engine, want map[string]string, when strin
 	}
 }
 
-// TestConformanceCrashInALargeBatchLeavesAllOfItOrNothing loses power at every change of the file system around batches that are large in each way that makes a
-// difference to the engine: changes enough for several goroutines to enter them, more bytes than are copied at a time, and more than a group takes.
+// TestConformanceCrashInALargeBatchLeavesAllOfItOrNothing loses power at every change of the file system around batches that are large, and after each of
+// them: with many changes, with more bytes than there are zeros ahead for, and with more than a group takes.
 func TestConformanceCrashInALargeBatchLeavesAllOfItOrNothing(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		changes, valueBytes, step int
-	}{
-		"many changes":   {600, 10, every(1, 5)},
-		"many bytes":     {40, 4 << 10, every(1, 5)},
-		"over the group": {50, groupBytesMax / 40, every(2, 9)},
+	for _, c := range []largeBatches{
+		{"many changes, synced", 600, 10, SyncAlways, false},
+		{"many changes, not synced", 600, 10, SyncNever, false},
+		{"many changes, mapped", 600, 10, SyncNever, true},
+		{"many bytes, synced", 24, 4 << 10, SyncAlways, false},
+		{"many bytes, not synced", 24, 4 << 10, SyncNever, false},
+		{"many bytes, mapped", 24, 4 << 10, SyncNever, true},
+		{"over the group, synced", 50, groupBytesMax / 40, SyncAlways, false},
+		{"over the group, not synced", 50, groupBytesMax / 40, SyncNever, false},
 	} {
-		for how, o := range map[string]struct {
-			policy SyncPolicy
-			mapped bool
-		}{"synced": {SyncAlways, false}, "not synced": {SyncNever, false}, "mapped": {SyncNever, true}} {
-			t.Run(name+", "+how, func(t *testing.T) {
-				t.Parallel()
-				for point := 0; crashInLargeBatches(t, c.changes, c.valueBytes, point, o.policy, o.mapped); point += c.step {
-				}
-			})
-		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			points, step := 0, every(1, 3)
+			for c.crash(t, points*step) {
+				points++
+			}
+			if points*step < 8 {
+				t.Errorf("%d crash points", points)
+			}
+		})
 	}
 }
 
-// crashInLargeBatches says whether the history came to the crash point.
-func crashInLargeBatches(t *testing.T, changes, valueBytes, point int, policy SyncPolicy, mapped bool) bool {
-	rng, fs := rand.New(rand.NewPCG(uint64(changes), uint64(point))), vfstest.New()
-	if mapped {
+// largeBatches are a history of single changes and large batches in turns.
+type largeBatches struct {
+	name                string
+	changes, valueBytes int
+	policy              SyncPolicy
+	mapped              bool
+}
+
+// crash says whether the history came to the crash point.
+func (c *largeBatches) crash(t *testing.T, point int) bool {
+	rng, fs := rand.New(rand.NewPCG(uint64(c.changes), uint64(point))), vfstest.New()
+	if c.mapped {
 		fs.AllowMappings()
 	}
 	fs.CrashAfter(point)
-	o := Options{FS: fs, Sync: policy, SegmentBytesMax: 2 * groupBytesMax, MergeDisabled: true}
-	states, acked := []map[string]string{{}}, 0
+	o := Options{FS: fs, Sync: c.policy, SegmentBytesMax: 2 * groupBytesMax, MergeDisabled: true}
+	states, durable := []map[string]string{{}}, 0
 	e, err := Open(dataDir, o)
-	for n := 0; err == nil && n < 6; n++ {
-		next := maps.Clone(states[len(states)-1])
-		var b Batch
-		for i := range 1 + n%2*changes { // one change, then many
-			k := key((i*7 + n) % (changes + changes/2))
-			if i%5 == 4 {
-				b.Delete([]byte(k))
-				delete(next, k)
-				continue
-			}
-			v := strings.Repeat(string(rune('a'+n)), valueBytes)
-			b.Put([]byte(k), []byte(v))
-			next[k] = v
-		}
+	const batches = 6
+	for n := 0; err == nil && n < batches; n++ {
+		b, next := c.batch(n, states[len(states)-1])
 		states = append(states, next)
-		if err = e.Apply(&b); err == nil {
-			acked = len(states) - 1
+		if err = e.Apply(b); err == nil && n == batches/2 {
+			err = e.syncSegment(e.log.active())
+		}
+		if err == nil && (c.policy == SyncAlways || n == batches/2) {
+			durable = len(states) - 1
+		}
+		if c.mapped && err == nil { // what is written to a mapping is no crash point
+			c.mustHaveOneOf(t, fs, o, states, durable, rng)
 		}
 		fs.TakeMappings()
 	}
@@ -188,17 +194,45 @@ func crashInLargeBatches(t *testing.T, changes, valueBytes, point int, policy Sy
 		t.Fatalf("crash point %d: %v", point, err)
 	}
 	if e != nil {
-		e.Close()
+		err = e.Close()
 	}
-	reached := fs.Crashed()
+	if !fs.Crashed() {
+		if durable = len(states) - 1; err != nil || durable != batches {
+			t.Fatalf("%d batches: %v", durable, err)
+		}
+	}
+	for range 3 {
+		c.mustHaveOneOf(t, fs, o, states, durable, rng)
+	}
+	return fs.Crashed()
+}
+
+// batch is the n-th of the history, and what there is after it.
+func (c *largeBatches) batch(n int, before map[string]string) (*Batch, map[string]string) {
+	b, after := new(Batch), maps.Clone(before)
+	for i := range 1 + n%2*c.changes {
+		k := key((i*7 + n) % (c.changes + c.changes/2))
+		if i%5 == 4 {
+			b.Delete([]byte(k))
+			delete(after, k)
+			continue
+		}
+		v := strings.Repeat(string(rune('a'+n)), c.valueBytes)
+		b.Put([]byte(k), []byte(v))
+		after[k] = v
+	}
+	return b, after
+}
+
+// mustHaveOneOf loses power, and wants one of the states back from the one on that is durable.
+func (c *largeBatches) mustHaveOneOf(t *testing.T, fs *vfstest.FS, o Options, states []map[string]string, durable int, rng *rand.Rand) {
+	t.Helper()
 	_, after := reopen(t, fs.Crash(vfstest.Random(rng.Uint64())), rng, o)
 	defer after.Close()
 	if d := after.Recovery().Damage; len(d) > 0 {
-		t.Fatalf("crash point %d: taken for damage: %v", point, d)
+		t.Fatalf("taken for damage: %v", d)
 	}
-	at := lastIndex(states, contents(t, after))
-	if at < 0 || policy == SyncAlways && at < acked {
-		t.Fatalf("crash point %d: what is left is state %d of %d, %d was acknowledged", point, at, len(states), acked)
+	if at := lastIndex(states, contents(t, after)); at < durable {
+		t.Fatalf("what is left is state %d of %d, %d was durable", at, len(states), durable)
 	}
-	return reached
 }

@@ -19,7 +19,7 @@ type hintFileWriter struct {
 	idle bool
 	// upTo is the youngest segment looked at.
 	upTo SegmentID
-	// behind says that more segments are sealed than the one it is at, awaited how many wait until it has come to the end of that.
+	// behind says that there may be more sealed segments than the one it is at, awaited how many wait until it has come to the end of that.
 	// It does not rest then.
 	behind  atomic.Bool
 	awaited atomic.Int32

@@ -28,7 +28,8 @@ const (
 // much as it can if it is behind and writes come, or if they are about to wait for it. It is behind when the index has outgrown its bound or the
 // log grows faster than it is merged, or with too many runs. And it has a merge of segments write less while there are readers and next to no
 // writers, if the store is larger than what is mapped of it: such a merge reads in any order, and each of its reads is one less for
-// somebody who waits for the disk. Each time that it is asked, others may run first, unless writes wait for the merge. One goroutine uses it.
+// somebody who waits for the disk. Each time that it is asked, others may run first, unless writes wait for the merge, the
+// disk is full, or merges are to stop. One goroutine uses it.
 type pacer struct {
 	g *merger
 	k *work

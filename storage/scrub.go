@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ringcask/ringcask/internal/yield"
 	"github.com/ringcask/ringcask/storage/vfs"
 )
 
@@ -126,7 +125,7 @@ func (s *scrubber) scrub() error {
 	s.working.Store(true)
 	defer s.working.Store(false)
 	began := e.opts.Now()
-	pace := throttle{bytesPerSecond: e.opts.ScrubBytesPerSecond, yielder: yield.Yielder{Yield: e.opts.yield}}
+	pace := e.newThrottle(e.opts.ScrubBytesPerSecond)
 	found, err := e.verify(s.stop, func(_ Progress, read int64) error {
 		s.bytes.Add(read)
 		return pace.wait(s.stop, read)

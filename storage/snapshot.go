@@ -59,7 +59,7 @@ func (e *Engine) Snapshot(ctx context.Context, dir string) (SnapshotInfo, error)
 	}
 	ctx, done := e.whileOpen(ctx)
 	defer done()
-	s := &snapshot{e: e, dir: dir, ctx: ctx, pace: throttle{bytesPerSecond: e.opts.MergeBytesPerSecond}}
+	s := &snapshot{e: e, dir: dir, ctx: ctx, pace: e.newThrottle(e.opts.MergeBytesPerSecond)}
 	lock, err := s.claim()
 	if err != nil {
 		return SnapshotInfo{}, fmt.Errorf("storage: snapshot to %s: %w", dir, err)

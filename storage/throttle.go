@@ -15,6 +15,11 @@ type throttle struct {
 	yielder        yield.Yielder
 }
 
+// newThrottle is a throttle of the engine's work.
+func (e *Engine) newThrottle(bytesPerSecond int64) throttle {
+	return throttle{bytesPerSecond: bytesPerSecond, yielder: yield.Yielder{Yield: e.opts.yield}}
+}
+
 // wait returns when n more bytes are within the rate, or with the cause of ctx's end.
 func (t *throttle) wait(ctx context.Context, n int64) error {
 	if t.bytesPerSecond > 0 && n > 0 {
@@ -31,6 +36,8 @@ func (t *throttle) wait(ctx context.Context, n int64) error {
 			case <-ctx.Done():
 			}
 		}
+	}
+	if n > 0 {
 		t.yielder.Rest()
 	}
 	if ctx.Err() != nil {

@@ -144,7 +144,7 @@ func (c *conn) watch(now time.Duration) (probe, again bool) {
 }
 
 // pingInterval is the time between two pings of the link. A bulk link says nothing of its peer that its foreground link does not say
-// sooner: it needs pings enough not to be taken for dead.
+// sooner: it needs pings enough not to be taken for dead, and to tell the peer by how much the clocks differ.
 func (c *conn) pingInterval() time.Duration {
 	opt := &c.p.opt
 	if c.class == foreground {

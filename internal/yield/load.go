@@ -12,7 +12,7 @@ const (
 	busyShare    = 0.85
 )
 
-// load is how busy this process keeps its processors.
+// load is how busy this process keeps its processors. That others keep them busy is not seen.
 type load struct {
 	// used is the time for which it had one, of all threads.
 	used func() time.Duration
@@ -20,19 +20,22 @@ type load struct {
 	mu     sync.Mutex
 	looked time.Time
 	before time.Duration
-	is     bool
+	isBusy bool
 }
 
 var process = load{used: processorTime}
 
-// busy says whether they were until the last look, which is now if it is time for one.
+// busy says whether they were until the last look, which is now if it is time for one. In a test with a fake clock they never are.
 func (l *load) busy(now time.Time) bool {
+	if now == now.Round(0) { // a fake clock has no monotonic reading, and says nothing of time on a processor
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if passed := now.Sub(l.looked); passed >= lookInterval {
 		used := l.used()
-		l.is = float64(used-l.before) > busyShare*float64(passed)*float64(runtime.GOMAXPROCS(0))
+		l.isBusy = float64(used-l.before) > busyShare*float64(passed)*float64(runtime.GOMAXPROCS(0))
 		l.looked, l.before = now, used
 	}
-	return l.is
+	return l.isBusy
 }

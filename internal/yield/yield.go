@@ -8,10 +8,10 @@ import (
 
 // Now lets others run: the goroutines that are ready on this processor, and the threads that are on the system's. Both may wait although another
 // processor is idle: the kernel of a virtual machine takes one that is halted for one that is taken, and wakes a thread up on the processor of whoever wakes
-// it. It takes some 2 µs where nobody is ready, and as long as all others who are where the processors are busy.
+// it. It takes some 2 µs if nothing else is ready; where the processors are busy, as long as the time slices of all that is.
 func Now() {
 	runtime.Gosched()
-	thread()
+	osYield()
 }
 
 const (
@@ -26,10 +26,12 @@ const (
 // process keeps its processors busy there are none: what others wait for then is each other, and the work would only be in their way for longer. The zero value is
 // ready. One goroutine at a time uses it.
 type Yielder struct {
-	// Yield, if not nil, is called in place of Now, and also where the processors are busy. It is for tests.
+	// Yield, if not nil, is called in place of Now, however busy the processors are. It is for tests.
 	Yield func()
 	// next is when the next yield may be.
 	next time.Time
+	// load is what is looked at; nil is that of the process.
+	load *load
 }
 
 // Rest yields, unless it has just done so. It is for calls after each few records.
@@ -38,13 +40,17 @@ func (y *Yielder) Rest() {
 	if began.Before(y.next) {
 		return
 	}
-	switch {
-	case y.Yield != nil:
-		y.Yield()
-	case process.busy(began):
+	load := &process
+	if y.load != nil {
+		load = y.load
+	}
+	if (y.Yield == nil || y.load != nil) && load.busy(began) {
 		y.next = began.Add(lookInterval)
 		return
-	default:
+	}
+	if y.Yield != nil {
+		y.Yield()
+	} else {
 		Now()
 	}
 	ended := time.Now()

@@ -62,11 +62,37 @@ func TestProcessorsAreBusy(t *testing.T) {
 	}
 }
 
-func TestABusyProcessIsSeen(t *testing.T) {
-	before := processorTime()
-	for began := time.Now(); processorTime() == before; {
-		if time.Since(began) > 10*time.Second {
-			t.Fatal("10 s of work took no time of a processor")
+func TestNoYieldsWhereProcessorsAreBusy(t *testing.T) {
+	used := time.Duration(0)
+	l := &load{used: func() time.Duration { return used }}
+	yields := 0
+	y := Yielder{Yield: func() { yields++ }, load: l}
+	y.Rest()
+	if yields != 1 {
+		t.Fatalf("%d yields where the processors are idle", yields)
+	}
+	l.isBusy, y.next = true, time.Time{}
+	before := time.Now()
+	if y.Rest(); yields != 1 || y.next.Before(before.Add(lookInterval)) {
+		t.Errorf("%d yields where they are busy, the next in %v", yields, y.next.Sub(before))
+	}
+	l.isBusy, y.next = false, time.Time{}
+	if y.Rest(); yields != 2 {
+		t.Errorf("%d yields where they are idle again", yields)
+	}
+}
+
+func TestProcessorsAreNeverBusyByAFakeClock(t *testing.T) {
+	l := load{used: func() time.Duration { return time.Duration(time.Now().UnixNano()) * 1000 }, isBusy: true}
+	synctest.Test(t, func(t *testing.T) {
+		for range 3 {
+			time.Sleep(lookInterval)
+			if l.busy(time.Now()) {
+				t.Error("they are busy")
+			}
 		}
+	})
+	if !l.looked.IsZero() {
+		t.Error("a fake clock was compared with a real one")
 	}
 }
