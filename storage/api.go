@@ -143,6 +143,8 @@ type Options struct {
 	// showFrom is how many single changes a group must have to be shown before the index has absorbed them, for tests of it. Zero is
 	// showFromDefault.
 	showFrom int
+	// freezeFrom is how many changes a mutation must have for readers not to wait for it, for tests of it. Zero is freezeFromDefault.
+	freezeFrom int
 	// mergeWalkEntries is how many entries of the index a merge looks at at a time, for tests of what goes on in between. Zero is
 	// mergeWalkEntriesDefault.
 	mergeWalkEntries int

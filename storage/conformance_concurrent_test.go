@@ -60,7 +60,7 @@ func TestConformanceEverythingAtOnce(t *testing.T) {
 					everythingAtOnce(t, at(t), Options{
 						Sync: policy, SyncInterval: time.Millisecond, SegmentBytesMax: 8 << 10, IndexBytesMax: 1, BlockBytes: 512,
 						MergeBytesPerSecond: -1, MapBytesMax: oneOf[int64](rng, -1, 0, 256<<10), CacheBytes: oneOf[int64](rng, -1, 64<<10),
-						Compression: oneOf(rng, CompressionNone, CompressionS2), OpenFilesMax: oneOf(rng, 1, 3, 0), showFrom: map[string]int{"memory": 1}[name], mergeWalkEntries: oneOf(rng, 1, 10, 0),
+						Compression: oneOf(rng, CompressionNone, CompressionS2), OpenFilesMax: oneOf(rng, 1, 3, 0), showFrom: map[string]int{"memory": 1}[name], freezeFrom: oneOf(rng, 2, 0), mergeWalkEntries: oneOf(rng, 1, 10, 0),
 					}, seed)
 				})
 			})

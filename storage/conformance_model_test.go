@@ -151,6 +151,7 @@ func someOptions(rng *rand.Rand) Options {
 		MergeBytesPerSecond: -1,
 		MergeDisabled:       rng.IntN(2) == 0,
 		showFrom:            oneOf(rng, 1, 0),
+		freezeFrom:          oneOf(rng, 2, 0),
 		mergeWalkEntries:    oneOf(rng, 1, 3, 0),
 	}
 	if n := oneOf[uint32](rng, 0, 7, 1000); n > 0 {

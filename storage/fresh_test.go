@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type freshFixture struct {
 func newFreshFixture(t *testing.T) *freshFixture {
 	log := newSegmentLog()
 	f := &freshFixture{t: t, x: newIndex(log, 1), seg: newSegment(dataDir, engineID{}, 1, 1), seq: 1}
+	f.x.freezeFrom = math.MaxInt // but for tests of it
 	t.Cleanup(f.x.close)
 	return f
 }

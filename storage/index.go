@@ -48,6 +48,11 @@ type index struct {
 	merging int
 	// entering has the changes that are being made, if others may help; its shards are unlocked one by one.
 	entering atomic.Pointer[group]
+	// frozen is what readers look at while a large mutation is entering, freezing counts those that are about to.
+	frozen   atomic.Pointer[frozen]
+	freezing atomic.Int32
+	// freezeFrom is Options.freezeFrom.
+	freezeFrom int
 	// keepTombstones has all tombstones kept, because what other absent keys are is not known.
 	keepTombstones bool
 	// showFrom is Options.showFrom.
@@ -67,7 +72,7 @@ func newIndex(log *segmentLog, showFrom int) *index {
 	for n < min(shardsMax, shardsPerProcessor*runtime.GOMAXPROCS(0)) {
 		n *= 2
 	}
-	x := &index{shards: make([]shard, n), log: log, showFrom: showFrom}
+	x := &index{shards: make([]shard, n), log: log, showFrom: showFrom, freezeFrom: freezeFromDefault}
 	for i := range x.shards {
 		x.shards[i].table = memindex.New(memindex.Options{})
 	}
@@ -103,20 +108,34 @@ func (x *index) shard(hash uint64) *shard { return &x.shards[x.shardOf(hash)] }
 // find returns the entry of a key, with its meta behind dst if withMeta says so. Without an entry, the key's record is in one of
 // runs, if it has one: they are those of the moment when there was no entry.
 func (x *index) find(key, dst []byte, withMeta bool) (en entry, runs []*runFile, ok bool) {
-	en, _, runs, ok = x.findPlace(key, dst, withMeta)
+	if len(key) > keyBytesLimit {
+		return entry{key: key, meta: dst}, nil, false
+	}
+	hash := run.Hash(key)
+	s := x.shard(hash)
+	if f := x.readLock(s); f != nil {
+		defer f.release()
+		return f.find(x.shardOf(hash), key, dst, withMeta)
+	}
+	defer s.mu.RUnlock()
+	en, _, runs, ok = x.findLocked(s, hash, key, dst, withMeta)
 	return en, runs, ok
 }
 
-// findPlace is find, and says where the key is, for a change that follows.
+// findPlace is find for a change that follows: it says where the key is, and sees all that is entering.
 func (x *index) findPlace(key, dst []byte, withMeta bool) (en entry, at memindex.Place, runs []*runFile, ok bool) {
-	en = entry{key: key, meta: dst}
 	if len(key) > keyBytesLimit {
-		return en, at, nil, false
+		return entry{key: key, meta: dst}, at, nil, false
 	}
 	hash := run.Hash(key)
 	s := x.shard(hash)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	return x.findLocked(s, hash, key, dst, withMeta)
+}
+
+func (x *index) findLocked(s *shard, hash uint64, key, dst []byte, withMeta bool) (en entry, at memindex.Place, runs []*runFile, ok bool) {
+	en = entry{key: key, meta: dst}
 	if f, ok := s.fresh.find(hash, key); ok {
 		now := f.g.entry(f.c)
 		if withMeta {
@@ -234,6 +253,8 @@ type view struct {
 	shards   []*memindex.View
 	runs     []*runFile
 	segments *segmentTable
+	// frozen, if not nil, is who the shards belong to.
+	frozen *frozen
 }
 
 // viewTries is how often a view is tried to be taken beside readers. What is fresh is absorbed before each try, and little comes in between.
@@ -279,6 +300,10 @@ func (x *index) viewLocked() view {
 }
 
 func (v view) release() {
+	if v.frozen != nil {
+		v.frozen.release()
+		return
+	}
 	for _, s := range v.shards {
 		s.Release()
 	}

@@ -45,6 +45,7 @@ func (o Options) withDefaults() Options {
 	o.ScrubBytesPerSecond = orDefault(o.ScrubBytesPerSecond, 4<<20)
 	o.ReserveBytes = orDefault(o.ReserveBytes, o.SegmentBytesMax)
 	o.showFrom = orDefault(o.showFrom, showFromDefault)
+	o.freezeFrom = orDefault(o.freezeFrom, freezeFromDefault)
 	o.mergeWalkEntries = orDefault(o.mergeWalkEntries, mergeWalkEntriesDefault)
 	if o.Now == nil {
 		o.Now = time.Now

@@ -36,7 +36,13 @@ func (x *index) enter(g *group, changes []change, before seen) {
 		return
 	}
 	x.help() // rather than wait for what is entering
-	x.lock()
+	if x.freezes(changes) {
+		x.freezing.Add(1)
+		x.lock()
+		x.freeze()
+	} else {
+		x.lock()
+	}
 	if x.shares(changes, before) {
 		p := &g.publication
 		p.changes = changes
@@ -64,13 +70,26 @@ func (x *index) set(g *group, changes []change, before seen, alone bool) {
 		x.makeShared(g)
 		g.publication.undone.Wait()
 		x.entering.CompareAndSwap(g, nil)
+		x.made(changes)
 		g.publication.changes = nil // until the group's next use whoever still comes to help looks at next alone
 	default:
 		for i := range changes {
 			x.setOne(g, &changes[i], before)
 		}
-		x.unlock()
+		if !x.made(changes) {
+			x.unlock()
+		}
 	}
+}
+
+// made unlocks the shards if the mutation was large: until all of it was made they had to stay locked.
+func (x *index) made(changes []change) bool {
+	if !x.freezes(changes) {
+		return false
+	}
+	x.thaw()
+	x.unlock()
+	return true
 }
 
 // publication is the changes of a mutation that several goroutines make, a shard at a time.
@@ -88,7 +107,7 @@ func (x *index) help() {
 	}
 }
 
-// makeShared makes changes that have entered, until all shards are taken, and unlocks each shard when it is done: all of them were locked, so
+// makeShared makes changes that have entered, until all shards are taken, and unlocks each shard when it is done, unless it is frozen: all of them were locked, so
 // who sees the change of one sees those of all. Who has taken a shard is waited for: what is entering does not change before it is made.
 func (x *index) makeShared(g *group) {
 	for {
@@ -108,7 +127,9 @@ func (x *index) makeShard(g *group, i int) {
 			x.setOne(g, c, nil)
 		}
 	}
-	x.shards[i].mu.Unlock()
+	if !x.freezes(changes) {
+		x.shards[i].mu.Unlock()
+	}
 	g.publication.undone.Done()
 }
 

@@ -204,6 +204,7 @@ func merged(id SegmentID, runs []*opened) bool {
 // is damaged where it has to be read is no failure, but leaves unknown what it held.
 func (e *Engine) openRuns(names []string) (found []*opened, err error) {
 	e.index = newIndex(e.log, e.opts.showFrom)
+	e.index.freezeFrom = e.opts.freezeFrom
 	for _, name := range names {
 		if first, last, ok := runNameOf(name); ok {
 			found = append(found, &opened{first: first, seg: newSegment(e.dir, e.engine, last, 0)})

@@ -17,7 +17,7 @@ import (
 // other error (ErrClosed, *IOError) ends the scan. Where Stats.UnknownAll is set there may be keys that no scan knows of.
 func (e *Engine) Scan(r Range) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
-		(&scanner{e: e, r: r, yield: yield}).scan(e.index.view)
+		(&scanner{e: e, r: r, yield: yield}).scan(e.index.readView)
 	}
 }
 
