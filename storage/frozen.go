@@ -79,18 +79,19 @@ func (x *index) thaw() {
 	f.release()
 }
 
-// readLock locks a shard for reading. If that takes until a large mutation is made, it returns what to read instead, which is to be released.
+// readLock locks a shard for reading. If that takes until a large mutation is made, it returns what to read instead, which is to be released. Only who comes in between
+// the look at freezing and the lock waits for one that begins then. To try for the lock first took readers of the same keys a seventh of their speed.
 func (x *index) readLock(s *shard) *frozen {
-	for !s.mu.TryRLock() {
+	for x.freezing.Load() > 0 {
+		if s.mu.TryRLock() {
+			return nil
+		}
 		if f := x.frozen.Load(); f != nil && f.hold() {
 			return f
 		}
-		if x.freezing.Load() == 0 {
-			s.mu.RLock()
-			return nil
-		}
-		runtime.Gosched() // it has the locks, and is about to freeze
+		runtime.Gosched() // it has the locks, and is about to freeze or to let go of them
 	}
+	s.mu.RLock()
 	return nil
 }
 

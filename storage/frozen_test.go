@@ -60,7 +60,7 @@ func TestReadersDoNotWaitForALargeMutation(t *testing.T) {
 // TestALargeBatchIsSeenWholeOrNotAtAll has readers look at keys that are always written together, while decisions count in one of them.
 func TestALargeBatchIsSeenWholeOrNotAtAll(t *testing.T) {
 	e := mustOpen(t, vfstest.New(), Options{Sync: SyncNever, freezeFrom: 2})
-	const keys, rounds = 300, 150
+	const keys, rounds = 100, 20
 	write := func(round byte) {
 		var b Batch
 		for i := range keys {
