@@ -15,8 +15,8 @@ const freezeFromDefault = 256
 // frozen is the index as it was before a large mutation that is entering it. All shards are locked until that is done, and whoever only reads looks here: so he sees
 // nothing of it before he sees all of it. Decisions wait, for they must see what comes before them.
 type frozen struct {
-	view view
-	// tables are those of all shards.
+	// view is for scans; its shards belong to tables, which are those of all shards.
+	view   view
 	tables []*memindex.View
 	// holders counts who uses it: the mutation, and readers.
 	holders atomic.Int64
@@ -60,14 +60,15 @@ func (x *index) freezes(changes []change) bool { return len(changes) >= x.freeze
 
 // freeze has readers look at how the index is now. All shards are locked, and the caller has counted himself in x.freezing before.
 func (x *index) freeze() {
-	f := &frozen{view: x.viewLocked(), tables: make([]*memindex.View, len(x.shards))}
-	for i := range f.tables {
-		f.tables[i] = x.shards[i].table.View()
+	f := new(frozen)
+	for i := range x.shards {
+		t := x.shards[i].table.View()
+		f.tables = append(f.tables, t)
+		if t.Len() > 0 {
+			f.view.shards = append(f.view.shards, t)
+		}
 	}
-	for _, s := range f.view.shards {
-		s.Release() // tables has it
-	}
-	f.view.frozen = f
+	f.view.runs, f.view.segments, f.view.frozen = x.runs(), x.log.table.Load(), f
 	f.holders.Store(1)
 	x.frozen.Store(f)
 }

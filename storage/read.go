@@ -102,21 +102,27 @@ func (e *Engine) Meta(key, dst []byte) ([]byte, error) {
 // stored is what the index or a run knows of a key, with its meta behind dst. What a run has is in no segment. The caller is one of
 // readers, or is a goroutine that Close waits for.
 func (e *Engine) stored(key, dst []byte) (en entry, ok bool, err error) {
-	en, _, ok, err = e.storedAt(key, dst)
+	en, runs, ok := e.index.find(key, dst, true)
+	if !ok {
+		ok, err = e.storedInRuns(runs, key, &en)
+	}
 	return en, ok, err
 }
 
-// storedAt is stored, and says where the index has the key.
+// storedAt is stored for a change that follows: it says where the index has the key.
 func (e *Engine) storedAt(key, dst []byte) (en entry, at memindex.Place, ok bool, err error) {
 	en, at, runs, ok := e.index.findPlace(key, dst, true)
-	if ok {
-		return en, at, true, nil
+	if !ok {
+		ok, err = e.storedInRuns(runs, key, &en)
 	}
-	ok, err = e.settled(runs, key, func(rec run.Record) {
+	return en, at, ok, err
+}
+
+func (e *Engine) storedInRuns(runs []*runFile, key []byte, en *entry) (ok bool, err error) {
+	return e.settled(runs, key, func(rec run.Record) {
 		en.meta = append(en.meta, rec.Meta...)
 		en.Location = memindex.Location{Seq: rec.Seq, Flags: rec.Flags}
 	})
-	return en, at, ok, err
 }
 
 // find looks a key up in the index for reading; without an entry, runs are where to look next. The caller is one of readers.
